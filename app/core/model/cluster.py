@@ -1,0 +1,231 @@
+"""The cluster as policies see it: namespaces, endpoints, services, nodes, CIDR groups, settings.
+
+Everything is frozen; a change makes a new `Cluster` that shares what did not change. Addresses are
+`ipaddress` values, parsed once where they enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from app.core.model.labels import LabelSet
+from app.core.model.provenance import Manifest, Notice, ObjectRef, Source
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+DEFAULT_CILIUM_VERSION = (1, 19, 3)
+"""What K8TRE pins; used when neither the cluster nor the user says."""
+
+
+class IdentityKind(StrEnum):
+    """What stands behind an identity. Values are Hubble's and the entities' own names."""
+
+    POD = "pod"
+    HOST = "host"
+    REMOTE_NODE = "remote-node"
+    KUBE_APISERVER = "kube-apiserver"
+    HEALTH = "health"
+    INGRESS = "ingress"
+    INIT = "init"
+    UNMANAGED = "unmanaged"
+    WORLD = "world"
+
+
+class EnforcementMode(StrEnum):
+    """`enable-policy` of the agent (helm `policyEnforcementMode`)."""
+
+    DEFAULT = "default"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """What of the agent's configuration changes a verdict; defaults are Cilium 1.19's own.
+
+    Source: ConfigMap `kube-system/cilium-config`; keys in reference cilium-policy.md §5.
+    `policy_default_local_cluster` None means the version decides (on since 1.19).
+    """
+
+    cilium_version: tuple[int, int, int] = DEFAULT_CILIUM_VERSION
+    cluster_name: str = "default"
+    dual_stack: bool = False
+    enforcement: EnforcementMode = EnforcementMode.DEFAULT
+    host_firewall: bool = False
+    cidr_match_nodes: bool = False
+    cidr_match_pods: bool = False
+    policy_default_local_cluster: bool | None = None
+    label_filter: tuple[str, ...] = ()
+    allow_localhost: bool = True
+    l7_proxy: bool = True
+    icmp_rules: bool = True
+    node_selector_labels: bool = False
+    extended_ip_protocols: bool = False
+    non_default_deny_policies: bool = True
+    audit_mode: bool = False
+    gateway_api: bool = True
+    enable_k8s_policy: bool = True
+    enable_cilium_policy: bool = True
+    enable_cilium_clusterwide_policy: bool = True
+
+    @property
+    def default_local_cluster(self) -> bool:
+        """Whether peers mean this cluster only (on by default since 1.19)."""
+        if self.policy_default_local_cluster is not None:
+            return self.policy_default_local_cluster
+        return self.cilium_version >= (1, 19, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace with its own labels."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    """A declared container port; `name` may be empty."""
+
+    name: str
+    port: int
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What made a pod: `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, …"""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A pod, or a workload's pod template where no pod was seen (`template`).
+
+    `labels` are the identity's labels after Cilium's label filter; `pod_labels` the pod's own.
+    `managed` is False for what has no policy of its own: host network, not yet taken over.
+    """
+
+    namespace: str
+    name: str
+    labels: LabelSet
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[Address, ...] = ()
+    node: str = ""
+    workload: Workload | None = None
+    ports: tuple[ContainerPort, ...] = ()
+    service_account: str = "default"
+    identity: int | None = None
+    host_network: bool = False
+    managed: bool = True
+    ready: bool = True
+    phase: str = "Running"
+    template: bool = False
+    source: Source | None = None
+
+    @property
+    def key(self) -> str:
+        """`NS/NAME`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service; `target` is a number or a container port's name."""
+
+    port: int
+    target: int | str
+    protocol: str = "TCP"
+    name: str = ""
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAddress:
+    """One address of an EndpointSlice with its slice's ports (name, number, protocol)."""
+
+    address: Address
+    ports: tuple[ContainerPort, ...]
+    ready: bool = True
+    pod: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service. `backends` come from EndpointSlices; None when no slice was seen."""
+
+    namespace: str
+    name: str
+    type: str = "ClusterIP"
+    selector: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[ServicePort, ...] = ()
+    cluster_ips: tuple[Address, ...] = ()
+    external_ips: tuple[Address, ...] = ()
+    external_name: str = ""
+    backends: tuple[BackendAddress, ...] | None = None
+    source: Source | None = None
+
+    @property
+    def key(self) -> str:
+        """`NS/NAME`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node by its addresses, and those of its health and ingress endpoints."""
+
+    name: str
+    addresses: tuple[Address, ...] = ()
+    health_addresses: tuple[Address, ...] = ()
+    ingress_addresses: tuple[Address, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    runs_apiserver: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CidrGroup:
+    """A CiliumCIDRGroup: blocks that cannot be parsed are left out, with a notice."""
+
+    name: str
+    blocks: tuple[Network, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRoute:
+    """A host name served by the cluster's own gateway, with the Services behind it."""
+
+    ref: ObjectRef
+    gateway: str
+    hostnames: tuple[str, ...] = ()
+    backends: tuple[tuple[str, str, int], ...] = ()
+    """(namespace, service, service port) of each backend."""
+    addresses: tuple[Address, ...] = ()
+    listener_ports: tuple[int, ...] = (443,)
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Everything a verdict depends on, at one moment."""
+
+    config: ClusterConfig = ClusterConfig()
+    namespaces: Mapping[str, Namespace] = field(default_factory=dict)
+    endpoints: tuple[Endpoint, ...] = ()
+    services: tuple[Service, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    cidr_groups: tuple[CidrGroup, ...] = ()
+    routes: tuple[GatewayRoute, ...] = ()
+    apiserver_addresses: tuple[Address, ...] = ()
+    policies: tuple[Manifest, ...] = ()
+    learned_names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+    """FQDN (lower-case, no final dot) to addresses seen in DNS answers or flows."""
+    notices: tuple[Notice, ...] = ()

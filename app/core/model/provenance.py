@@ -1,0 +1,97 @@
+"""Where a thing came from: an object of the cluster, a file and line, a rule inside a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """A Kubernetes object by kind, namespace (empty for cluster scope) and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """`Kind/NS/NAME`, the form of the conformance files."""
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The document an object was read from.
+
+    `lines` maps a path inside the object, as `spec.egress[1].toPorts[0]`, to its 1-based line.
+    `deployed_by` names the kustomizations that reach the file (empty: none does, or not known).
+    """
+
+    file: str
+    line: int
+    document: int = 0
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    deployed_by: tuple[str, ...] = ()
+
+    def line_of(self, path: str) -> int:
+        """Give the line of `path`, or of its nearest ancestor that has one."""
+        while path:
+            if (line := self.lines.get(path)) is not None:
+                return line
+            cut = max(path.rfind("."), path.rfind("["))
+            path = path[:cut] if cut > 0 else ""
+        return self.line
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One Kubernetes object as read: `body` is the decoded JSON tree, never a typed model.
+
+    Typed client models drop unknown fields, which turns a peer of an unknown kind into an empty
+    one; so every reader of a policy decodes `body` itself, strictly.
+    """
+
+    ref: ObjectRef
+    api_version: str
+    body: Mapping[str, Any] = field(compare=False, repr=False)
+    source: Source | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The file the object came from; None when it came from a cluster."""
+        return self.source.file if self.source else None
+
+    def line_of(self, path: str) -> int | None:
+        """The 1-based line of a path inside the object; None when it came from a cluster."""
+        return self.source.line_of(path) if self.source else None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RuleRef:
+    """One rule item of a policy: `path` as `spec.egress[1]`, with file and line where known."""
+
+    policy: ObjectRef
+    path: str
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        at = f" ({self.file}:{self.line})" if self.file else ""
+        return f"{self.policy}: {self.path}{at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the operator must know about what was read, said once and never fatal."""
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+    ref: ObjectRef | None = None
+    severity: str = "warning"
+
+    def __str__(self) -> str:
+        at = f"{self.file}:{self.line}: " if self.file and self.line else ""
+        at = at or (f"{self.file}: " if self.file else "")
+        return at + self.text

@@ -1,0 +1,60 @@
+"""The one sanitiser and the one width function.
+
+Pod names, DNS names, HTTP paths and labels are chosen by the people whose connections are being
+judged. `clean` is applied once, at the adapter that lets a string in; afterwards a string holds
+nothing a terminal, a bidi algorithm or a line-based format would act on. It does not escape any
+markup: cleaned text is shown literally (`rich.text.Text`, Slack raw text), never parsed.
+
+What passes and what does not (Unicode 16 categories): C0, C1 and DEL, bidi controls, zero-width
+and other format characters, line and paragraph separators, surrogates, private use and
+noncharacters become visible escapes, so evidence is kept and seen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+DEFAULT_LIMIT = 4096
+"""Characters kept of one string; longer text ends in an ellipsis."""
+
+_ELLIPSIS = "…"
+
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\u00ad\u061c\u180e"  # soft hyphen, Arabic letter mark, Mongolian vowel separator
+    "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # fillers that draw as nothing
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # zero-width, separators, bidi, invisible operators
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb"  # variation selectors, BOM, interlinear marks
+    "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef"  # surrogates, private use, noncharacters
+    "\ufffe\uffff\U000e0000-\U000fffff\U00100000-\U0010ffff]"  # tags, variation, private planes
+)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:  # noqa: PLR2004  # the C0 block
+        return chr(0x2400 + code)
+    if code == 0x7F:  # noqa: PLR2004  # DEL
+        return "\u2421"
+    if code <= 0xFF:  # noqa: PLR2004  # two hex digits are enough
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def clean(text: str, limit: int = DEFAULT_LIMIT) -> str:
+    """Give `text` with every dangerous character made visible, in NFC, of at most `limit` length.
+
+    Idempotent. ASCII without control characters is returned as it is, at no cost but a scan.
+    """
+    if text.isascii():
+        if not text.isprintable():
+            text = _HOSTILE.sub(_visible, text)
+    else:
+        text = _HOSTILE.sub(_visible, unicodedata.normalize("NFC", text))
+    return text if len(text) <= limit else text[: limit - 1] + _ELLIPSIS
+
+
+def is_clean(text: str) -> bool:
+    """Say whether `clean` would leave the characters of `text` alone."""
+    return _HOSTILE.search(text) is None

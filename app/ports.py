@@ -1,0 +1,170 @@
+"""The seams of the program: small protocols that adapters fulfil and services use.
+
+Only domain values cross them; no object of a client library does. Every port has a fake in
+`app.testing`, and one contract test runs against the fake and the real adapter. Errors that cross
+a seam are `app.core.errors.SourceUnavailable` or `BadInput`; adapters translate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from app.core.model.flow import FlowBatch
+from app.core.model.provenance import Manifest, Notice, ObjectRef
+
+
+class Clock(Protocol):
+    """Time as a value: tests move it by hand."""
+
+    def now_ns(self) -> int:
+        """UTC nanoseconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPicture:
+    """Every object read at one moment. `as_of_ns` is when; `notices` what was missing."""
+
+    manifests: tuple[Manifest, ...]
+    as_of_ns: int
+    notices: tuple[Notice, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The agent's configuration (`cilium-config` keys) where it could be read."""
+    cilium_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterChange:
+    """Objects that appeared or changed (`upserts`) and went (`deletes`) since the last one."""
+
+    upserts: tuple[Manifest, ...] = ()
+    deletes: tuple[ObjectRef, ...] = ()
+    as_of_ns: int = 0
+    state: SourceState | None = None
+    notices: tuple[Notice, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What a source says of itself: `phase` is off, connecting, live, stale, retrying, denied."""
+
+    source: str
+    phase: str
+    reason: str = ""
+    since_ns: int = 0
+    next_try_s: float | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ClusterReader(Protocol):
+    """Kubernetes objects: one complete picture, then changes. Never writes."""
+
+    @property
+    def name(self) -> str:
+        """What to call it on screen: a context, `demo`, a path."""
+        ...
+
+    async def read(self) -> ClusterPicture:
+        """Read everything once."""
+        ...
+
+    def watch(self) -> AsyncIterator[ClusterChange]:
+        """Yield changes after `read` for as long as the source can change; may end at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRequest:
+    """What to ask a flow source for. `filters` are pushed down as far as the source can.
+
+    `since_ns`/`until_ns` are UTC nanoseconds; `last` counts flows, None means all.
+    `allow`/`deny` are Hubble FlowFilters as plain JSON objects with proto field names.
+    """
+
+    follow: bool = True
+    last: int | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
+    allow: tuple[Mapping[str, Any], ...] = ()
+    deny: tuple[Mapping[str, Any], ...] = ()
+
+
+class FlowSource(Protocol):
+    """Flows from Relay, a file or the demo."""
+
+    @property
+    def name(self) -> str:
+        """What to call it on screen."""
+        ...
+
+    def flows(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        """Yield batches, and the source's own state whenever it changes, until it ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """The new text of one file of a repository; `before` is None for a new file."""
+
+    path: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedChange:
+    """What a pull request is made of; every text is already safe for Markdown."""
+
+    branch: str
+    title: str
+    body: str
+    commit_message: str
+    files: tuple[FileChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Where a change was put: a branch, and a pull request's address where there is one."""
+
+    branch: str
+    url: str = ""
+    existed: bool = False
+
+
+class PolicyRepo(Protocol):
+    """A GitOps repository: files are read, a change becomes a branch or a pull request."""
+
+    @property
+    def name(self) -> str:
+        """What to call it on screen."""
+        ...
+
+    async def read_file(self, path: str) -> str:
+        """Give a file of the base branch."""
+        ...
+
+    async def propose(self, change: ProposedChange) -> Proposal:
+        """Put the change on a branch, and open a pull request where the host has them."""
+        ...
+
+
+class Chat(Protocol):
+    """A chat that delivers commands and takes answers."""
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        ...
+
+
+class FlowHistory(Protocol):
+    """Flows kept beyond Hubble's ring."""
+
+    async def append(self, batch: Sequence[Any]) -> None:
+        """Keep flows; returns once they are queued for the disk."""
+        ...
