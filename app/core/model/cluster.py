@@ -99,7 +99,7 @@ class ContainerPort:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What made a pod: `Deployment`, `StatefulSet`, `DaemonSet`, `Job`, `CronJob`, …"""
+    """What made a pod: a `Deployment`, `StatefulSet`, `DaemonSet`, `Job` or `CronJob`."""
 
     kind: str
     name: str

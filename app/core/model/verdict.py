@@ -42,8 +42,10 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """One direction's answer. `NOT_ENFORCED`: no policy, so allowed; `NOT_APPLICABLE`: no policy
-    can apply at this end (outside, node, host network).
+    """One direction's answer.
+
+    `NOT_ENFORCED`: no policy, so allowed. `NOT_APPLICABLE`: no policy can apply at this end
+    (outside, node, host network).
     """
 
     ALLOWED = "allowed"
