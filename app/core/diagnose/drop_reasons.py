@@ -1,7 +1,8 @@
 """Hubble's drop reasons: what each means, whether policy decided it, and where to go from it.
 
 Numbers and names: Cilium `api/v1/flow/flow.proto` (`DropReason`); the texts that `hubble observe`
-prints: `pkg/monitor/api/drop.go`. Two names are historic and mislead (136, 161): show the meaning instead.
+prints: `pkg/monitor/api/drop.go`. Two names are historic and mislead (136, 161): show the
+meaning instead.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ DROP_REASONS = (
         "mostly noise (LLDP, ARP variants, IPX); ignore unless a workload needs it. IPv6 packets"
         " on an IPv4-only cluster also land here"),
     DropReason(140, "MISSED_TAIL_CALL", "Missed tail call", _N,
-        "A BPF program tried to jump to another BPF program that was not loaded (tail call "
+        "a BPF program tried to jump to another BPF program that was not loaded (tail call "
         "missed)",
         "expected for a moment during agent upgrade/restart or endpoint regeneration. If it "
         "continues: restart the agent on that node, check agent logs for loader errors"),
@@ -141,12 +142,12 @@ DROP_REASONS = (
         "IPv6 extension header chain invalid or too long",
         "identify the sender; often probing or exotic IPv6 features"),
     DropReason(157, "IP_FRAGMENTATION_NOT_SUPPORTED", "IP fragmentation not supported", _R,
-        "A fragment without L4 ports met a policy/NAT that needs ports, and fragment tracking is"
+        "a fragment without L4 ports met a policy/NAT that needs ports, and fragment tracking is"
         " not enabled",
         "enable fragment tracking (enable-ipv4/ipv6-fragment-tracking) or avoid fragmentation "
         "(MTU, DNS over TCP)"),
     DropReason(158, "SERVICE_BACKEND_NOT_FOUND", "Service backend not found", _N,
-        "A service address was hit and it has no usable backend (0 ready endpoints, or traffic "
+        "a service address was hit and it has no usable backend (0 ready endpoints, or traffic "
         "policy leaves none local)",
         "check Service/EndpointSlices readiness and internal/externalTrafficPolicy; not a "
         "network policy problem"),
@@ -154,14 +155,16 @@ DROP_REASONS = (
         "not in the protobuf enum: protocol not supported for a service address. Hubble shows "
         "the bare number 159",
         "use a supported protocol/port on the service, or address the pod directly"),
-    DropReason(160, "NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT", "No tunnel/encapsulation endpoint (datapath BUG!)", _N,
+    DropReason(160, "NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT",
+        "No tunnel/encapsulation endpoint (datapath BUG!)", _N,
         "no tunnel endpoint known for the destination node (flagged by Cilium as a likely bug)",
         "check node discovery (CiliumNode, clustermesh), agent logs; collect sysdump"),
     DropReason(161, "FAILED_TO_INSERT_INTO_PROXYMAP", "NAT 46/64 not enabled", _N,
         "enum name is historic (proxymap insert failed); today it means a packet needed "
         "IPv4/IPv6 translation and NAT46/64 is disabled",
         "check dual-stack service definitions; enable NAT46x64 only if intended"),
-    DropReason(162, "REACHED_EDT_RATE_LIMITING_DROP_HORIZON", "Reached EDT rate-limiting drop horizon", _N,
+    DropReason(162, "REACHED_EDT_RATE_LIMITING_DROP_HORIZON",
+        "Reached EDT rate-limiting drop horizon", _N,
         "bandwidth manager: packet's scheduled send time is past the drop horizon, i.e. the pod "
         "exceeded its egress bandwidth limit by far",
         "check the kubernetes.io/egress-bandwidth annotation; raise the limit or throttle the "
@@ -172,7 +175,8 @@ DROP_REASONS = (
     DropReason(164, "LOCAL_HOST_IS_UNREACHABLE", "Local host is unreachable", _N,
         "historic: local host unreachable. Not emitted by 1.19",
         _HISTORIC),
-    DropReason(165, "NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION", "No configuration available to perform policy decision", _N,
+    DropReason(165, "NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION",
+        "No configuration available to perform policy decision", _N,
         "historic: no policy configuration available. Not emitted by 1.19",
         "should not occur on 1.19 (see 203 for the modern equivalent)"),
     DropReason(166, "UNSUPPORTED_L2_PROTOCOL", "Unsupported L2 protocol", _N,
@@ -183,15 +187,17 @@ DROP_REASONS = (
         "use (port exhaustion)",
         "check NAT map pressure and 'nat endpoints' usage per destination; spread load, raise "
         "map size, or use more egress IPs"),
-    DropReason(168, "UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE", "Unsupported protocol for NAT masquerade", _N,
+    DropReason(168, "UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE",
+        "Unsupported protocol for NAT masquerade", _N,
         "masquerade does not support this protocol",
         "use a supported protocol or exempt the destination from masquerading"),
     DropReason(169, "FIB_LOOKUP_FAILED", "FIB lookup failed", _N,
         "kernel route/neighbour (FIB) lookup failed for the next hop",
         "check routes and ARP/ND on the node, gateway reachability, blackhole routes; typical "
         "when the next hop's neighbour entry is missing"),
-    DropReason(170, "ENCAPSULATION_TRAFFIC_IS_PROHIBITED", "Encapsulation traffic is prohibited", _R,
-        "A pod (not the host) tried to send UDP to the cluster tunnel port; Cilium blocks pods "
+    DropReason(170, "ENCAPSULATION_TRAFFIC_IS_PROHIBITED",
+        "Encapsulation traffic is prohibited", _R,
+        "a pod (not the host) tried to send UDP to the cluster tunnel port; Cilium blocks pods "
         "from injecting encapsulated traffic",
         "change the application port, or the tunnel port; treat as suspicious in a TRE"),
     DropReason(171, "INVALID_IDENTITY", "Invalid identity", _N,
@@ -208,8 +214,9 @@ DROP_REASONS = (
         "traffic from outside arrived for a ClusterIP, which is not reachable externally by "
         "default",
         "use NodePort/LoadBalancer/Gateway, or set bpf.lbExternalClusterIP if intended"),
-    DropReason(175, "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND", "First logical datagram fragment not found", _N,
-        "A later fragment arrived but its first fragment was never seen, so ports are unknown",
+    DropReason(175, "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
+        "First logical datagram fragment not found", _N,
+        "a later fragment arrived but its first fragment was never seen, so ports are unknown",
         "check packet loss / reordering / asymmetric routing / MTU; fragment map size"),
     DropReason(176, "FORBIDDEN_ICMPV6_MESSAGE", "Forbidden ICMPv6 message", _N,
         "host firewall: this ICMPv6 message type is not allowed",
@@ -224,7 +231,8 @@ DROP_REASONS = (
     DropReason(179, "SOCKET_ASSIGN_FAILED", "Socket assign failed", _R,
         "L7 redirect: assigning the connection to the proxy socket failed",
         "as 178; check kernel support for TPROXY (socket assign)"),
-    DropReason(180, "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL", "Proxy redirection not supported for protocol", _R,
+    DropReason(180, "PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL",
+        "Proxy redirection not supported for protocol", _R,
         "L7 redirect requested for a protocol other than TCP/UDP",
         "fix the policy: L7 rules only on TCP (HTTP) or TCP/UDP 53 (DNS) ports"),
     DropReason(181, "POLICY_DENY", "Policy denied by denylist", _P,
@@ -265,7 +273,8 @@ DROP_REASONS = (
     DropReason(192, "INVALID_CLUSTER_ID", "Invalid ClusterID", _N,
         "cluster id in the packet is invalid",
         "check clustermesh cluster ids are unique and in range"),
-    DropReason(193, "UNSUPPORTED_PROTOCOL_FOR_DSR_ENCAP", "Unsupported packet protocol for DSR encapsulation", _N,
+    DropReason(193, "UNSUPPORTED_PROTOCOL_FOR_DSR_ENCAP",
+        "Unsupported packet protocol for DSR encapsulation", _N,
         "DSR encapsulation does not support this protocol",
         "use SNAT mode or a supported protocol for that service"),
     DropReason(194, "NO_EGRESS_GATEWAY", "No egress gateway found", _N,
@@ -314,7 +323,8 @@ DROP_REASONS = (
         "text 'No device' exists in 1.20/1.21 agents; the number was retired and never released "
         "in the datapath",
         "show the bare number if seen"),
-    DropReason(207, "DROP_FRAG_NOT_FOUND_WORLD", "First logical datagram fragment not found from world", _N,
+    DropReason(207, "DROP_FRAG_NOT_FOUND_WORLD",
+        "First logical datagram fragment not found from world", _N,
         "added on main for 1.21: as 175, but for fragments from outside the cluster when host "
         "policy cannot be evaluated",
         "usually ambient internet fragments; check MTU if legitimate"),
