@@ -1,0 +1,344 @@
+"""Settings, declared once: each field below is a key, its default, and its sentence of help.
+
+Where a value comes from, the later winning: the default, the file (TOML, under the user's config
+directory), the environment (`K8TRE_TUI_SECTION_KEY`), the command line. The example file, the
+check, `config show` and the error messages are all made from these declarations. Secrets are not
+settings: they come from the environment or from a file that only its owner can read, never from
+the file here nor from an argument.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.core.errors import ConfigError
+
+APP = "k8tre-tui"
+PREFIX = "K8TRE_TUI_"
+
+
+def _key(text: str, *, default: Any = "") -> Any:
+    """A setting: what it means, and an immutable default."""
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """Which cluster, and how it is read."""
+
+    kubeconfig: str = _key("kubeconfig file; empty means KUBECONFIG, then ~/.kube/config")
+    context: str = _key("context of the kubeconfig; empty means its current one")
+    cilium_version: str = _key("apply this Cilium release, as 1.19.3; empty means ask")
+    namespaces: tuple[str, ...] = _key(
+        "namespaces to read when listing them is forbidden", default=()
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubbleSettings:
+    """How Hubble Relay is reached."""
+
+    address: str = _key("host:port of Relay; empty means through the Kubernetes API server")
+    tls: bool = _key("speak TLS to Relay", default=False)
+    ca_file: str = _key("certificate authorities that Relay's certificate is checked against")
+    cert_file: str = _key("client certificate, for mutual TLS")
+    key_file: str = _key("key of the client certificate")
+    server_name: str = _key("name expected in Relay's certificate; empty means by convention")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSettings:
+    """What is kept of flows."""
+
+    keep: int = _key("flows kept in memory", default=50_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UiSettings:
+    """How the terminal looks."""
+
+    theme: str = _key("colour theme", default="k8tre-dark")
+    glyphs: str = _key("symbols: auto (by locale), unicode or ascii", default="auto")
+    mouse: bool = _key("react to the mouse", default=True)
+    favourites: tuple[str, ...] = _key("namespaces on the keys 1 to 9", default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoSettings:
+    """The GitOps repository that drafts go to."""
+
+    path: str = _key("local checkout; empty means that of the snapshot, if it is one")
+    base: str = _key("branch that drafts start from", default="main")
+    github: str = _key("owner/name on GitHub, for pull requests")
+    api: str = _key("address of the GitHub API", default="https://api.github.com")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """Boundaries that no draft may break."""
+
+    boundaries: str = _key("TOML file of boundaries")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, by section. `keys` and `aliases` are free tables of the user's own names."""
+
+    cluster: ClusterSettings = ClusterSettings()
+    hubble: HubbleSettings = HubbleSettings()
+    flows: FlowSettings = FlowSettings()
+    ui: UiSettings = UiSettings()
+    repo: RepoSettings = RepoSettings()
+    check: CheckSettings = CheckSettings()
+    keys: Mapping[str, str] = field(
+        default_factory=dict, metadata={"help": "keys of actions, by the action's name"}
+    )
+    aliases: Mapping[str, str] = field(
+        default_factory=dict, metadata={"help": "short names of commands"}
+    )
+
+
+FREE_TABLES = ("keys", "aliases")
+
+
+class Secret:
+    """A secret that shows in no `repr`, log or traceback; `reveal` is the only way to it."""
+
+    __slots__ = ("_value", "origin")
+
+    def __init__(self, value: str, origin: str) -> None:
+        self._value = value
+        self.origin = origin
+
+    def reveal(self) -> str:
+        """The secret itself, to hand to the library that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret(from {self.origin})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and the origin of every key that is not at its default, as `file:12`."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: Path | None
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Where the file is looked for: `K8TRE_TUI_CONFIG`, else the user's config directory."""
+    if named := environ.get(PREFIX + "CONFIG"):
+        return Path(named)
+    from platformdirs import user_config_path
+
+    return user_config_path(APP) / "config.toml"
+
+
+def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Loaded:
+    """Read the file (none is fine, unless `path` or the environment names it) and the environment.
+
+    Raises `ConfigError` with file, line and key.
+    """
+    named = path is not None or bool(environ.get(PREFIX + "CONFIG"))
+    file = path or config_path(environ)
+    text = _read_file(file, must_exist=named)
+    tree, origins = _parse_file(file, text) if text is not None else ({}, {})
+    for name, key, value in _from_environment(environ):
+        section, _, option = key.partition(".")
+        tree.setdefault(section, {})[option] = value
+        origins[key] = name
+    return Loaded(_build(tree, origins), origins, file if text is not None else None)
+
+
+def sections() -> Iterator[tuple[str, str, tuple[Field[Any], ...]]]:
+    """Every section with its sentence and its keys, in order of declaration."""
+    for section in fields(Settings):
+        if section.name not in FREE_TABLES:
+            kind: Any = type(section.default)
+            yield section.name, str(kind.__doc__), fields(kind)
+
+
+def known_keys() -> tuple[str, ...]:
+    """Every key as `section.option`."""
+    return tuple(f"{name}.{option.name}" for name, _, options in sections() for option in options)
+
+
+def show(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:
+    """Every key with its value and its origin."""
+    for name, _, options in sections():
+        for option in options:
+            key = f"{name}.{option.name}"
+            value = getattr(getattr(loaded.settings, name), option.name)
+            yield key, value, loaded.origins.get(key, "default")
+    for table in FREE_TABLES:
+        for word, value in getattr(loaded.settings, table).items():
+            yield f"{table}.{word}", value, loaded.origins.get(f"{table}.{word}", "default")
+
+
+def example() -> str:
+    """The example file: every key with its help, at its default and commented out."""
+    lines = [f"# Settings of {APP}. Every key is at its default; uncomment it to change it.", ""]
+    for name, doc, options in sections():
+        lines += [f"# {doc}", f"[{name}]"]
+        for option in options:
+            lines += [f"# {option.metadata['help']}", f"# {option.name} = {_toml(option.default)}"]
+        lines.append("")
+    for name in FREE_TABLES:
+        (table,) = (one for one in fields(Settings) if one.name == name)
+        lines += [f"# {table.metadata['help'].capitalize()}.", f"[{name}]", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def find_secret(environ: Mapping[str, str], *names: str) -> Secret | None:
+    """The first of `names` that the environment holds, as `NAME_FILE` (a path) or as `NAME`.
+
+    Raises `ConfigError` when the file cannot be read, or others than its owner can read it.
+    """
+    for name in names:
+        if path := environ.get(f"{name}_FILE"):
+            return Secret(_read_secret_file(Path(path)), f"{name}_FILE")
+        if value := environ.get(name):
+            return Secret(value, name)
+    return None
+
+
+def _read_secret_file(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the secret file `{path}`", file=str(path)) from error
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(
+            f"the secret file `{path}` can be read by others",
+            hint=f"chmod 600 {path}",
+            file=str(path),
+        )
+    return text
+
+
+def _read_file(path: Path, *, must_exist: bool) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if must_exist:
+            raise ConfigError(f"no such file: `{path}`", file=str(path)) from error
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read `{path}`: {error}", file=str(path)) from error
+
+
+def _parse_file(path: Path, text: str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line (\d+)", str(error))
+        line = int(at.group(1)) if at else 0
+        raise ConfigError(
+            f"{path}:{line}: not TOML: {str(error).lower()}", file=str(path), line=line
+        ) from error
+    origins: dict[str, str] = {}
+    for section, table in tree.items():
+        if not isinstance(table, dict):
+            raise _unknown(path, text, section)
+        for option in table:
+            key = f"{section}.{option}"
+            if section not in FREE_TABLES and key not in known_keys():
+                raise _unknown(path, text, key)
+            origins[key] = f"{path}:{_line_of(text, section, option)}"
+    return tree, origins
+
+
+def _unknown(path: Path, text: str, key: str) -> ConfigError:
+    section, _, option = key.partition(".")
+    line = _line_of(text, section, option)
+    near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`?" if near else f"known keys: {APP} config show"
+    return ConfigError(
+        f"{path}:{line}: unknown key `{key}`", hint=hint, file=str(path), line=line, key=key
+    )
+
+
+def _line_of(text: str, section: str, option: str) -> int:
+    """The 1-based line of a key; that of its table's header where it has none of its own."""
+    inside = ""
+    header = 1
+    word = re.compile(rf"\s*[\"']?{re.escape(option or section)}[\"']?\s*=")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if table := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+            inside = table.group(1)
+            header = number if inside == section else header
+        if word.match(line) and inside == (section if option else ""):
+            return number
+    return header
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    for name, _, options in sections():
+        for option in options:
+            variable = f"{PREFIX}{name}_{option.name}".upper()
+            if (text := environ.get(variable)) is not None:
+                yield variable, f"{name}.{option.name}", _from_text(option, text)
+
+
+def _from_text(option: Field[Any], text: str) -> Any:
+    """A value as an environment variable carries it: lists are separated by commas."""
+    if isinstance(option.default, tuple):
+        return [part for part in text.split(",") if part]
+    if isinstance(option.default, bool):
+        return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
+    if isinstance(option.default, int) and text.isdecimal():
+        return int(text)
+    return text
+
+
+def _build(tree: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) -> Settings:
+    settings = Settings()
+    for name, table in tree.items():
+        kind: Any = dict[str, str] if name in FREE_TABLES else type(getattr(settings, name))
+        try:
+            settings = replace(settings, **{name: msgspec.convert(table, kind)})
+        except msgspec.ValidationError as error:
+            raise _wrong_value(name, error, origins) from error
+    return settings
+
+
+def _wrong_value(
+    section: str, error: msgspec.ValidationError, origins: Mapping[str, str]
+) -> ConfigError:
+    said, _, at = str(error).partition(" - at `$.")
+    key = f"{section}.{re.split(r'[`.[]', at)[0]}"
+    origin = origins.get(key, section)
+    file, _, line = origin.rpartition(":")
+    return ConfigError(
+        f"{origin}: `{key}`: {said[0].lower()}{said[1:]}",
+        file=file,
+        line=int(line) if line.isdecimal() else 0,
+        key=key,
+    )
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    parts: Sequence[str] = [_toml(part) for part in value]
+    return f"[{', '.join(parts)}]"
