@@ -58,3 +58,19 @@ def clean(text: str, limit: int = DEFAULT_LIMIT) -> str:
 def is_clean(text: str) -> bool:
     """Say whether `clean` would leave the characters of `text` alone."""
     return _HOSTILE.search(text) is None
+
+
+def cell_width(text: str) -> int:
+    """Terminal columns of cleaned `text`: two for wide characters, none for combining marks.
+
+    Source: Unicode Standard Annex 11 (East Asian Width), categories Mn and Me.
+    """
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
