@@ -33,6 +33,8 @@ class FlowEndpoint(msgspec.Struct, frozen=True, gc=False):
     workload: str = ""
     cluster: str = ""
     id: int = 0
+    more_workloads: tuple[tuple[str, str], ...] = ()
+    """Further `(kind, name)`; Cilium's agents send at most one workload."""
 
 
 class HttpInfo(msgspec.Struct, frozen=True, gc=False):
@@ -56,33 +58,80 @@ class DnsInfo(msgspec.Struct, frozen=True, gc=False):
     rcode: int = 0
     ttl: int = 0
     source: str = ""
+    rooted: bool = True
+    """Whether the query was written with its final dot, as Hubble does."""
 
 
 class L7Info(msgspec.Struct, frozen=True, gc=False):
-    """A proxied message: `type` REQUEST, RESPONSE or SAMPLE."""
+    """A proxied message: `type` REQUEST, RESPONSE or SAMPLE.
+
+    `kafka` is the deprecated record as compact JSON, for output only.
+    """
 
     type: str = ""
     latency_ns: int = 0
     http: HttpInfo | None = None
     dns: DnsInfo | None = None
+    kafka: bytes = b""
 
 
-_NO_ENDPOINT = FlowEndpoint()
+class FlowDetail(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a flow that few readers need. Shared by all flows that agree on every one.
+
+    `kind` is Hubble's `Type` (L3_L4, L7, SOCK). `drop_reason` and `reply` are the deprecated
+    fields 3 and 16, for output only: read `Flow.drop_reason` and `Flow.is_reply`. Services and
+    workloads are `(namespace, name)`, `interface` is `(index, name)`, `file` `(name, line)`,
+    `emitter` `(name, version)`. `l4_code` is the ICMP code. `other` is compact JSON of what only
+    output needs (tunnel, aggregate, extensions, VRRP and IGMP numbers); `set_empty` names messages
+    that were present without any field set, which Hubble's JSON prints as `{}`.
+    """
+
+    kind: str = ""
+    ip_version: str = ""
+    encrypted: bool = False
+    source_ip_translated: str = ""
+    l4_code: int = 0
+    drop_reason: int = 0
+    reply: bool = False
+    ethernet: tuple[str, str] | None = None
+    source_service: tuple[str, str] | None = None
+    destination_service: tuple[str, str] | None = None
+    interface: tuple[int, str] | None = None
+    file: tuple[str, int] | None = None
+    emitter: tuple[str, str] | None = None
+    node_labels: tuple[str, ...] = ()
+    policy_log: tuple[str, ...] = ()
+    auth_type: str = ""
+    trace_reason: str = ""
+    capture_point: str = ""
+    socket_translation: str = ""
+    proxy_port: int = 0
+    socket_cookie: int = 0
+    cgroup_id: int = 0
+    trace_id: str = ""
+    ip_trace_id: tuple[int, int] | None = None
+    other: bytes = b""
+    set_empty: tuple[str, ...] = ()
+
+
+NO_ENDPOINT = FlowEndpoint()
+NO_DETAIL = FlowDetail()
 
 
 class Flow(msgspec.Struct, frozen=True, gc=False):
     """One flow. `time_ns` is UTC nanoseconds of the observing node's clock.
 
+    `protocol` is Hubble's name of the layer 4 message: TCP, UDP, SCTP, ICMPv4, ICMPv6, VRRP, IGMP.
     `destination_port` is the ICMP type for ICMP. `is_reply` None means unknown. `event` is
     Hubble's event type (1 drop, 4 trace, 5 policy verdict, 129 layer 7) with `sub_event`.
-    `extra` is the rest of the understood message as compact JSON, for output only; empty when the
-    source did not keep it.
+    `tcp_flags` are comma-separated, as `SYN,ACK`. `drop_reason` is `drop_reason_desc`, empty when
+    there is none. `node` is the envelope's, `cluster/node` or `node`.
     """
 
     time_ns: int
     verdict: str = "VERDICT_UNKNOWN"
-    source: FlowEndpoint = _NO_ENDPOINT
-    destination: FlowEndpoint = _NO_ENDPOINT
+    source: FlowEndpoint = NO_ENDPOINT
+    destination: FlowEndpoint = NO_ENDPOINT
     source_ip: str = ""
     destination_ip: str = ""
     protocol: str = ""
@@ -106,7 +155,7 @@ class Flow(msgspec.Struct, frozen=True, gc=False):
     egress_denied_by: tuple[PolicyEvidence, ...] = ()
     ingress_denied_by: tuple[PolicyEvidence, ...] = ()
     summary: str = ""
-    extra: bytes = b""
+    detail: FlowDetail = NO_DETAIL
 
 
 class LostEvents(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +165,9 @@ class LostEvents(msgspec.Struct, frozen=True, gc=False):
     count: int
     node: str = ""
     time_ns: int = 0
+    cpu: int | None = None
+    first_ns: int = 0
+    last_ns: int = 0
 
 
 class NodeStatus(msgspec.Struct, frozen=True, gc=False):
@@ -125,6 +177,8 @@ class NodeStatus(msgspec.Struct, frozen=True, gc=False):
     nodes: tuple[str, ...] = ()
     message: str = ""
     time_ns: int = 0
+    node: str = ""
+    """Who says so: Relay's own name."""
 
 
 class FlowBatch(msgspec.Struct, frozen=True):

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Build the real servers that the testbed tests talk to.
+#
+#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble
+#
+# Versions are pinned by each part's go.mod and go.sum. A binary is built again only when those, the
+# Go version or the flags change, so a second call costs nothing and keeping BIN_DIR between CI runs
+# is enough. A user's tests skip what is missing here; CI sets TESTBED=required.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+bin=${1:?usage: build.sh BIN_DIR PART...}
+shift
+mkdir -p "$bin"
+bin=$(cd "$bin" && pwd)
+export GOFLAGS="-buildvcs=false -mod=readonly" GOTOOLCHAIN=local CGO_ENABLED=0
+
+# build PART OUTPUT PACKAGE LINKER_FLAGS
+build() {
+  local part=$1 output=$2 package=$3 linker="-s -w $4" key started=$SECONDS
+  key=$({ go version; cat "$here/$part/go.mod" "$here/$part/go.sum"; echo "$package $linker"; } | sha256sum | cut -c1-16)
+  if [[ -x $bin/$output && $(cat "$bin/$output.key" 2>/dev/null) == "$key" ]]; then
+    echo "$output is current"
+    return
+  fi
+  echo "building $output"
+  (cd "$here/$part" && go build -trimpath -ldflags "$linker" -o "$bin/$output.new" "$package")
+  mv "$bin/$output.new" "$bin/$output"
+  echo "$key" >"$bin/$output.key"
+  echo "built $output in $((SECONDS - started)) s"
+}
+
+build_hubble() {
+  local cilium=github.com/cilium/cilium version=1.19.3
+  build hubble hubble-relay $cilium/hubble-relay "-X $cilium/pkg/version.ciliumVersion=$version"
+  build hubble hubble $cilium/hubble "-X $cilium/hubble/pkg.Version=v$version"
+}
+
+for part in "$@"; do
+  case $part in
+    hubble) build_hubble ;;
+    *) echo "unknown part: $part" >&2; exit 2 ;;
+  esac
+done
