@@ -1,0 +1,115 @@
+"""The `kubectl`, `hubble` and `cilium-dbg` commands that show the same evidence as a step.
+
+Every word is quoted for a POSIX shell, so a hostile name in a command that is copied stays a word.
+Flags: `hubble observe --help` and `cilium-dbg --help` of 1.19.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from app.core.diagnose.naming import End, EndKind
+from app.core.model.cluster import Endpoint, Service
+from app.core.model.provenance import ObjectRef
+from app.core.model.verdict import Direction, Peer, Protocol
+
+_AGENT = ("kubectl", "-n", "kube-system", "exec", "ds/cilium", "--", "cilium-dbg")
+_RESOURCES = {
+    "CiliumNetworkPolicy": "ciliumnetworkpolicy",
+    "CiliumClusterwideNetworkPolicy": "ciliumclusterwidenetworkpolicy",
+    "NetworkPolicy": "networkpolicy",
+    "ClusterNetworkPolicy": "clusternetworkpolicy",
+}
+
+
+def get_pod(endpoint: Endpoint) -> str:
+    """Show a pod with its labels, node and address."""
+    return _join(
+        "kubectl", "-n", endpoint.namespace, "get", "pod", endpoint.name, "-o=wide", "--show-labels"
+    )
+
+
+def get_identity(endpoint: Endpoint) -> str:
+    """Show the identity labels that Cilium gave a pod."""
+    path = "-o=jsonpath={.status.identity.labels}"
+    return _join("kubectl", "-n", endpoint.namespace, "get", "cep", endpoint.name, path)
+
+
+def get_backends(service: Service) -> str:
+    """Show the addresses, ports and readiness behind a Service."""
+    selector = f"-l=kubernetes.io/service-name={service.name}"
+    return _join("kubectl", "-n", service.namespace, "get", "endpointslices", selector, "-o=yaml")
+
+
+def get_policy(ref: ObjectRef) -> str:
+    """Show a policy as the cluster holds it."""
+    namespace = ("-n", ref.namespace) if ref.namespace else ()
+    kind = _RESOURCES.get(ref.kind, ref.kind.lower())
+    return _join("kubectl", *namespace, "get", kind, ref.name, "-o=yaml")
+
+
+def list_policies(namespace: str) -> str:
+    """List every policy that can select pods of a namespace."""
+    return _join("kubectl", "-n", namespace, "get", "cnp,ccnp,netpol")
+
+
+def observe(
+    source: Peer, destination: Peer, port: int, protocol: Protocol, *, verdict: str = ""
+) -> str:
+    """Show the flows of a connection."""
+    words = ["hubble", "observe", *_end("from", source), *_end("to", destination)]
+    if protocol in (Protocol.ICMP, Protocol.ICMPV6):
+        words += ["--protocol", protocol.value.lower()]
+    else:
+        words += ["--to-port", str(port), "--protocol", protocol.value.lower()]
+    if verdict:
+        words += ["--verdict", verdict]
+    return _join(*words, "--last", "20")
+
+
+def observe_dns(source: Peer, name: str = "") -> str:
+    """Show the DNS questions of a pod and their answers."""
+    words = ["hubble", "observe", *_end("from", source), "--protocol", "dns"]
+    if name:
+        words += ["--dns-query", name]
+    return _join(*words, "--last", "20")
+
+
+def cached_names(name: str) -> str:
+    """Show which addresses an agent has learned for a name."""
+    return _join(*_AGENT, "fqdn", "cache", "list", "--matchpattern", name)
+
+
+def list_endpoints() -> str:
+    """Show what an agent enforces, and its policy revision, per endpoint."""
+    return _join(*_AGENT, "endpoint", "list")
+
+
+def verdicts(direction: Direction) -> str:
+    """Watch policy verdicts as they are made."""
+    return _join("hubble", "observe", "--type", "policy-verdict", "--traffic-direction",
+                 direction.value, "--follow")  # fmt: skip
+
+
+def ask_again(source: End, destination: End, *more: str) -> str:
+    """The question itself, for this program."""
+    texts = [_option_safe(source), _option_safe(destination)]
+    return _join("k8tre-tui", "why", *texts, *more)
+
+
+def _option_safe(end: End) -> str:
+    return f"fqdn:{end.text}" if end.kind is EndKind.NAME and ":" not in end.text else end.text
+
+
+def _end(side: str, peer: Peer) -> list[str]:
+    if peer.endpoint is not None:
+        return [f"--{side}-pod", f"{peer.endpoint.namespace}/{peer.endpoint.name}"]
+    if peer.names:
+        return [f"--{side}-fqdn", min(peer.names)]
+    if peer.address is not None:
+        return [f"--{side}-ip", str(peer.address)]
+    return [f"--{side}-label", f"reserved:{peer.kind.value}"]
+
+
+def _join(*words: str) -> str:
+    return shlex.join(words)
