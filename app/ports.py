@@ -28,6 +28,21 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Right:
+    """Whether one kind may be read: `allowed` None means the cluster has no such kind.
+
+    `scope` is `cluster`, or the namespaces it is limited to; `cost` what its absence costs.
+    """
+
+    kind: str
+    verb: str
+    allowed: bool | None
+    scope: str = "cluster"
+    cost: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterPicture:
     """Every object read at one moment. `as_of_ns` is when; `notices` what was missing."""
 
@@ -37,6 +52,7 @@ class ClusterPicture:
     settings: Mapping[str, str] = field(default_factory=dict)
     """The agent's configuration (`cilium-config` keys) where it could be read."""
     cilium_version: str = ""
+    rights: tuple[Right, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

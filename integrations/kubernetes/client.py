@@ -1,0 +1,237 @@
+"""GET requests to the API server, and nothing else.
+
+Authentication and transport are the `kubernetes` package's (kubeconfig contexts, exec plugins,
+tokens, client certificates, proxies, in-cluster). Bodies stay bytes: lists and watches are decoded
+elsewhere. There is one method that sends, it sends GET, and a test holds it to that.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.core.errors import ConfigError, SourceCause, SourceUnavailable
+from app.core.text import clean
+from integrations.kubernetes.wire import Status
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+POOL_SIZE = 64
+"""One connection per watch and some to spare; urllib3 opens more when it must and drops them."""
+
+_HTTP_UNAUTHORIZED, _HTTP_FORBIDDEN, _HTTP_NOT_FOUND = 401, 403, 404
+_HTTP_GONE, _HTTP_TOO_MANY, _HTTP_SERVER_ERROR, _HTTP_OK = 410, 429, 500, 200
+_CHUNK = 1 << 16
+
+
+class GoneError(SourceUnavailable):
+    """410: the position asked for is older than the server remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where to look for a cluster; everything empty means kubectl's own defaults."""
+
+    kubeconfig: str = ""
+    context: str = ""
+
+
+class ApiServer:
+    """One API server. Safe for use from many threads."""
+
+    def __init__(self, api: Any, name: str) -> None:
+        """`api` is a configured `kubernetes.client.ApiClient`; it stays inside this module."""
+        self._api = api
+        self._lock = threading.Lock()
+        self.name = name
+
+    @property
+    def configuration(self) -> Any:
+        """The client configuration, for the port-forward WebSocket."""
+        return self._api.configuration
+
+    def signed(self, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Give URL and headers of a GET, with credentials as they are now.
+
+        Runs the kubeconfig's exec plugin when its token has expired, so it may block.
+        """
+        with self._lock:  # the refresh hook of the package is not thread-safe
+            _, url, headers, _, _ = self._api.param_serialize(
+                "GET",
+                path,
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+            )
+        return str(url), dict(headers)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """Give the body of one answer. Raises `SourceUnavailable`, `GoneError` for 410."""
+        with self._open(path, query or {}, READ_TIMEOUT_S) as response, _translated(self.name):
+            data: bytes = response.data
+            return data
+
+    @contextmanager
+    def stream(
+        self, path: str, query: Mapping[str, str], *, idle_timeout_s: float
+    ) -> Iterator[LineStream]:
+        """Open a stream of JSON lines that ends with an error after `idle_timeout_s` of silence."""
+        with self._open(path, query, idle_timeout_s) as response:
+            yield LineStream(response, self.name)
+
+    @contextmanager
+    def _open(self, path: str, query: Mapping[str, str], read_timeout_s: float) -> Iterator[Any]:
+        import urllib3
+
+        with _translated(self.name):
+            url, headers = self.signed(path, query)
+            response = self._api.rest_client.pool_manager.request(
+                "GET",
+                url,
+                headers=headers,
+                preload_content=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=read_timeout_s),
+            )
+        try:
+            if response.status != _HTTP_OK:
+                with _translated(self.name):
+                    raise _refusal(self.name, response.status, response.data)
+            yield response
+        finally:
+            response.close()
+
+
+class LineStream:
+    """Lines of one response; `stop` may be called from another thread and ends the iteration."""
+
+    def __init__(self, response: Any, source: str) -> None:
+        self._response = response
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        with _translated(self._source):
+            for chunk in self._response.stream(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line for line in lines if line)
+
+    def stop(self) -> None:
+        """Unblock a reader in another thread."""
+        self._response.shutdown()
+
+
+def connect(credentials: Credentials) -> ApiServer:
+    """Configure a client as kubectl would; falls back to the pod's own account in a cluster.
+
+    Raises `ConfigError` when nothing usable is found. Does not touch the network, unless the
+    kubeconfig's exec plugin does.
+    """
+    from kubernetes import client, config
+    from kubernetes.config.config_exception import ConfigException
+
+    configuration = client.Configuration()
+    configuration.connection_pool_maxsize = POOL_SIZE
+    try:
+        if _in_cluster(credentials):
+            config.load_incluster_config(client_configuration=configuration)
+            name = "in-cluster"
+        else:
+            config.load_kube_config(
+                config_file=credentials.kubeconfig or None,
+                context=credentials.context or None,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+            name = credentials.context or _current_context(credentials)
+    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"no usable kubeconfig: {clean(str(error))}",
+            file=credentials.kubeconfig,
+            hint="set KUBECONFIG or --kubeconfig, or try --demo or --snapshot PATH",
+        ) from error
+    configuration.retries = False
+    return ApiServer(client.ApiClient(configuration), clean(name))
+
+
+def _in_cluster(credentials: Credentials) -> bool:
+    asked = credentials.kubeconfig or credentials.context or os.environ.get("KUBECONFIG")
+    present = "KUBERNETES_SERVICE_HOST" in os.environ
+    return present and not asked and not (Path.home() / ".kube" / "config").exists()
+
+
+def _current_context(credentials: Credentials) -> str:
+    from kubernetes import config
+
+    _, active = config.list_kube_config_contexts(config_file=credentials.kubeconfig or None)
+    return str(active["name"])
+
+
+@contextmanager
+def _translated(source: str) -> Iterator[None]:
+    """The one place where transport errors become ours; the original stays chained."""
+    import urllib3.exceptions as http
+    from kubernetes.config.config_exception import ConfigException
+
+    try:
+        yield
+    except ConfigException as error:
+        raise SourceUnavailable(
+            f"credentials could not be refreshed: {clean(str(error))}",
+            source=source,
+            cause=SourceCause.UNAUTHENTICATED,
+            hint="log in again with the command your cluster uses",
+        ) from error
+    except (http.HTTPError, OSError) as error:
+        cause, words = _transport_cause(error)
+        raise SourceUnavailable(words, source=source, cause=cause) from error
+
+
+def _transport_cause(error: BaseException) -> tuple[SourceCause, str]:
+    import urllib3.exceptions as http
+
+    inner = getattr(error, "reason", None)
+    chain = (error, inner) if isinstance(inner, BaseException) else (error,)
+    table: tuple[
+        tuple[type[BaseException] | tuple[type[BaseException], ...], SourceCause, str], ...
+    ]
+    table = (
+        ((http.NameResolutionError, socket.gaierror), SourceCause.DNS, "its name does not resolve"),
+        ((http.SSLError, ssl.SSLError), SourceCause.TLS, "the TLS handshake failed"),
+        ((http.TimeoutError, TimeoutError), SourceCause.TIMEOUT, "it did not answer in time"),
+        (http.NewConnectionError, SourceCause.REFUSED, "it refused the connection"),
+        (OSError, SourceCause.REFUSED, "the connection broke"),
+    )
+    for kinds, cause, words in table:
+        if any(isinstance(link, kinds) for link in chain):
+            return cause, f"{words} ({clean(str(error), 200)})"
+    return SourceCause.PROTOCOL, f"the connection broke ({clean(str(error), 200)})"
+
+
+def _refusal(source: str, code: int, body: bytes) -> SourceUnavailable:
+    """Turn an HTTP error with its Kubernetes `Status` body into our error."""
+    try:
+        said = clean(msgspec.json.decode(body, type=Status).message or "", 400)
+    except msgspec.MsgspecError:
+        said = clean(body.decode(errors="replace"), 200)
+    words = said or f"HTTP {code}"
+    if code == _HTTP_GONE:
+        return GoneError(words, source=source, cause=SourceCause.CONFLICT)
+    causes = {
+        _HTTP_UNAUTHORIZED: (SourceCause.UNAUTHENTICATED, "log in again, then press ctrl+r"),
+        _HTTP_FORBIDDEN: (SourceCause.FORBIDDEN, "see deploy/rbac.yaml for the rights needed"),
+        _HTTP_NOT_FOUND: (SourceCause.NOT_FOUND, ""),
+        _HTTP_TOO_MANY: (SourceCause.OVERLOADED, ""),
+    }
+    fallback = SourceCause.OVERLOADED if code >= _HTTP_SERVER_ERROR else SourceCause.PROTOCOL
+    cause, hint = causes.get(code, (fallback, ""))
+    return SourceUnavailable(words, source=source, cause=cause, hint=hint)

@@ -1,0 +1,56 @@
+"""Bytes of the API server to `Manifest`s: lenient where only a part is read, whole for policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from app.core.model.provenance import Manifest, ObjectRef
+from app.core.text import clean
+from integrations.kubernetes.resources import Resource
+from integrations.kubernetes.wire import TRIMMED
+
+
+class _Decoder(Protocol):
+    def decode(self, raw: msgspec.Raw | bytes) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One object with its `resourceVersion` (empty when the server gave none)."""
+
+    manifest: Manifest
+    resource_version: str
+
+
+class ObjectDecoder:
+    """Decodes objects of one kind. Reused: building a msgspec decoder costs more than an object.
+
+    `decode` raises `msgspec.MsgspecError` for an object that does not fit.
+    """
+
+    __slots__ = ("_api_version", "_decoder", "_kind", "_trimmed")
+
+    def __init__(self, resource: Resource, version: str) -> None:
+        self._kind = resource.kind
+        self._api_version = resource.api_version(version)
+        shape = TRIMMED.get(resource.kind)
+        self._trimmed = shape is not None
+        self._decoder: _Decoder = msgspec.json.Decoder(shape or dict[str, Any])
+
+    def decode(self, raw: msgspec.Raw | bytes) -> Decoded:
+        """Give the object; names are cleaned, the tree is kept as the server sent it."""
+        value = self._decoder.decode(raw)
+        tree: dict[str, Any] = msgspec.to_builtins(value) if self._trimmed else value
+        meta = tree.get("metadata")
+        if not isinstance(meta, Mapping) or not isinstance(name := meta.get("name"), str):
+            raise msgspec.ValidationError("`metadata.name` is missing")
+        meta.pop("managedFields", None) if isinstance(meta, dict) else None
+        namespace = meta.get("namespace") or ""
+        tree["kind"], tree["apiVersion"] = self._kind, self._api_version
+        ref = ObjectRef(self._kind, clean(str(namespace)), clean(name))
+        version = meta.get("resourceVersion") or ""
+        return Decoded(Manifest(ref, self._api_version, tree), str(version))
