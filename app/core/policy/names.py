@@ -1,0 +1,92 @@
+"""Domain names and their patterns, as toFQDNs and DNS rules read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+MAX_NAME_LENGTH = 255
+"""Source: Cilium `pkg/fqdn/matchpattern/matchpattern.go` `MaxFQDNLength`."""
+
+_LABEL_CHAR = "[-a-zA-Z0-9_]"
+_WHOLE_LABELS = f"({_LABEL_CHAR}+([.]{_LABEL_CHAR}+)*)[.]"
+_ANY_NAME = rf"(?:(?:{_LABEL_CHAR}+[.])+|[.])\Z"
+_ONLY_STARS = re.compile(r"[*]+[.]?\Z")
+_PATTERN = re.compile(r"[-a-zA-Z0-9_.*]+\Z")
+_LEADING_STARS = re.compile(r"[*]{2,}\[\.\]")
+_STARS = re.compile(r"[*]+")
+
+FIRST_WITH_WHOLE_LABELS = (1, 19, 0)
+"""The first release in which a leading `**.` means whole labels."""
+
+
+def is_match_name(text: str) -> bool:
+    """Say whether the agent takes `text` as a `matchName`.
+
+    Source: Cilium `pkg/policy/api/fqdn.go` `FQDNMatchNameRegexString`. Written without repeated
+    groups that overlap, unlike the original, so that a hostile name costs linear time.
+    """
+    return bool(re.fullmatch(r"[-a-zA-Z0-9_.]+", text)) and text[0] != "." and ".." not in text
+
+
+def is_match_pattern(text: str) -> bool:
+    """Say whether the agent takes `text` as a `matchPattern`; an empty one passes.
+
+    Source: Cilium `pkg/fqdn/matchpattern/matchpattern.go` `prevalidate`.
+    """
+    if len(text.strip()) > MAX_NAME_LENGTH:
+        return False
+    return not text or _PATTERN.match(text) is not None
+
+
+def with_final_dot(name: str) -> str:
+    """Give the name as DNS writes it, with its final dot."""
+    return name if name.endswith(".") else name + "."
+
+
+@lru_cache(maxsize=4096)
+def fqdn_expression(name: str, pattern: str, *, whole_labels: bool) -> re.Pattern[str]:
+    """Give the expression of a toFQDNs element over a lower-case name with its final dot.
+
+    `*.cilium.io` matches one label in front, `**.cilium.io` (`whole_labels`, since 1.19) one or
+    more, a lone `*` every name. Source: Cilium `pkg/policy/api/fqdn.go` `ToRegex`,
+    `pkg/fqdn/matchpattern/matchpattern.go` `ToAnchoredRegexp`.
+    """
+    text = name or pattern
+    if not name and _ONLY_STARS.match(pattern):
+        return re.compile(_ANY_NAME)
+    translated = _translate_stars(with_final_dot(text).lower(), whole_labels=whole_labels)
+    return re.compile(rf"(?:{translated})\Z")
+
+
+def _translate_stars(text: str, *, whole_labels: bool) -> str:
+    """Dots are literal; a leading run of stars before a dot is labels, other runs stay in one."""
+    text = text.replace(".", "[.]")
+    leading = _LEADING_STARS.match(text) if whole_labels else None
+    if leading is None:
+        return _STARS.sub(lambda _: f"{_LABEL_CHAR}*", text)
+    return _WHOLE_LABELS + _STARS.sub(lambda _: f"{_LABEL_CHAR}*", text[leading.end() :])
+
+
+def dns_rules_allow(
+    rules: Iterable[tuple[str, str]], asked: str, *, whole_labels: bool = True
+) -> bool:
+    """Say whether DNS rules, (name, pattern) each, let the proxy answer a question.
+
+    A pattern of stars alone lets any text through, unlike in toFQDNs; an element with neither
+    field matches nothing. Source: Cilium `pkg/fqdn/dnsproxy/proxy.go` `GeneratePattern`,
+    `CheckAllowed`.
+    """
+    question = with_final_dot(asked).lower()
+    return any(_dns_rule_allows(*rule, question, whole_labels=whole_labels) for rule in rules)
+
+
+def _dns_rule_allows(name: str, pattern: str, question: str, *, whole_labels: bool) -> bool:
+    if name and fqdn_expression(name, "", whole_labels=whole_labels).match(question):
+        return True
+    if not pattern:
+        return False
+    if _ONLY_STARS.match(pattern):
+        return True
+    return fqdn_expression("", pattern, whole_labels=whole_labels).match(question) is not None
