@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,9 @@ class LineStream:
                 yield from (line for line in lines if line)
 
     def stop(self) -> None:
-        """Unblock a reader in another thread."""
-        self._response.shutdown()
+        """Unblock a reader in another thread; harmless once the stream has ended."""
+        with suppress(ValueError, OSError):  # urllib3 says so when there is no socket any more
+            self._response.shutdown()
 
 
 def connect(credentials: Credentials) -> ApiServer:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the real servers that the testbed tests talk to.
 #
-#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble
+#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube
 #
 # Versions are pinned by each part's go.mod and go.sum. A binary is built again only when those, the
 # Go version or the flags change, so a second call costs nothing and keeping BIN_DIR between CI runs
@@ -36,8 +36,21 @@ build_hubble() {
   build hubble hubble $cilium/hubble "-X $cilium/hubble/pkg.Version=v$version"
 }
 
+build_kube() {
+  local version=k8s.io/component-base/version
+  build kube etcd go.etcd.io/etcd/server/v3 ""
+  build kube kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver \
+    "-X $version.gitVersion=v1.35.4 -X $version.gitMajor=1 -X $version.gitMinor=35"
+  # Cilium's own definitions of its kinds, from its module; nothing of them is kept here
+  local cilium
+  cilium=$(cd "$here/hubble" && go mod download -json github.com/cilium/cilium | sed -n 's/.*"Dir": "\(.*\)",/\1/p')
+  rm -rf "$bin/crds"
+  cp -r --no-preserve=mode "$cilium/pkg/k8s/apis/cilium.io/client/crds/v2" "$bin/crds"
+}
+
 for part in "$@"; do
   case $part in
+    kube) build_kube ;;
     hubble) build_hubble ;;
     *) echo "unknown part: $part" >&2; exit 2 ;;
   esac
