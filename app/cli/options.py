@@ -1,0 +1,99 @@
+"""Options that every command takes, and the words they may be written before or after.
+
+The top parser and every command declare the same options. argparse lets the command's defaults
+overwrite what stood before the command, so those of a command have no default, and lists given in
+both places are joined by `Merge`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+FORMATS = ("table", "json", "jsonl", "yaml")
+
+
+class Merge(argparse.Action):
+    """Append to a list that is shared by the options before and after the command."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _option: str | None = None,
+    ) -> None:
+        """Collect under a name of the parser's own; `collect` joins both."""
+        own = f"{self.dest}:{parser.prog.count(' ')}"
+        setattr(namespace, own, [*getattr(namespace, own, []), values])
+
+
+def collect(args: argparse.Namespace, name: str) -> tuple[Any, ...]:
+    """Every value of a `Merge` option, in the order written."""
+    return tuple(value for depth in range(3) for value in getattr(args, f"{name}:{depth}", ()))
+
+
+def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    """Where data come from (contracts.md §2)."""
+    group = parser.add_argument_group("where data come from (default: the live cluster)")
+    off: Any = None if top else argparse.SUPPRESS
+    group.add_argument(
+        "--demo",
+        action="store_true",
+        default=False if top else argparse.SUPPRESS,
+        help="the embedded demo cluster: no network, no other option",
+    )
+    group.add_argument(
+        "--snapshot",
+        action=Merge,
+        metavar="PATH",
+        help="Kubernetes objects from a file or a directory tree; may be repeated",
+    )
+    group.add_argument(
+        "--flows", default=off, metavar="PATH", help="flows as Hubble writes them; - is stdin"
+    )
+    group.add_argument(
+        "--set",
+        action=Merge,
+        metavar="NAME=VALUE",
+        help="value of a ${NAME} placeholder in manifests; may be repeated",
+    )
+    group.add_argument(
+        "--cilium-version", default=off, metavar="V", help="whose semantics to apply, as 1.19.3"
+    )
+    group.add_argument("--kubeconfig", default=off, metavar="FILE", help="kubeconfig to use")
+    group.add_argument("--context", default=off, metavar="NAME", help="context of the kubeconfig")
+    group.add_argument(
+        "--hubble-address", default=off, metavar="HOST:PORT", help="Hubble Relay, reached directly"
+    )
+    group.add_argument("--config", default=off, metavar="FILE", help="settings file to use")
+
+
+def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
+    """`-o` and `--no-color`."""
+    if formats:
+        parser.add_argument(
+            "-o",
+            "--output",
+            choices=formats,
+            default=formats[0],
+            help=f"form of the output (default: {formats[0]})",
+        )
+    parser.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
+
+
+def add_namespace_options(parser: argparse.ArgumentParser) -> None:
+    """`-n` and `-A`; all namespaces is the default."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "-n",
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NS",
+        help="only this namespace; may be repeated",
+    )
+    group.add_argument(
+        "-A", "--all-namespaces", action="store_true", help="all namespaces (the default)"
+    )

@@ -1,0 +1,132 @@
+"""What goes to the terminal: data to stdout, talk to stderr, colour only where it is wanted.
+
+Colour never carries meaning alone: every verdict has a sign and a word. Text that came from a
+cluster was cleaned where it entered and is written as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TextIO
+
+from app.core.text import cell_width
+
+GAP = "  "
+NARROWEST = 60
+"""Columns below which text is not wrapped any narrower."""
+
+
+class Style(Enum):
+    """SGR codes by what they mark."""
+
+    GOOD = "32"
+    BAD = "31"
+    WARN = "33"
+    DIM = "2"
+    BOLD = "1"
+
+
+@dataclass(slots=True)
+class Output:
+    """Where a command writes. `columns` is None when stdout is no terminal: nothing is cut."""
+
+    stdout: TextIO
+    stderr: TextIO
+    colour: bool = False
+    columns: int | None = None
+    said: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(
+        cls, stdout: TextIO, stderr: TextIO, environ: Mapping[str, str], *, plain: bool
+    ) -> Output:
+        """An output fit for the terminal or pipe that `stdout` is."""
+        terminal = stdout.isatty()
+        colour = terminal and not plain and not environ.get("NO_COLOR")
+        columns = shutil.get_terminal_size().columns if terminal else None
+        return cls(stdout, stderr, colour and environ.get("TERM") != "dumb", columns)
+
+    def line(self, text: str = "") -> None:
+        """One line of data."""
+        self.stdout.write(f"{text}\n")
+
+    def say(self, text: str) -> None:
+        """One line to the person at the terminal; the same line only once."""
+        if text not in self.said:
+            self.said.add(text)
+            self.stderr.write(f"{text}\n")
+
+    def paint(self, text: str, style: Style | None) -> str:
+        """`text` in a style, where colour is on."""
+        if not self.colour or style is None:
+            return text
+        return f"\x1b[{style.value}m{text}\x1b[0m"
+
+    def wrap(self, text: str, indent: int, *, first: int | None = None) -> str:
+        """Fold `text` to the terminal; lines after the first start at column `indent`."""
+        if self.columns is None:
+            return text
+        width = max(self.columns, NARROWEST)
+        lead = " " * (indent if first is None else first)
+        folded = textwrap.wrap(
+            lead + text,
+            width,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return "\n".join(folded)[len(lead) :] if folded else ""
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> None:
+        """Columns as wide as their widest cell, as kubectl prints them."""
+        cells = [[_cell(one) for one in row] for row in rows]
+        widths = [
+            max(cell_width(title), *(cell_width(row[at].text) for row in cells), 0)
+            for at, title in enumerate(head)
+        ]
+        for row in ([_cell(title) for title in head], *cells):
+            parts = [
+                self.paint(cell.text, cell.style) + " " * (widths[at] - cell_width(cell.text))
+                for at, cell in enumerate(row)
+            ]
+            self.line(GAP.join(parts).rstrip())
+
+    def json(self, value: Any) -> None:
+        """One JSON document."""
+        self.line(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def jsonl(self, values: Iterable[Any]) -> None:
+        """One JSON document a line."""
+        for value in values:
+            self.line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+    def yaml(self, value: Any) -> None:
+        """One YAML document."""
+        import yaml
+
+        yaml.safe_dump(value, self.stdout, sort_keys=False, allow_unicode=True, width=100)
+
+    def close(self) -> None:
+        """Flush, and keep the interpreter from complaining of a reader that went away."""
+        try:
+            self.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A table cell with a style."""
+
+    text: str
+    style: Style | None = None
+
+
+def _cell(value: str | Cell) -> Cell:
+    return value if isinstance(value, Cell) else Cell(value)

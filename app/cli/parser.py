@@ -1,0 +1,93 @@
+"""The grammar of the command line: one table of commands, each in a module of its own.
+
+Only the module of the command that was typed is imported, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+from app.cli.options import add_source_options
+from app.core.errors import UsageError
+
+PROGRAM = "k8tre-tui"
+
+DESCRIPTION = "Why is this connection blocked? Cilium and Kubernetes network policies, explained."
+
+EPILOG = f"""without a command: the terminal interface
+
+  {PROGRAM} --demo
+  {PROGRAM} why project-lung/jupyter svc:mirror/mirror:80
+  {PROGRAM} policies --snapshot ./gitops --set DOMAIN=tre.example.org
+
+exit codes: 0 fine · 1 the answer is no · 2 wrong usage or input · 3 a source failed · 130 stopped
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: `module` has `EXAMPLE`, `configure(parser)` and `run(context)`."""
+
+    name: str
+    summary: str
+    module: str
+
+
+COMMANDS = (
+    Command("policies", "list policies, or explain one", "app.cli.commands.policies"),
+    Command("endpoints", "list endpoints and what restricts them", "app.cli.commands.endpoints"),
+    Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
+    Command("config", "show, check or find the settings", "app.cli.commands.config"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with this program's one form of error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for `argv`: complete for the command in it, names only for the others."""
+    from app.cli.version import version
+
+    parser = Parser(
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version()}")
+    parser.set_defaults(module="app.cli.commands.ui", command="")
+    add_source_options(parser, top=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", parser_class=Parser
+    )
+    for command in COMMANDS:
+        _add_command(commands, command, complete=command.name in argv)
+    return parser
+
+
+def _add_command(commands: Any, command: Command, *, complete: bool) -> None:
+    if not complete:
+        commands.add_parser(command.name, help=command.summary)
+        return
+    module = import_module(command.module)
+    parser = commands.add_parser(
+        command.name,
+        help=command.summary,
+        description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+        epilog=f"example:\n{module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    add_source_options(parser, top=False)
+    parser.set_defaults(module=command.module)

@@ -1,0 +1,105 @@
+"""The answer to `why` on a terminal: verdict, cause, line, proof, change, what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.cli.output import Output, Style
+from app.core.model.answer import Fix, WhyAnswer
+from app.core.model.verdict import DirectionTrace, Effect, Verdict
+from app.services.wording import SIGNS, direction_sentence, direction_title, place, rule_words
+
+LABEL_COLUMNS = 11
+FEW_EVIDENCE = 4
+
+STYLES = {
+    Verdict.ALLOWED: Style.GOOD,
+    Verdict.DENIED: Style.BAD,
+    Verdict.REDIRECTED: Style.WARN,
+    Verdict.UNKNOWN: Style.WARN,
+}
+
+
+def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
+    """The answer on one screen; `explain` unfolds the trace below it."""
+    port = f":{answer.port}" if answer.port is not None else ""
+    style = STYLES[answer.verdict]
+    verdict = f"{SIGNS[answer.verdict]} {answer.verdict.value.upper()}"
+    source = answer.resolved_from or answer.asked_from
+    destination = answer.resolved_to or f"{answer.asked_to}{port}/{answer.protocol}"
+    out.line(f"{out.paint(verdict, style)}{' ' * max(1, LABEL_COLUMNS - len(verdict))}"
+             f"{source} → {destination}")  # fmt: skip
+    for label, text in _lines(answer):
+        out.line(f"{out.paint(f'{label:<{LABEL_COLUMNS}}', Style.DIM)}"
+                 f"{out.wrap(text, LABEL_COLUMNS)}")  # fmt: skip
+    if explain:
+        _print_trace(out, answer.egress)
+        _print_trace(out, answer.ingress)
+
+
+def _lines(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
+    cause = answer.cause
+    if cause.summary:
+        yield "Cause", f"{cause.summary}   {cause.code.value} · {cause.confidence.value}"
+    if cause.detail:
+        yield "", cause.detail
+    if at := place(cause.file, cause.line):
+        yield "Look at", f"{at}   {cause.look_at}".rstrip()
+    for hop in answer.hops:
+        yield f"Hop {hop.number}", f"{SIGNS[hop.verdict]} {hop.text}"
+    if not answer.hops:
+        for trace, who in (
+            (answer.egress, answer.resolved_from or answer.asked_from),
+            (answer.ingress, answer.resolved_to or answer.asked_to),
+        ):
+            yield direction_title(trace.direction), direction_sentence(trace, who)
+    for backend in answer.backends if len(answer.backends) > 1 else ():
+        words = f"{backend.address}:{backend.port} {backend.verdict.value}"
+        yield "Backend", f"{SIGNS[backend.verdict]} {words}"
+    yield from _tail(answer)
+
+
+def _tail(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
+    for evidence in answer.evidence[:FEW_EVIDENCE]:
+        ref = f"   {evidence.ref}" if evidence.ref else ""
+        yield _EVIDENCE_TITLES.get(evidence.kind, "Seen"), f"{evidence.text}{ref}"
+    for number, fix in enumerate(answer.fixes, start=1):
+        yield ("Change" if number == 1 else "Or"), _fix_words(fix, number, answer)
+    for text in (*answer.not_known, *answer.egress.uncertain, *answer.ingress.uncertain):
+        yield "Not known", text
+    for step in answer.next:
+        yield "Next", f"{step.title}   {step.command}".rstrip()
+
+
+_EVIDENCE_TITLES = {"flow": "Seen", "object": "Object", "status": "Status", "dns": "DNS"}
+
+
+def _fix_words(fix: Fix, number: int, answer: WhyAnswer) -> str:
+    opens = f" Opens: {fix.opens}" if fix.opens else ""
+    if fix.change == "none":
+        return f"{fix.title}{opens}"
+    port = f" {answer.port}/{answer.protocol}" if answer.port is not None else ""
+    command = f"k8tre-tui draft {answer.asked_from} {answer.asked_to}{port} --fix {number}"
+    return f"{fix.title}{opens}   `{command}`"
+
+
+def _print_trace(out: Output, trace: DirectionTrace) -> None:
+    out.line()
+    out.line(out.paint(f"{direction_title(trace.direction)}: {trace.outcome.value}", Style.BOLD))
+    for rule in trace.default_deny_by:
+        out.line(f"  default deny  {rule_words(rule)}")
+    for match in trace.matched:
+        verb = "denies" if match.effect is Effect.DENY else "allows"
+        tail = " (layer 7 decides)" if match.l7 else ""
+        out.line(f"  ✓ {verb:<12}{rule_words(match.rule)}{tail}")
+    for miss in trace.nearest:
+        line = (
+            f"· {miss.failed_on.value:<12}{rule_words(miss.rule)}: "
+            f"names {miss.wanted}, the connection has {miss.got}"
+        )
+        out.line(f"  {out.wrap(line, 16, first=2)}")
+    for request in trace.requests:
+        sign = "✓" if request.allowed else "✗"
+        out.line(f"  {sign} layer 7     {rule_words(request.rule)}: {request.text}")
+    if trace.implicit:
+        out.line(f"  {trace.implicit}")

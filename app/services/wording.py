@@ -1,0 +1,107 @@
+"""Sentences about verdicts and rules, the same on every face.
+
+Each is made from the trace and nothing else, so screen, command line and chat cannot disagree.
+"""
+
+from __future__ import annotations
+
+from app.core.model.provenance import ObjectRef, RuleRef
+from app.core.model.verdict import Direction, DirectionTrace, Effect, Match, Outcome, Verdict
+
+SHORT_KINDS = {
+    "NetworkPolicy": "KNP",
+    "CiliumNetworkPolicy": "CNP",
+    "CiliumClusterwideNetworkPolicy": "CCNP",
+}
+
+SIGNS = {
+    Verdict.ALLOWED: "✓",
+    Verdict.DENIED: "✗",
+    Verdict.REDIRECTED: "↪",
+    Verdict.UNKNOWN: "?",
+}
+
+
+def policy_words(ref: ObjectRef) -> str:
+    """`CNP workspace`: kind in short and name."""
+    return f"{SHORT_KINDS.get(ref.kind, ref.kind)} {ref.name}"
+
+
+def place(file: str | None, line: int | None) -> str:
+    """`file:line`, or what is known of it."""
+    if not file:
+        return ""
+    return f"{file}:{line}" if line else file
+
+
+def rule_words(rule: RuleRef) -> str:
+    """`CNP workspace, egress[1] (file:12)`."""
+    at = place(rule.file, rule.line)
+    path = rule.path.removeprefix("spec.")
+    return f"{policy_words(rule.policy)}, {path}" + (f" ({at})" if at else "")
+
+
+def direction_sentence(trace: DirectionTrace, who: str) -> str:
+    """One direction in one sentence; `who` is the end whose policy was asked."""
+    if trace.outcome is Outcome.NOT_APPLICABLE:
+        return f"not applicable: no policy can apply at {who}"
+    if trace.outcome is Outcome.NOT_ENFORCED:
+        return f"not enforced: {_why_open(trace, who)}"
+    if trace.outcome is Outcome.DENIED:
+        return _denied(trace)
+    by = _deciding(trace)
+    tail = ", subject to its layer 7 rules" if trace.outcome is Outcome.REDIRECTED else ""
+    return f"allowed by {by}{tail}"
+
+
+def nearest_sentence(trace: DirectionTrace) -> str:
+    """What the nearest rule that did not match asks for instead; empty without one."""
+    if not trace.missed:
+        return ""
+    miss = trace.nearest[0]
+    return (
+        f"nearest {rule_words(miss.rule)} fails on {miss.failed_on.value}: "
+        f"it names {miss.wanted or 'nothing'}, the connection has {miss.got or 'none'}"
+    )
+
+
+def _why_open(trace: DirectionTrace, who: str) -> str:
+    if trace.implicit:
+        return trace.implicit
+    if trace.selected_by:
+        names = _list(trace.selected_by)
+        return (
+            f"{names} select{'s' if len(trace.selected_by) == 1 else ''} {who} without default deny"
+        )
+    return f"no policy selects {who} for {trace.direction.value}"
+
+
+def _denied(trace: DirectionTrace) -> str:
+    if denies := [match for match in trace.matched if match.effect is Effect.DENY]:
+        return f"denied by {_rules(denies)}"
+    if trace.l4 in (Outcome.ALLOWED, Outcome.REDIRECTED):
+        return f"the connection is let through by {_deciding(trace)}, the request is refused"
+    by = trace.selected_by
+    selected = f"selected by {_list(by)}" if by else trace.implicit or "no rule"
+    nearest = nearest_sentence(trace)
+    return f"default deny ({selected})" + (f" · {nearest}" if nearest else "")
+
+
+def _deciding(trace: DirectionTrace) -> str:
+    allows = [match for match in trace.matched if match.effect is Effect.ALLOW]
+    return _rules(allows) if allows else trace.implicit or "no rule that restricts it"
+
+
+def _rules(matches: list[Match]) -> str:
+    first = rule_words(matches[0].rule)
+    return first if len(matches) == 1 else f"{first} and {len(matches) - 1} more"
+
+
+def _list(refs: tuple[ObjectRef, ...]) -> str:
+    shown = ", ".join(policy_words(ref) for ref in refs[:3])
+    return shown if len(refs) <= 3 else f"{shown} and {len(refs) - 3} more"  # noqa: PLR2004
+
+
+def direction_title(direction: Direction) -> str:
+    """`Egress` or `Ingress`."""
+    return direction.value.capitalize()

@@ -1,0 +1,30 @@
+"""A policy repository in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.core.errors import NotFound
+from app.ports import Proposal, ProposedChange
+
+
+@dataclass(slots=True)
+class FakeRepo:
+    """Implements `PolicyRepo`; `proposed` keeps every change, `files` is the base branch."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    name: str = "fake-repo"
+    proposed: list[ProposedChange] = field(default_factory=list)
+
+    async def read_file(self, path: str) -> str:
+        """A file of the base branch; raises `NotFound`."""
+        if path not in self.files:
+            raise NotFound(f"no file `{path}` in {self.name}")
+        return self.files[path]
+
+    async def propose(self, change: ProposedChange) -> Proposal:
+        """Keep the change; the same branch again changes nothing and says so."""
+        existed = any(one.branch == change.branch for one in self.proposed)
+        if not existed:
+            self.proposed.append(change)
+        return Proposal(change.branch, f"https://git.example.org/pr/{change.branch}", existed)
