@@ -44,7 +44,11 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPicture:
-    """Every object read at one moment. `as_of_ns` is when; `notices` what was missing."""
+    """Every object read at one moment. `as_of_ns` is when; `notices` what was missing.
+
+    `shadowed` are objects that share kind, namespace and name with one of `manifests` and are not
+    in force: lists show them, nothing evaluates them.
+    """
 
     manifests: tuple[Manifest, ...]
     as_of_ns: int
@@ -52,6 +56,7 @@ class ClusterPicture:
     settings: Mapping[str, str] = field(default_factory=dict)
     """The agent's configuration (`cilium-config` keys) where it could be read."""
     cilium_version: str = ""
+    shadowed: tuple[Manifest, ...] = ()
     rights: tuple[Right, ...] = ()
 
 

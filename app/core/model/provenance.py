@@ -26,6 +26,7 @@ class Source:
 
     `lines` maps a path inside the object, as `spec.egress[1].toPorts[0]`, to its 1-based line.
     `deployed_by` names the kustomizations that reach the file (empty: none does, or not known).
+    `orphan` says that kustomizations surround the file and none of them reaches it.
     """
 
     file: str
@@ -33,6 +34,7 @@ class Source:
     document: int = 0
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     deployed_by: tuple[str, ...] = ()
+    orphan: bool = False
 
     def line_of(self, path: str) -> int:
         """Give the line of `path`, or of its nearest ancestor that has one."""

@@ -1,0 +1,76 @@
+"""What an unquoted YAML scalar means to kubectl, kustomize and Argo CD.
+
+Source: sigs.k8s.io/yaml `goyaml.v2/resolve.go` (`resolve`, `resolveMapList`, `yamlStyleFloat`) and
+`yaml.go` (`convertToJSONableObject`). YAML 1.1 booleans and octals count; timestamps stay strings,
+base-60 numbers do not exist, and what JSON cannot say (`.inf`, `.nan`) is an error there and here.
+"""
+
+from __future__ import annotations
+
+import re
+
+Scalar = str | bool | int | float | None
+
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE"), False),
+    **dict.fromkeys(("off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+_NOT_JSON = frozenset(
+    sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")
+) | {".nan", ".NaN", ".NAN"}
+_INTEGER = re.compile(
+    r"(?P<sign>[-+]?)(?:0[xX](?P<hex>[0-9a-fA-F]+)|0[bB](?P<bin>[01]+)"
+    r"|0[oO]?(?P<oct>[0-7]+)|(?P<dec>0|[1-9][0-9]*))",
+    re.ASCII,
+)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_FIRST = frozenset("+-.0123456789")
+_EXACT = 1e21
+"""Go prints whole floats below this as integers, so they come back as integers."""
+
+
+def resolve_plain(text: str) -> Scalar:
+    """Give the JSON value of an unquoted scalar; ValueError when JSON has none (`.inf`)."""
+    if not text:
+        return None
+    first = text[0]
+    if first in _FIRST:
+        return _resolve_number(text)
+    if text in _WORDS:
+        return _WORDS[text]
+    return text
+
+
+def _resolve_number(text: str) -> Scalar:
+    if text in _NOT_JSON:
+        raise ValueError(text)
+    plain = text.replace("_", "") if text[0] != "." else text
+    if integer := _INTEGER.fullmatch(plain):
+        return _integer(integer)
+    if not _FLOAT.fullmatch(plain):
+        return text
+    number = float(plain)
+    if number in (float("inf"), float("-inf")):
+        return text
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
+
+
+def _integer(match: re.Match[str]) -> int:
+    for group, base in (("hex", 16), ("bin", 2), ("oct", 8), ("dec", 10)):
+        if digits := match[group]:
+            return -int(digits, base) if match["sign"] == "-" else int(digits, base)
+    raise AssertionError(match)
+
+
+def key_text(value: Scalar) -> str | None:
+    """Give a mapping key as JSON has it; None for a null key, which is refused."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

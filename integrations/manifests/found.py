@@ -1,0 +1,150 @@
+"""What reading files gave: objects, notices, and a count of everything that was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import BadInput
+from app.core.model.provenance import Manifest, Notice, ObjectRef, Source
+from app.core.text import clean
+
+POLICY_KINDS = frozenset(
+    {
+        "NetworkPolicy",
+        "CiliumNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy",
+        "CiliumCIDRGroup",
+        "ClusterNetworkPolicy",
+        "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy",
+    }
+)
+LINE_KINDS = POLICY_KINDS | {
+    "Namespace",
+    "Service",
+    "Gateway",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TLSRoute",
+}
+"""Kinds whose every line is kept, because an answer may point at it."""
+
+CLUSTER_KINDS = frozenset(
+    {
+        "APIService",
+        "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy",
+        "CSIDriver",
+        "CiliumBGPClusterConfig",
+        "CiliumCIDRGroup",
+        "CiliumClusterwideEnvoyConfig",
+        "CiliumClusterwideNetworkPolicy",
+        "CiliumIdentity",
+        "CiliumL2AnnouncementPolicy",
+        "CiliumLoadBalancerIPPool",
+        "CiliumNode",
+        "ClusterIssuer",
+        "ClusterNetworkPolicy",
+        "ClusterPolicy",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ClusterSecretStore",
+        "CustomResourceDefinition",
+        "GatewayClass",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+)
+"""Kinds without a namespace that turn up in checkouts; everything else has one."""
+
+TEMPLATE = "{{"
+KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
+_NAME_LIMIT = 253
+_UNCUT = 1 << 30
+
+
+@dataclass(slots=True)
+class Found:
+    """Objects in order of reading; `skipped` lists where parts were left out, by reason."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    kustomizations: list[Manifest] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+
+    def skip(self, reason: str, where: str) -> None:
+        """Remember a part that was left out on purpose."""
+        self.skipped.setdefault(reason, []).append(where)
+
+    def broken(self, error: BadInput, file: str) -> None:
+        """Remember and report a part that cannot be read."""
+        self.skip("unreadable", file)
+        text = f"{error.message} (at {error.path})" if error.path else error.message
+        self.notices.append(Notice(clean(text), file, error.line or None, severity="error"))
+
+    def add(self, body: Any, source: Source) -> None:
+        """Take in one decoded document, if it is a Kubernetes object with a name."""
+        kind, api_version = _text(body, "kind"), _text(body, "apiVersion")
+        if not kind or not api_version:
+            self.skip("not an object", source.file)
+            return
+        metadata = body.get("metadata")
+        if api_version.startswith(KUSTOMIZE_GROUP):
+            ref = ObjectRef(kind, "", source.file)
+            self.kustomizations.append(Manifest(ref, api_version, body, source))
+            return
+        name = _text(metadata, "name")
+        if not name:
+            self.broken(BadInput(f"{clean(kind)} without a name", line=source.line), source.file)
+            return
+        ref = make_ref(kind, _text(metadata, "namespace"), name)
+        self.manifests.append(Manifest(ref, api_version, body, source))
+
+    def counts(self) -> Mapping[str, int]:
+        """How many parts were left out, by reason."""
+        return Counter({reason: len(where) for reason, where in self.skipped.items()})
+
+
+def make_ref(kind: str, namespace: str, name: str) -> ObjectRef:
+    """Build a reference that is safe to show; no namespace for kinds that have none."""
+    namespace = "" if kind in CLUSTER_KINDS else namespace
+    return ObjectRef(
+        clean(kind, _NAME_LIMIT), clean(namespace, _NAME_LIMIT), clean(name, _NAME_LIMIT)
+    )
+
+
+def _text(tree: Any, key: str) -> str:
+    value = tree.get(key) if isinstance(tree, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def tame(value: Any) -> Any:
+    """Make control and bidi characters in every string of a tree visible.
+
+    New lines and tabs stay: ConfigMaps are made of them, and whoever shows a description on one
+    line cleans it again. Names and labels that Kubernetes accepts are never changed by this.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() and value.isprintable() else _tame_text(value)
+    if isinstance(value, dict):
+        return {tame(key): tame(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [tame(item) for item in value]
+    return value
+
+
+def _tame_text(text: str) -> str:
+    lines = text.split("\n")
+    return "\n".join("\t".join(clean(cell, _UNCUT) for cell in line.split("\t")) for line in lines)

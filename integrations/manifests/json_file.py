@@ -1,0 +1,139 @@
+"""JSON into Kubernetes objects, at JSON's speed: only policies and their like become YAML nodes.
+
+A list is decoded item by item from the raw text, so that each object's line is known without a
+parser that counts lines.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from app.core.documents.limits import READING
+from app.core.documents.tree import TreeBuilder, compose
+from app.core.errors import BadInput
+from app.core.model.provenance import Source
+from integrations.manifests.found import LINE_KINDS, Found, tame
+from integrations.manifests.placeholders import Placeholders
+
+_JSON_SUFFIXES = (".json", ".json.gz")
+_YAML_WORTH_TRYING = 1 << 20
+_SPACE = re.compile(r"\s*")
+_OFFSET = re.compile(r"\((?:byte|char) (\d+)\)")
+_NEEDS_TAMING = re.compile(rb"[\x7f-\xff]|\\[bfru]")
+
+
+class _List(msgspec.Struct):
+    items: list[msgspec.Raw]
+    kind: str = ""
+    apiVersion: str = ""  # noqa: N815  # the wire's name
+
+
+class JsonFile:
+    """One JSON text: an object, a `kind: List`, an array, or several of them in a row."""
+
+    def __init__(self, content: bytes, file: str, placeholders: Placeholders, found: Found) -> None:
+        self._content = content
+        self._file = file
+        self._placeholders = placeholders
+        self._found = found
+
+    def read(self) -> bool:
+        """Add the objects; False, adding nothing, when the text may be YAML in flow style.
+
+        Raises BadInput when it is neither.
+        """
+        try:
+            raws, defaults = self._parts()
+        except (ValueError, RecursionError) as error:
+            if self._file.endswith(_JSON_SUFFIXES) or len(self._content) > _YAML_WORTH_TRYING:
+                raise BadInput(f"not JSON: {error}", line=self._line_of(error)) from error
+            return False
+        for raw, line in self._located(raws):
+            try:
+                self._read_object(raw, line, defaults)
+            except BadInput as error:
+                self._found.broken(error, self._file)
+        return True
+
+    def _parts(self) -> tuple[list[bytes], Mapping[str, str]]:
+        content = self._content
+        try:
+            msgspec.json.decode(content, type=msgspec.Raw)
+        except msgspec.DecodeError as error:
+            if "trailing" not in str(error):
+                raise
+            return list(_values(content.decode())), {}
+        if content.lstrip()[:1] == b"[":
+            items = msgspec.json.decode(content, type=list[msgspec.Raw])
+            return [bytes(item) for item in items], {}
+        try:
+            head = msgspec.json.decode(content, type=_List)
+        except msgspec.ValidationError:
+            return [content.strip()], {}
+        return [bytes(item) for item in head.items], _item_defaults(head)
+
+    def _line_of(self, error: Exception) -> int:
+        offset = _OFFSET.search(str(error))
+        return self._content.count(b"\n", 0, int(offset[1])) + 1 if offset else 1
+
+    def _located(self, raws: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+        at, line = 0, 1
+        for raw in raws:
+            start = self._content.find(raw, at)
+            line += self._content.count(b"\n", at, start)
+            yield raw, line
+            at = start + len(raw)
+            line += raw.count(b"\n")
+
+    def _read_object(self, raw: bytes, line: int, defaults: Mapping[str, str]) -> None:
+        body: Any = msgspec.json.decode(raw)
+        kind = body.get("kind", defaults.get("kind")) if isinstance(body, dict) else None
+        lines: dict[str, int] = {}
+        if kind in LINE_KINDS:
+            body = self._with_lines(raw, body, line, lines)
+            self._placeholders.note_open(body, self._file)
+        elif b"${" in raw:
+            body = self._placeholders.fill_tree(body)
+        if _NEEDS_TAMING.search(raw):
+            body = tame(body)
+        if isinstance(body, dict):
+            body = {**defaults, **body}
+        self._found.add(body, Source(self._file, line, lines=lines))
+
+    def _with_lines(self, raw: bytes, body: Any, line: int, lines: dict[str, int]) -> Any:
+        try:
+            node = compose(raw.decode())
+        except BadInput:
+            # JSON that YAML 1.1 does not take, such as an escaped surrogate pair: no lines then
+            return self._placeholders.fill_tree(body)
+        fill = self._placeholders.fill
+        builder = TreeBuilder(READING, aliases=False, first_line=line, fill=fill, lines=lines)
+        return builder.build(node)
+
+
+def _values(text: str) -> Iterator[bytes]:
+    decoder, at = json.JSONDecoder(), _after_space(text, 0)
+    while at < len(text):
+        _, end = decoder.raw_decode(text, at)
+        yield text[at:end].encode()
+        at = _after_space(text, end)
+
+
+def _after_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _item_defaults(head: _List) -> Mapping[str, str]:
+    """Items of a typed list (`PodList`) carry no kind of their own.
+
+    Source: k8s.io/apimachinery `pkg/apis/meta/v1/unstructured` (`UnstructuredList`).
+    """
+    if head.kind == "List" or not head.kind.endswith("List"):
+        return {}
+    return {"kind": head.kind.removesuffix("List"), "apiVersion": head.apiVersion}

@@ -1,0 +1,275 @@
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.errors import BadInput
+from app.core.model.provenance import Manifest, ObjectRef
+from integrations.manifests.reader import Loaded, ManifestReader, load
+
+POLICY = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: {name}
+  namespace: lung
+spec:
+  endpointSelector: {{}}
+  egress:
+  - toEntities: [kube-apiserver]
+  - toFQDNs:
+    - matchName: pypi.org
+"""
+
+
+def _write(root: Path, files: dict[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return root
+
+
+def _load(root: Path, files: dict[str, str | bytes], **sets: str) -> Loaded:
+    return load([str(_write(root, files))], sets)
+
+
+def _names(loaded: Loaded) -> list[str]:
+    return [manifest.ref.name for manifest in loaded.manifests]
+
+
+def _texts(loaded: Loaded) -> str:
+    return "\n".join(str(notice) for notice in loaded.notices)
+
+
+def _only(loaded: Loaded) -> Manifest:
+    (manifest,) = loaded.manifests
+    return manifest
+
+
+def _policy(name: str = "web") -> str:
+    return POLICY.format(name=name)
+
+
+def _pod(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "lung"}, "spec": {}}
+
+
+def test_load_when_policy_file_then_ref_file_and_every_line(tmp_path: Path) -> None:
+    manifest = _only(_load(tmp_path, {"web.yaml": _policy()}))
+    assert manifest.ref == ObjectRef("CiliumNetworkPolicy", "lung", "web")
+    assert manifest.file == str(tmp_path / "web.yaml")
+    assert manifest.line_of("") == 1
+    assert manifest.line_of("spec.egress[1]") == 10
+    assert manifest.line_of("spec.egress[1].toFQDNs[0].matchName") == 11
+
+
+def test_load_when_file_is_named_then_any_suffix_will_do(tmp_path: Path) -> None:
+    path = _write(tmp_path, {"dump.txt": _policy()}) / "dump.txt"
+    assert _names(load([str(path)])) == ["web"]
+
+
+def test_load_when_same_file_is_reached_twice_then_read_once(tmp_path: Path) -> None:
+    path = _write(tmp_path, {"web.yaml": _policy()})
+    assert _names(load([str(path), str(path / "web.yaml")])) == ["web"]
+
+
+def test_load_when_path_is_missing_then_bad_input() -> None:
+    with pytest.raises(BadInput, match="no such file"):
+        load(["/no/such/place"])
+
+
+def test_load_when_gzip_then_unpacked(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, {"a.yaml.gz": gzip.compress(_policy().encode())})
+    assert _names(loaded) == ["web"]
+
+
+def test_load_when_gzip_is_cut_then_notice_and_the_rest(tmp_path: Path) -> None:
+    packed = gzip.compress(_policy().encode())[:-12]
+    loaded = _load(tmp_path, {"a.yaml.gz": packed, "b.yaml": _policy()})
+    assert _names(loaded) == ["web"]
+    assert "a.yaml.gz: not readable as gzip" in _texts(loaded)
+
+
+def test_load_when_one_document_is_broken_then_line_and_the_others(tmp_path: Path) -> None:
+    text = f"{_policy('one')}---\nkind: Pod\nspec: [\n---\n{_policy('two')}"
+    loaded = _load(tmp_path, {"a.yaml": text})
+    assert _names(loaded) == ["one", "two"]
+    (notice,) = loaded.notices
+    assert (notice.line, notice.severity) == (15, "error")
+    assert loaded.skipped == {"unreadable": 1}
+
+
+def test_load_when_kind_list_then_items_with_own_lines(tmp_path: Path) -> None:
+    items = "".join(
+        "- " + _policy(name).replace("\n", "\n  ").rstrip() + "\n" for name in ("one", "two")
+    )
+    loaded = _load(tmp_path, {"a.yaml": f"apiVersion: v1\nkind: List\nitems:\n{items}"})
+    assert _names(loaded) == ["one", "two"]
+    assert loaded.manifests[1].line_of("spec.egress[0]") == 4 + 11 + 8
+
+
+def test_load_when_json_list_then_lines_of_policies(tmp_path: Path) -> None:
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "web", "namespace": "lung"},
+        "spec": {"podSelector": {}, "ingress": [{"from": []}]},
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", **_pod("a")}
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod, policy]}, indent=1)
+    loaded = _load(tmp_path, {"a.json": text})
+    manifest = loaded.manifests[1]
+    line = text.splitlines().index('    "ingress": [') + 1
+    assert manifest.line_of("spec.ingress") == line
+    assert manifest.body == policy
+
+
+def test_load_when_typed_json_list_then_items_get_the_kind(tmp_path: Path) -> None:
+    text = json.dumps({"kind": "PodList", "apiVersion": "v1", "items": [_pod("a"), _pod("b")]})
+    assert [str(m.ref) for m in _load(tmp_path, {"pods.json": text}).manifests] == [
+        "Pod/lung/a",
+        "Pod/lung/b",
+    ]
+
+
+POD_A = '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}'
+POD_B = '{\n"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"}}'
+
+
+@pytest.mark.parametrize("text", [f"{POD_A}\n{POD_B}\n", f"[{POD_A},\n{POD_B}]"])
+def test_load_when_json_objects_in_a_row_then_all_of_them(tmp_path: Path, text: str) -> None:
+    loaded = _load(tmp_path, {"a.json": text})
+    assert [(m.ref.name, m.line_of("")) for m in loaded.manifests] == [("a", 1), ("b", 2)]
+
+
+def test_load_when_json_is_broken_then_notice_with_line(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, {"a.json": '{"kind": "Pod",\n"spec": }', "b.yaml": _policy()})
+    assert _names(loaded) == ["web"]
+    assert "a.json:2: not JSON" in _texts(loaded)
+
+
+def test_load_when_flow_style_yaml_then_read(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, {"a.yaml": "{apiVersion: v1, kind: Pod, metadata: {name: a}}\n"})
+    assert _names(loaded) == ["a"]
+
+
+def test_load_when_json_repeats_a_key_in_a_policy_then_refused(tmp_path: Path) -> None:
+    text = (
+        '{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"a"},'
+        '"spec":{"egress":[],\n"egress":[{}]}}'
+    )
+    loaded = _load(tmp_path, {"a.json": text})
+    assert not loaded.manifests
+    assert "a.json:2: key `egress` stands twice (at spec)" in _texts(loaded)
+
+
+def test_load_when_placeholder_has_a_value_then_filled(tmp_path: Path) -> None:
+    text = _policy().replace("pypi.org", "hub.${DOMAIN}")
+    manifest = _only(_load(tmp_path, {"a.yaml": text}, DOMAIN="tre.example.org"))
+    assert manifest.body["spec"]["egress"][1]["toFQDNs"] == [{"matchName": "hub.tre.example.org"}]
+
+
+def test_load_when_placeholders_have_no_value_then_kept_with_one_notice(tmp_path: Path) -> None:
+    text = _policy().replace("pypi.org", "hub.${DOMAIN}.${ZONE}")
+    loaded = _load(tmp_path, {"a.yaml": text, "b.yaml": text.replace("web", "api")})
+    assert loaded.manifests[0].body["spec"]["egress"][1]["toFQDNs"][0]["matchName"] == (
+        "hub.${DOMAIN}.${ZONE}"
+    )
+    (notice,) = loaded.notices
+    assert "${DOMAIN}, ${ZONE} (--set DOMAIN=VALUE)" in notice.text
+
+
+def test_load_when_helm_template_then_skipped_with_notice(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "broken.yaml": "kind: Pod\n{{- if .Values.x }}\nmetadata: {}\n{{- end }}\n",
+        "parses.yaml": _policy().replace("pypi.org", '"{{ .Values.host }}"'),
+        "chart/Chart.yaml": "name: c\nversion: 1\n",
+        "chart/templates/plain.yaml": _policy(),
+    }
+    loaded = _load(tmp_path, files)
+    assert not loaded.manifests
+    assert loaded.skipped == {"template": 3, "not an object": 1}
+    assert "Helm templates are not read" in _texts(loaded)
+
+
+def test_load_when_application_set_has_templates_in_strings_then_kept(tmp_path: Path) -> None:
+    text = 'apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: "a{{b}}"}\n'
+    assert _names(_load(tmp_path, {"a.yaml": text})) == ["a{{b}}"]
+
+
+def test_load_when_no_namespace_then_default_unless_cluster_scoped(tmp_path: Path) -> None:
+    text = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n"
+        "apiVersion: v1\nkind: Node\nmetadata: {name: b, namespace: odd}\n"
+    )
+    pod, node = _load(tmp_path, {"a.yaml": text}).manifests
+    assert str(pod.ref) == "Pod/default/a"
+    assert pod.body["metadata"]["namespace"] == "default"
+    assert str(node.ref) == "Node//b"
+
+
+def test_load_when_object_has_no_name_then_reported(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, {"a.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {}\n"})
+    assert "a.yaml:1: Pod without a name" in _texts(loaded)
+
+
+def test_load_when_text_is_hostile_then_shown_harmless_and_new_lines_kept(tmp_path: Path) -> None:
+    text = (
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "a\\e[2J\\nb"}\n'
+        'data: {x: "1\\n\\t2\\u202e"}\n'
+    )
+    manifest = _only(_load(tmp_path, {"a.yaml": text}))
+    assert manifest.ref.name == "a␛[2J␊b"
+    assert manifest.body["data"]["x"] == "1\n\t2\\u202e"
+
+
+def test_load_when_json_text_is_hostile_then_harmless(tmp_path: Path) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a\x1b[0m"}}
+    manifest = _only(_load(tmp_path, {"a.json": json.dumps(pod)}))
+    assert manifest.body["metadata"]["name"] == "a␛[0m"
+
+
+def test_load_when_not_utf8_then_notice_with_line(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, {"a.yaml": b"a: 1\nb: \xff\n"})
+    assert "a.yaml:2: not UTF-8" in _texts(loaded)
+
+
+def test_load_when_bom_and_crlf_then_read(tmp_path: Path) -> None:
+    content = b"\xef\xbb\xbf" + _policy().replace("\n", "\r\n").encode()
+    assert _only(_load(tmp_path, {"a.yaml": content})).line_of("spec.egress[1]") == 10
+
+
+def test_load_when_hidden_folders_or_links_out_then_left_out(tmp_path: Path) -> None:
+    root = _write(tmp_path / "root", {".git/a.yaml": _policy(), "b.txt": "x"})
+    outside = _write(tmp_path / "out", {"c.yaml": _policy()})
+    (root / "c.yaml").symlink_to(outside / "c.yaml")
+    loaded = load([str(root)])
+    assert not loaded.manifests
+    assert "a link out of the tree" in _texts(loaded)
+
+
+async def test_reader_when_cluster_dump_then_settings_and_version(tmp_path: Path) -> None:
+    text = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cilium-config, namespace: kube-system}
+data: {enable-policy: always}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: cilium, namespace: kube-system}
+spec:
+  template:
+    spec:
+      containers:
+      - {name: cilium-agent, image: "quay.io/cilium/cilium:v1.18.2@sha256:00"}
+"""
+    reader = ManifestReader([str(_write(tmp_path, {"a.yaml": text}))])
+    picture = await reader.read()
+    assert picture.settings == {"enable-policy": "always"}
+    assert picture.cilium_version == "1.18.2"
+    assert reader.name == str(tmp_path)
+    assert [change async for change in reader.watch()] == []

@@ -1,0 +1,250 @@
+from pathlib import Path
+
+from app.core.model.provenance import Manifest
+from integrations.manifests.reader import Loaded, load
+
+HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+POLICY = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web, namespace: lung}
+spec: {endpointSelector: {}}
+"""
+
+
+def _load(root: Path, files: dict[str, str], path: str = "") -> Loaded:
+    for name, content in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    return load([str(root / path)])
+
+
+def _by_file(loaded: Loaded, root: Path) -> dict[str, Manifest]:
+    return {str(Path(m.file or "").relative_to(root)): m for m in loaded.manifests}
+
+
+def _deployed_by(manifest: Manifest) -> tuple[str, ...]:
+    assert manifest.source is not None
+    return manifest.source.deployed_by
+
+
+def _texts(loaded: Loaded) -> str:
+    return "\n".join(str(notice) for notice in loaded.notices)
+
+
+def test_load_when_overlays_share_a_base_then_deployed_by_both(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "app/base/kustomization.yaml": HEAD + "resources: [web.yaml]\n",
+            "app/base/web.yaml": POLICY,
+            "app/envs/dev/kustomization.yaml": HEAD + "resources: [../../base]\n",
+            "app/envs/prd/kustomization.yml": HEAD + "bases: [../../base]\n",
+        },
+    )
+    assert _deployed_by(loaded.manifests[0]) == ("app/envs/dev", "app/envs/prd")
+    assert not loaded.notices
+
+
+def test_load_when_component_lists_a_file_then_deployed(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "env/kustomization.yaml": HEAD + "components: [../extra]\n",
+            "extra/kustomization.yaml": HEAD.replace("Kustomization", "Component")
+            + "resources: [web.yaml]\n",
+            "extra/web.yaml": POLICY,
+        },
+    )
+    assert _deployed_by(loaded.manifests[0]) == ("env",)
+
+
+def test_load_when_file_is_in_no_kustomization_then_orphan_with_notice(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "app/kustomization.yaml": HEAD + "resources: []\n",
+            "app/net/web.yaml": POLICY,
+            "plain/web2.yaml": POLICY.replace("web", "web2"),
+        },
+    )
+    manifests = _by_file(loaded, tmp_path)
+    orphan, plain = manifests["app/net/web.yaml"].source, manifests["plain/web2.yaml"].source
+    assert orphan is not None
+    assert plain is not None
+    assert orphan.orphan
+    assert not plain.orphan
+    assert "CiliumNetworkPolicy/lung/web is in no kustomization" in _texts(loaded)
+    assert "web2 is in no kustomization" not in _texts(loaded)
+
+
+def test_load_when_deployed_and_orphan_hold_the_same_object_then_deployed_wins(
+    tmp_path: Path,
+) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "a/dev/kustomization.yaml": HEAD + "resources: [../zbase]\n",
+            "a/dev/web.yaml": POLICY,
+            "a/zbase/kustomization.yaml": HEAD + "resources: [web.yaml]\n",
+            "a/zbase/web.yaml": POLICY,
+        },
+    )
+    assert list(_by_file(loaded, tmp_path)) == ["a/zbase/web.yaml"]
+    assert [m.file for m in loaded.shadowed] == [str(tmp_path / "a/dev/web.yaml")]
+    assert "web.yaml:1 (in no kustomization), which is not analysed" in _texts(loaded)
+
+
+def test_load_when_two_overlays_deploy_variants_then_first_and_a_way_to_choose(
+    tmp_path: Path,
+) -> None:
+    files = {
+        f"{vendor}/{name}": text
+        for vendor in ("aws", "k3s")
+        for name, text in (
+            ("kustomization.yaml", HEAD + "resources: [web.yaml]\n"),
+            ("web.yaml", POLICY),
+        )
+    }
+    loaded = _load(tmp_path, files)
+    assert list(_by_file(loaded, tmp_path)) == ["aws/web.yaml"]
+    assert "(deployed by k3s)" in _texts(loaded)
+    assert "name one overlay as the snapshot to choose" in _texts(loaded)
+
+
+def test_load_when_transformers_apply_one_way_then_object_is_as_deployed(tmp_path: Path) -> None:
+    deployment = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\n"
+        "spec:\n  selector: {matchLabels: {app: api}}\n"
+        "  template: {metadata: {labels: {app: api}}}\n"
+    )
+    knp = (
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: np}\n"
+        "spec:\n  podSelector: {matchLabels: {app: api}}\n"
+        "  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}, {podSelector: {}}]}]\n"
+    )
+    loaded = _load(
+        tmp_path,
+        {
+            "base/kustomization.yaml": HEAD
+            + "namespace: inner\nnamePrefix: in-\nresources: [all.yaml]\n",
+            "base/all.yaml": f"{POLICY}---\n{deployment}---\n{knp}",
+            "env/kustomization.yaml": HEAD
+            + "namespace: heart\nnamePrefix: out-\nnameSuffix: -x\n"
+            + "commonLabels: {tier: gold}\nresources: [../base]\n",
+        },
+    )
+    policy, workload, network = loaded.manifests
+    assert str(policy.ref) == "CiliumNetworkPolicy/heart/out-in-web-x"
+    assert policy.body["metadata"]["labels"] == {"tier": "gold"}
+    assert policy.body["spec"] == {"endpointSelector": {}}
+    assert workload.body["spec"]["template"]["metadata"]["labels"] == {"app": "api", "tier": "gold"}
+    assert workload.body["spec"]["selector"]["matchLabels"] == {"app": "api", "tier": "gold"}
+    assert network.body["spec"]["podSelector"]["matchLabels"] == {"app": "api", "tier": "gold"}
+    assert network.body["spec"]["ingress"][0]["from"] == [
+        {"podSelector": {"matchLabels": {"app": "web", "tier": "gold"}}},
+        {"podSelector": {}},
+    ]
+
+
+def test_load_when_labels_leave_selectors_alone_then_only_metadata(tmp_path: Path) -> None:
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec: {selector: {app: api}}\n"
+    loaded = _load(
+        tmp_path,
+        {
+            "kustomization.yaml": HEAD + "labels: [{pairs: {a: b}}]\nresources: [s.yaml]\n",
+            "s.yaml": service,
+        },
+    )
+    body = loaded.manifests[0].body
+    assert body["metadata"]["labels"] == {"a": "b"}
+    assert body["spec"]["selector"] == {"app": "api"}
+
+
+def test_load_when_overlays_disagree_then_left_as_written_with_notice(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "base/kustomization.yaml": HEAD + "resources: [web.yaml]\n",
+            "base/web.yaml": POLICY,
+            "dev/kustomization.yaml": HEAD + "namePrefix: dev-\nresources: [../base]\n",
+            "prd/kustomization.yaml": HEAD + "namePrefix: prd-\nresources: [../base]\n",
+        },
+    )
+    assert loaded.manifests[0].ref.name == "web"
+    assert "is changed differently by dev, prd" in _texts(loaded)
+
+
+def test_load_when_overlay_alone_is_named_then_its_bases_are_read_too(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    loaded = _load(
+        tmp_path,
+        {
+            "base/kustomization.yaml": HEAD + "resources: [web.yaml]\n",
+            "base/web.yaml": POLICY,
+            "dev/kustomization.yaml": HEAD + "namePrefix: dev-\nresources: [../base]\n",
+            "prd/kustomization.yaml": HEAD + "namePrefix: prd-\nresources: [../base]\n",
+        },
+        "dev",
+    )
+    assert [m.ref.name for m in loaded.manifests] == ["dev-web"]
+    assert _deployed_by(loaded.manifests[0]) == ("dev",)
+
+
+def test_load_when_base_lies_outside_and_there_is_no_checkout_then_not_followed(
+    tmp_path: Path,
+) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "base/kustomization.yaml": HEAD + "resources: [web.yaml]\n",
+            "base/web.yaml": POLICY,
+            "dev/kustomization.yaml": HEAD + "resources: [../base]\n",
+        },
+        "dev",
+    )
+    assert not loaded.manifests
+    assert "1 of the resources of `dev` are not in the snapshot: ../base" in _texts(loaded)
+
+
+def test_load_when_patch_file_then_no_object_and_patches_are_reported(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "kustomization.yaml": HEAD
+            + "resources: [web.yaml]\npatches: [{path: fix.yaml}, {patch: '[]'}]\n",
+            "web.yaml": POLICY,
+            "fix.yaml": POLICY,
+        },
+    )
+    assert [m.file for m in loaded.manifests] == [str(tmp_path / "web.yaml")]
+    assert loaded.skipped == {"patch": 1}
+    assert f"patches are not applied: {tmp_path.name}" in _texts(loaded)
+
+
+def test_load_when_charts_generators_and_remote_bases_then_all_reported(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "kustomization.yaml": HEAD
+            + "helmCharts: [{name: jupyterhub, repo: x}]\ngenerators: [g.yaml]\n"
+            + "resources: ['https://example.org/x?ref=1', gone.yaml]\n",
+        },
+    )
+    texts = _texts(loaded)
+    assert f"Helm charts are not rendered: jupyterhub ({tmp_path.name})" in texts
+    assert f"generator plug-ins are not run: {tmp_path.name}" in texts
+    assert f"2 of the resources of `{tmp_path.name}` are not in the snapshot" in texts
+
+
+def test_load_when_kustomizations_form_a_cycle_then_it_ends(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path,
+        {
+            "a/kustomization.yaml": HEAD + "resources: [../b, web.yaml]\n",
+            "a/web.yaml": POLICY,
+            "b/kustomization.yaml": HEAD + "resources: [../a]\n",
+        },
+    )
+    assert [m.ref.name for m in loaded.manifests] == ["web"]
