@@ -208,8 +208,8 @@ def _transport_cause(error: BaseException) -> tuple[SourceCause, str]:
     table = (
         ((http.NameResolutionError, socket.gaierror), SourceCause.DNS, "its name does not resolve"),
         ((http.SSLError, ssl.SSLError), SourceCause.TLS, "the TLS handshake failed"),
-        ((http.TimeoutError, TimeoutError), SourceCause.TIMEOUT, "it did not answer in time"),
         (http.NewConnectionError, SourceCause.REFUSED, "it refused the connection"),
+        ((http.TimeoutError, TimeoutError), SourceCause.TIMEOUT, "it did not answer in time"),
         (OSError, SourceCause.REFUSED, "the connection broke"),
     )
     for kinds, cause, words in table:

@@ -237,9 +237,7 @@ class KubeServer:
             )
         ]
         for file in files:
-            self.call(
-                "POST", root, yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
-            )  # a safe loader
+            self.call("POST", root, yaml.load(file.read_text(), Loader=yaml.CSafeLoader))
         for file in files:
             self._wait(lambda plural=file.stem: self.call("GET", f"/apis/cilium.io/v2/{plural}"))
 
