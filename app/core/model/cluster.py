@@ -171,6 +171,7 @@ class Service:
     external_name: str = ""
     backends: tuple[BackendAddress, ...] | None = None
     source: Source | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
