@@ -80,6 +80,30 @@ class NextStep:
     command: str = ""
 
 
+class StepStatus(StrEnum):
+    """What a step of the guided path found."""
+
+    FINE = "fine"
+    PROBLEM = "problem"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """One step of the guided path, in the order an expert asks.
+
+    `asks` is the question, `text` its answer in one sentence, `commands` show the same evidence.
+    """
+
+    key: str
+    asks: str
+    status: StepStatus
+    text: str
+    evidence: tuple[Evidence, ...] = ()
+    commands: tuple[NextStep, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
     """A candidate change. `change` is add-rule, extend-rule, new-policy or none."""
@@ -131,3 +155,4 @@ class WhyAnswer:
     not_known: tuple[str, ...] = ()
     backends: tuple[BackendAnswer, ...] = ()
     hops: tuple[Hop, ...] = ()
+    steps: tuple[StepAnswer, ...] = ()
