@@ -24,7 +24,7 @@ _JSON_SUFFIXES = (".json", ".json.gz")
 _YAML_WORTH_TRYING = 1 << 20
 _SPACE = re.compile(r"\s*")
 _OFFSET = re.compile(r"\((?:byte|char) (\d+)\)")
-_NEEDS_TAMING = re.compile(rb"[\x7f-\xff]|\\[bfru]")
+_HOSTILE_ESCAPE = re.compile(rb"\\[bfru]")
 
 
 class _List(msgspec.Struct):
@@ -99,7 +99,7 @@ class JsonFile:
             self._placeholders.note_open(body, self._file)
         elif b"${" in raw:
             body = self._placeholders.fill_tree(body)
-        if _NEEDS_TAMING.search(raw):
+        if _may_hold_controls(raw):
             body = tame(body)
         if isinstance(body, dict):
             body = {**defaults, **body}
@@ -114,6 +114,12 @@ class JsonFile:
         fill = self._placeholders.fill
         builder = TreeBuilder(READING, aliases=False, first_line=line, fill=fill, lines=lines)
         return builder.build(node)
+
+
+def _may_hold_controls(raw: bytes) -> bool:
+    if not raw.isascii() or b"\x7f" in raw:
+        return True
+    return b"\\" in raw and _HOSTILE_ESCAPE.search(raw) is not None
 
 
 def _values(text: str) -> Iterator[bytes]:

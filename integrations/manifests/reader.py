@@ -131,28 +131,29 @@ def _in_chart_templates(path: Path) -> bool:
 
 def _placed(found: Found, files: FileSet, graph: Graph) -> list[Manifest]:
     """Give the objects as the kustomizations that reach their files make them."""
-    by_shown = {shown: path for path, shown in files.shown.items()}
-    manifests = []
+    by_file: dict[str, list[Manifest]] = {}
     for manifest in found.manifests:
-        source = manifest.source
-        path = by_shown[source.file] if source else Path()
+        by_file.setdefault(manifest.file or "", []).append(manifest)
+    placed: list[Manifest] = []
+    for path, shown in files.shown.items():
+        manifests = by_file.get(shown, [])
         if path in graph.patch_files and path not in graph.files:
-            found.skip("patch", manifest.file or "")
+            for _ in manifests:
+                found.skip("patch", shown)
             continue
-        manifests.append(_place(manifest, path, graph, found))
-    return manifests
+        reach = graph.files.get(path)
+        orphan = reach is None and graph.surrounds(path)
+        placed += [_place(manifest, reach, found, orphan=orphan) for manifest in manifests]
+    return placed
 
 
-def _place(manifest: Manifest, path: Path, graph: Graph, found: Found) -> Manifest:
-    reach = graph.files.get(path)
-    source = manifest.source
-    if source is None:
-        return manifest
-    if reach is None:
-        orphan = graph.surrounds(path)
-        return _with_namespace(replace(manifest, source=replace(source, orphan=orphan)))
-    source = replace(source, deployed_by=tuple(sorted(reach.roots)))
-    return _with_namespace(_transformed(replace(manifest, source=source), reach, found))
+def _place(manifest: Manifest, reach: Reach | None, found: Found, *, orphan: bool) -> Manifest:
+    if manifest.source is None or (reach is None and not orphan):
+        return _with_namespace(manifest)
+    roots = tuple(sorted(reach.roots)) if reach else ()
+    source = replace(manifest.source, deployed_by=roots, orphan=orphan)
+    manifest = replace(manifest, source=source)
+    return _with_namespace(_transformed(manifest, reach, found) if reach else manifest)
 
 
 def _transformed(manifest: Manifest, reach: Reach, found: Found) -> Manifest:

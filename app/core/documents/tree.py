@@ -93,13 +93,30 @@ class TreeBuilder:
         self._nodes_left = limits.nodes
         self._aliases_left = limits.aliases
         self._seen: set[int] | None = set() if aliases else None
+        self._in_alias = False
 
     def build(self, node: Node | None) -> Any:
         """Give the JSON value of a root node; BadInput with line and path when it has none."""
         return None if node is None else self._value(node, "", 0)
 
     def _value(self, node: Node, path: str, depth: int) -> Any:
-        self._count(node, path)
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise self._bad(f"more than {self._limits.nodes} values", node, path)
+        if self._seen is None or self._in_alias:
+            return self._unfold(node, path, depth)
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            return self._unfold(node, path, depth)
+        self._aliases_left -= 1
+        if self._aliases_left < 0:
+            raise self._bad(f"more than {self._limits.aliases} aliases", node, path)
+        self._in_alias = True
+        value = self._unfold(node, path, depth)
+        self._in_alias = False
+        return value
+
+    def _unfold(self, node: Node, path: str, depth: int) -> Any:
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
         if depth >= self._limits.nesting:
@@ -108,18 +125,6 @@ class TreeBuilder:
         if isinstance(node, MappingNode):
             return self._mapping(node, path, depth)
         return self._sequence(node, path, depth)
-
-    def _count(self, node: Node, path: str) -> None:
-        self._nodes_left -= 1
-        if self._nodes_left < 0:
-            raise self._bad(f"more than {self._limits.nodes} values", node, path)
-        if self._seen is None:
-            return
-        if id(node) in self._seen:
-            self._aliases_left -= 1
-            if self._aliases_left < 0:
-                raise self._bad(f"more than {self._limits.aliases} aliases", node, path)
-        self._seen.add(id(node))
 
     def _sequence(self, node: Node, path: str, depth: int) -> list[Any]:
         items = []

@@ -106,6 +106,11 @@ def test_build_when_aliases_multiply_then_refused() -> None:
         _load(bomb)
 
 
+def test_build_when_one_alias_repeats_a_large_part_then_it_counts_once() -> None:
+    big = ", ".join(str(number) for number in range(100))
+    assert _load(f"a: &a [{big}]\nb: *a\n")["b"] == list(range(100))
+
+
 def test_build_when_too_many_values_then_refused() -> None:
     with pytest.raises(BadInput, match="more than 5 values"):
         _load("[1, 2, 3, 4, 5]", Limits(size=100, documents=1, nodes=5))

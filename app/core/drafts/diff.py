@@ -1,0 +1,53 @@
+"""Unified diffs that `git apply` takes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+_NO_NEWLINE = "\\ No newline at end of file\n"
+
+
+def unified_diff(path: str, before: str | None, after: str) -> str:
+    """Give the change of one file, empty when there is none; `before` None is a new file.
+
+    Lines end at line feeds only, so a carriage return stays part of its line.
+    """
+    if before == after:
+        return ""
+    head = f"diff --git a/{path} b/{path}\n"
+    if before is None:
+        head += "new file mode 100644\n"
+    lines = difflib.unified_diff(
+        _lines(before or ""),
+        _lines(after),
+        "/dev/null" if before is None else f"a/{path}",
+        f"b/{path}",
+    )
+    return head + "".join(_closed(line) for line in lines)
+
+
+def count_changes(diff: str) -> tuple[int, int]:
+    """Give how many lines a diff adds and removes."""
+    added = removed = 0
+    for line in diff.splitlines():
+        added += line.startswith("+") and not line.startswith("+++ ")
+        removed += line.startswith("-") and not line.startswith("--- ")
+    return added, removed
+
+
+def _lines(text: str) -> list[str]:
+    return list(_split(text))
+
+
+def _split(text: str) -> Iterator[str]:
+    at = 0
+    while at < len(text):
+        newline = text.find("\n", at)
+        end = len(text) if newline < 0 else newline + 1
+        yield text[at:end]
+        at = end
+
+
+def _closed(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}"

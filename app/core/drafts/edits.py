@@ -1,0 +1,138 @@
+"""What may be changed about a YAML document, as data, and what each change does to its value.
+
+The value after an edit is worked out here from the value before, with no look at any text; the
+text made by `splice` must then parse to exactly that value.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.errors import DraftRejected
+
+Path = tuple[str | int, ...]
+"""Keys and list indexes from the root of the object: `("spec", "egress", 0, "toFQDNs")`."""
+
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)|\.")
+
+
+def parse_path(text: str) -> Path:
+    """Read `spec.egress[0].toFQDNs`, the form of traces; keys with dots cannot be written so."""
+    steps: list[str | int] = []
+    for index, key in (match.groups() for match in _STEP.finditer(text)):
+        if index is not None:
+            steps.append(int(index))
+        elif key is not None:
+            steps.append(key)
+    return tuple(steps)
+
+
+def show_path(path: Iterable[str | int]) -> str:
+    """Write a path as traces do."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add `item` to the end of the list at `path`; an absent, null or empty list is made."""
+
+    path: Path
+    item: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SetScalar:
+    """Give the scalar at `path` another value."""
+
+    path: Path
+    value: str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddKey:
+    """Add `key` with `value` to the end of the mapping at `path`; the key must be absent."""
+
+    path: Path
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveItem:
+    """Take the list item at `path` (which ends in its index) out."""
+
+    path: Path
+
+
+Edit = Append | SetScalar | AddKey | RemoveItem
+
+
+def apply_edit(tree: Any, edit: Edit) -> Any:
+    """Give a copy of `tree` with the edit done; DraftRejected when its place does not exist."""
+    tree = copy.deepcopy(tree)
+    match edit:
+        case Append(path, item):
+            _append(tree, path, item)
+        case AddKey(path, key, value):
+            _add_key(tree, path, key, value)
+        case SetScalar(path, value):
+            parent = value_at(tree, path[:-1])
+            if isinstance(value_at(tree, path), dict | list):
+                raise _no_place(path, "not a plain value")
+            parent[path[-1]] = value
+        case RemoveItem(path):
+            parent = value_at(tree, path[:-1])
+            value_at(tree, path)
+            if not isinstance(parent, list):
+                raise _no_place(path, "not an item of a list")
+            del parent[int(path[-1])]
+    return tree
+
+
+def _add_key(tree: Any, path: Path, key: str, value: Any) -> None:
+    target = value_at(tree, path)
+    if target is None and path:
+        value_at(tree, path[:-1])[path[-1]] = {key: value}
+        return
+    if not isinstance(target, dict) or key in target:
+        raise _no_place(path, f"`{key}` cannot be added")
+    target[key] = value
+
+
+def _append(tree: Any, path: Path, item: Any) -> None:
+    parent = value_at(tree, path[:-1])
+    present = _step(parent, path[-1])
+    if present is None and isinstance(parent, dict):
+        parent[path[-1]] = [item]
+    elif isinstance(present, list):
+        present.append(item)
+    else:
+        raise _no_place(path, "not a list")
+
+
+def value_at(tree: Any, path: Path) -> Any:
+    """Give the value at a path; DraftRejected when there is none."""
+    for depth, step in enumerate(path):
+        present = isinstance(tree, dict) and step in tree
+        present |= isinstance(tree, list) and isinstance(step, int) and step < len(tree)
+        if not present:
+            raise _no_place(path[: depth + 1], "no such place")
+        tree = tree[step]
+    return tree
+
+
+def _step(parent: Any, step: str | int) -> Any:
+    if isinstance(parent, dict):
+        return parent.get(step)
+    if isinstance(parent, list) and isinstance(step, int) and step < len(parent):
+        return parent[step]
+    return None
+
+
+def _no_place(path: Path, why: str) -> DraftRejected:
+    return DraftRejected(f"cannot edit `{show_path(path)}`: {why}")

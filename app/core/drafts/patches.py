@@ -1,0 +1,260 @@
+"""From an edit to the one stretch of text it replaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.drafts.edits import (
+    AddKey,
+    Append,
+    Edit,
+    Path,
+    RemoveItem,
+    SetScalar,
+    show_path,
+)
+from app.core.drafts.layout import Kind, Place
+from app.core.drafts.render import (
+    indented,
+    quoted,
+    render_entry,
+    render_flow,
+    render_item,
+    render_scalar,
+)
+from app.core.drafts.style import column, line_end, line_start, lines_above, style_of
+from app.core.errors import DraftRejected
+
+_COMMA = re.compile(r"\s*,")
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A stretch of text and what takes its place."""
+
+    start: int
+    end: int
+    text: str
+
+    def apply(self, text: str) -> str:
+        """Give the text with the stretch replaced."""
+        return text[: self.start] + self.text + text[self.end :]
+
+
+class Patcher:
+    """Works out the stretch that one edit replaces in the text of one document."""
+
+    def __init__(self, text: str, root: Place) -> None:
+        self._text = text
+        self._root = root
+        self._style = style_of(text, root)
+
+    def patch(self, edit: Edit) -> Patch:
+        """Give the replacement; DraftRejected when the place is not there or cannot be edited."""
+        match edit:
+            case Append(path, item):
+                return self._append(path, item)
+            case AddKey(path, key, value):
+                return self._add_key(path, key, value)
+            case SetScalar(path, value):
+                return self._set(path, value)
+            case RemoveItem(path):
+                return self._remove(path)
+
+    def _place(self, path: Path) -> Place:
+        place = self._root.find(path)
+        if place is None:
+            raise _not_here(path)
+        if place.kind is Kind.ALIAS:
+            raise DraftRejected(f"`{show_path(path)}` is an alias of another part of the file")
+        return place
+
+    # Lists
+
+    def _append(self, path: Path, item: Any) -> Patch:
+        parent = self._place(path[:-1])
+        place = parent.child(path[-1])
+        if place is None and parent.kind is Kind.MAPPING:
+            return self._add_key(path[:-1], str(path[-1]), [item])
+        place = self._place(path)
+        key = _key_above(path)
+        if place.children and place.kind is Kind.SEQUENCE:
+            if place.flow:
+                return self._append_flow(place, render_flow(item, self._style, key))
+            return self._append_block(place, item, key)
+        return self._fill_empty(path, parent, place, [item])
+
+    def _append_block(self, place: Place, item: Any, key: str) -> Patch:
+        dash = column(self._text, place.inner)
+        lines = render_item(item, self._style, key, self._dash_width(place))
+        return self._insert_after(place.content_end, indented(lines, dash))
+
+    def _dash_width(self, place: Place) -> int:
+        """Columns from dash to item, as the last item on the line of its dash has it."""
+        dash = column(self._text, place.inner)
+        for item in reversed(place.children):
+            start = line_start(self._text, item.start)
+            before = self._text[start : item.start]
+            if before.strip() == "-" and len(before) > dash + 1:
+                return len(before) - dash
+        return 2
+
+    def _append_flow(self, place: Place, rendered: str) -> Patch:
+        last = place.children[-1]
+        start = last.content_end
+        if comma := _COMMA.match(self._text, start):
+            return Patch(comma.end(), comma.end(), self._flow_gap(last) + rendered)
+        return Patch(start, start, "," + self._flow_gap(last) + rendered)
+
+    def _flow_gap(self, last: Place) -> str:
+        """A blank, or a new line as deep as the last entry when that has its own line."""
+        first = last.start
+        start = line_start(self._text, first)
+        before = self._text[start:first]
+        return self._style.eol + before if start and not before.strip() else " "
+
+    def _insert_after(self, at: int, lines: Sequence[str]) -> Patch:
+        """Insert whole lines after the line that content ends on, whose end is `at`."""
+        at = line_end(self._text, at)
+        block = self._style.eol.join(lines)
+        if self._text[at - 1 : at] != "\n":
+            return Patch(at, at, self._style.eol + block)
+        return Patch(at, at, block + self._style.eol)
+
+    # Mappings
+
+    def _add_key(self, path: Path, key: str, value: Any) -> Patch:
+        place = self._place(path)
+        if place.kind is Kind.MAPPING and place.children:
+            if place.flow:
+                inner = render_flow({key: value}, self._style)[1:-1]
+                return self._append_flow(_as_list(place), inner)
+            indent = column(self._text, place.children[0].start)
+            lines = indented(render_entry(key, value, self._style), indent)
+            return self._insert_after(place.content_end, lines)
+        return self._fill_empty(path, self._place(path[:-1]), place, {key: value})
+
+    def _fill_empty(self, path: Path, parent: Place, place: Place, value: Any) -> Patch:
+        """Put a value where `[]`, `{}`, `null` or nothing stands, as a block where one can be."""
+        if place.marked or not self._is_empty(place):
+            raise DraftRejected(f"`{show_path(path)}` is neither a list nor empty")
+        key = _key_above(path)
+        owner = next((name for name, held in parent.pairs() if held is place), None)
+        if parent.flow or owner is None:
+            return Patch(place.start, place.end, render_flow(value, self._style, key))
+        lines = render_entry(key, value, self._style)[1:]
+        block = self._style.eol.join(indented(lines, column(self._text, owner.start)))
+        head_end = len(self._text[: place.start].rstrip(" "))
+        line_stop = len(self._text[: line_end(self._text, place.end)].rstrip("\r\n"))
+        comment = self._text[place.end : line_stop].rstrip()
+        return Patch(head_end, line_stop, comment + self._style.eol + block)
+
+    def _is_empty(self, place: Place) -> bool:
+        if place.kind is Kind.SCALAR:
+            return not place.style and place.value in ("", "~", "null", "Null", "NULL")
+        return place.flow and not place.children
+
+    # Scalars
+
+    def _set(self, path: Path, value: Any) -> Patch:
+        place = self._place(path)
+        if place.kind is not Kind.SCALAR or place.style in ("|", ">"):
+            raise DraftRejected(f"`{show_path(path)}` is not a scalar on one line")
+        rendered = self._rescalar(place, value, _key_above(path))
+        if place.inner == place.end and self._text[place.end - 1 : place.end] in (":", "-"):
+            rendered = " " + rendered
+        return Patch(place.inner, place.end, rendered)
+
+    def _rescalar(self, place: Place, value: Any, key: str) -> str:
+        if isinstance(value, str) and place.style:
+            return quoted(value, place.style)
+        if isinstance(value, str) and self._parent_is_flow(place):
+            return render_flow(value, self._style, key)
+        return render_scalar(value, self._style, key)
+
+    def _parent_is_flow(self, place: Place) -> bool:
+        def inside(outer: Place) -> bool:
+            if any(child is place for child in outer.children):
+                return outer.flow
+            return any(inside(child) for child in outer.children)
+
+        return inside(self._root)
+
+    # Removing
+
+    def _remove(self, path: Path) -> Patch:
+        parent = self._place(path[:-1])
+        if parent.kind is not Kind.SEQUENCE:
+            raise DraftRejected(f"`{show_path(path)}` is not an item of a list")
+        place = self._place(path)
+        index = parent.children.index(place)
+        if parent.flow:
+            return self._remove_flow(parent, index)
+        return self._remove_block(path, parent, index)
+
+    def _remove_flow(self, parent: Place, index: int) -> Patch:
+        item = parent.children[index]
+        if index + 1 < len(parent.children):
+            return Patch(item.start, parent.children[index + 1].start, "")
+        if index:
+            return Patch(parent.children[index - 1].content_end, item.content_end, "")
+        comma = _COMMA.match(self._text, item.content_end)
+        return Patch(item.start, comma.end() if comma else item.content_end, "")
+
+    def _remove_block(self, path: Path, parent: Place, index: int) -> Patch:
+        item = parent.children[index]
+        start = self._dash_line(path, parent, index)
+        end = line_end(self._text, item.content_end)
+        if len(parent.children) == 1:
+            return self._empty_list(path, parent, start, end)
+        floor = parent.children[index - 1].content_end if index else 0
+        return Patch(self._with_comments(start, floor), end, "")
+
+    def _empty_list(self, path: Path, parent: Place, start: int, end: int) -> Patch:
+        """Write `[]` after the key, because a missing list may mean something else."""
+        owner = self._place(path[:-2])
+        key = next((name for name, held in owner.pairs() if held is parent), None)
+        if key is None or parent.marked:
+            raise DraftRejected(f"`{show_path(path)}` is the only item of its list")
+        colon = self._text.index(":", key.end) + 1
+        return Patch(colon, end, " []" + self._text[colon:start])
+
+    def _dash_line(self, path: Path, parent: Place, index: int) -> int:
+        """The start of the line with the item's dash, which must have nothing else before it."""
+        floor = parent.children[index - 1].content_end if index else parent.inner
+        dash = self._text.rfind("-", floor, parent.children[index].start)
+        if index == 0:
+            dash = parent.inner
+        start = line_start(self._text, dash)
+        if self._text[start:dash].strip(" "):
+            raise DraftRejected(f"`{show_path(path)}` shares its line with something else")
+        return start
+
+    def _with_comments(self, start: int, floor: int) -> int:
+        """Take in the comment lines right above an item: they speak of it."""
+        for above, line in lines_above(self._text, start):
+            if above < floor or not line.lstrip(" ").startswith("#"):
+                break
+            start = above
+        return start
+
+
+def _as_list(place: Place) -> Place:
+    """A flow mapping seen as the list of its values, for where the last of them ends."""
+    last_key, last_value = place.pairs()[-1]
+    entry = Place(Kind.MAPPING, last_key.start, last_value.content_end, last_key.start, flow=True)
+    return Place(Kind.SEQUENCE, place.start, place.end, place.inner, flow=True, children=[entry])
+
+
+def _key_above(path: Path) -> str:
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
+
+
+def _not_here(path: Path) -> DraftRejected:
+    return DraftRejected(
+        f"`{show_path(path)}` is not written in this document",
+        hint="it may come from a merge key or an alias",
+    )

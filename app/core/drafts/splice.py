@@ -1,0 +1,136 @@
+"""Changes to a YAML file that leave every other byte alone.
+
+A change becomes one replacement of a stretch of text inside one document, worked out from where
+the parser saw things. Nothing is dumped anew: comments, quotes, indents, line ends, a byte order
+mark and a missing final line end stay. Afterwards the guard reads the result and compares it with
+the value the edit should have led to; if they differ in anything, nothing is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from app.core.documents.limits import EDITING
+from app.core.documents.split import Chunk, split_documents
+from app.core.documents.tree import TreeBuilder, compose
+from app.core.drafts.edits import Edit, RemoveItem, apply_edit
+from app.core.drafts.layout import Place, lay_out
+from app.core.drafts.patches import Patcher
+from app.core.errors import BadInput, DraftRejected
+from app.core.model.provenance import ObjectRef
+
+FILE_LIMIT = 512 << 10
+"""Characters of a file this program edits."""
+
+_TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
+_BOM = "\ufeff"
+
+
+def splice(text: str, ref: ObjectRef, edits: Sequence[Edit], *, line: int = 0) -> str:
+    """Give `text` with the edits done to the object `ref`, every other byte as it was.
+
+    `line` is any line of the object, which settles which one is meant when two carry its name, and
+    finds it when a kustomization renamed it. Raises DraftRejected when the file, or the place, is
+    not one that can be edited safely.
+    """
+    bom = _BOM if text.startswith(_BOM) else ""
+    body = text.removeprefix(_BOM)
+    _check_editable(body)
+    chunk = _find(body, ref, line)
+    document = chunk.text
+    for edit in edits:
+        document = _splice_one(document, ref, edit)
+    edited = body[: chunk.start] + document + body[chunk.end :]
+    _guard(body, edited, chunk, edits)
+    return bom + edited
+
+
+def _check_editable(text: str) -> None:
+    if len(text) > FILE_LIMIT:
+        raise DraftRejected(f"the file is larger than {FILE_LIMIT >> 10} KiB")
+    if "{{" in text:
+        raise DraftRejected("the file is a template", hint="change what renders it")
+    if _TAB_INDENT.search(text):
+        raise DraftRejected("the file is indented with tabs")
+
+
+def _find(text: str, ref: ObjectRef, line: int) -> Chunk:
+    chunks = split_documents(text)
+    if len(chunks) > EDITING.documents:
+        raise DraftRejected(f"the file has more than {EDITING.documents} documents")
+    named = [chunk for chunk in chunks if _is(chunk, ref)]
+    at_line = [chunk for chunk in chunks if _holds_line(chunk, line)]
+    both = [chunk for chunk in named if chunk in at_line]
+    for candidates in (both, named, [chunk for chunk in at_line if _kind(chunk) == ref.kind]):
+        if len(candidates) == 1:
+            return candidates[0]
+    if not named:
+        raise DraftRejected(f"{ref} is not in the file")
+    raise DraftRejected(f"{ref} stands {len(named)} times in the file")
+
+
+def _holds_line(chunk: Chunk, line: int) -> bool:
+    return chunk.line <= line < chunk.line + chunk.text.count("\n") + 1
+
+
+def _kind(chunk: Chunk) -> str:
+    value = _value(chunk)
+    kind = value.get("kind") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _is(chunk: Chunk, ref: ObjectRef) -> bool:
+    if ref.name not in chunk.text or _kind(chunk) != ref.kind:
+        return False
+    metadata = _value(chunk).get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("name") != ref.name:
+        return False
+    return metadata.get("namespace") in (None, ref.namespace)
+
+
+def _value(chunk: Chunk) -> Any:
+    builder = TreeBuilder(EDITING, first_line=chunk.line)
+    return builder.build(compose(chunk.text, chunk.line))
+
+
+def _splice_one(text: str, ref: ObjectRef, edit: Edit) -> str:
+    root = lay_out(text)
+    if root is None:
+        raise DraftRejected(f"{ref} is empty")
+    return Patcher(text, root).patch(edit).apply(text)
+
+
+def _guard(before: str, after: str, chunk: Chunk, edits: Sequence[Edit]) -> None:
+    """Read the result and compare it with what was wanted; DraftRejected on any difference."""
+    try:
+        documents = split_documents(after)
+        originals = split_documents(before)
+        position = originals.index(chunk)
+        same = len(documents) == len(originals) and all(
+            documents[at].text == original.text
+            for at, original in enumerate(originals)
+            if at != position
+        )
+        wanted = _value(chunk)
+        for edit in edits:
+            wanted = apply_edit(wanted, edit)
+        same = same and _value(documents[position]) == wanted
+        same = same and _marks(chunk.text, edits) <= _marks(documents[position].text, ())
+    except BadInput as error:
+        raise DraftRejected(f"the edited file would not parse: {error}") from error
+    if not same:
+        raise DraftRejected("the edited file would not mean what was wanted")
+
+
+def _marks(text: str, edits: Sequence[Edit]) -> int:
+    """How many anchors, tags and aliases a document has; none counts when items are removed."""
+    if any(isinstance(edit, RemoveItem) for edit in edits):
+        return 0
+    root = lay_out(text)
+    return _count_marks(root) if root else 0
+
+
+def _count_marks(place: Place) -> int:
+    return place.marked + sum(_count_marks(child) for child in place.children)
