@@ -401,8 +401,10 @@ class Entry:
     log: str = ""
 
     def selects_subject(self, labels: LabelSet, namespace: str) -> bool:
-        """Say whether a pod (or the gateway, health or init endpoint) is the subject."""
-        if self.node or (self.namespace and self.namespace != namespace):
+        """Say whether an endpoint is the subject; only `nodeSelector` rules reach the host."""
+        if self.node is not labels.has_reserved("host"):
+            return False
+        if self.namespace and self.namespace != namespace:
             return False
         return self.subject.selects_labels(labels)
 

@@ -1,0 +1,339 @@
+"""From the ends of a connection to identities: what selectors look at.
+
+Source: Cilium `pkg/ipcache/metadata.go` (`mergeParentLabels`, `resolveLabels`),
+`pkg/labels/cidr.go`, `pkg/identity/reserved.go`, `pkg/policy/aggregate.go` (1.20).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from ipaddress import IPv4Address
+
+from app.core.model.cluster import (
+    Address,
+    CidrGroup,
+    Cluster,
+    ClusterConfig,
+    Endpoint,
+    IdentityKind,
+    Network,
+    Node,
+)
+from app.core.model.labels import RESERVED_SOURCE, Label, LabelSet
+from app.core.model.verdict import Peer
+from app.core.policy.peers import GROUP_NAME_KEY
+from app.core.policy.rules import (
+    CIDR_SOURCE,
+    GROUP_SOURCE,
+    CidrSelector,
+    FqdnSelector,
+    GroupSelector,
+    Identity,
+    ParsedPolicy,
+)
+
+CILIUM_LABEL_PREFIX = "io.cilium.k8s"
+"""Labels of objects that begin so are the agent's own and never taken over.
+
+Source: Cilium `pkg/k8s/utils/utils.go` `RemoveCiliumLabels`.
+"""
+
+FIRST_WITH_AGGREGATES = (1, 20, 0)
+NODE_KINDS = frozenset({IdentityKind.HOST, IdentityKind.REMOTE_NODE, IdentityKind.KUBE_APISERVER})
+_RESERVED = {
+    IdentityKind.HOST: ("host",),
+    IdentityKind.REMOTE_NODE: ("remote-node",),
+    IdentityKind.KUBE_APISERVER: ("kube-apiserver", "remote-node"),
+    IdentityKind.HEALTH: ("health",),
+    IdentityKind.INGRESS: ("ingress",),
+    IdentityKind.INIT: ("init",),
+    IdentityKind.UNMANAGED: ("unmanaged",),
+    IdentityKind.WORLD: ("world",),
+}
+_OWN_POLICY = frozenset({IdentityKind.HEALTH, IdentityKind.INGRESS, IdentityKind.INIT})
+
+
+def reserved_labels(*names: str) -> LabelSet:
+    """Give the labels of a reserved identity."""
+    return LabelSet(Label(RESERVED_SOURCE, name) for name in names)
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Makes peers and identities for one cluster and the policies in it.
+
+    Which blocks and names the policies mention decides the labels of an outside address.
+    """
+
+    cluster: Cluster
+    policies: tuple[ParsedPolicy, ...]
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The agent's settings."""
+        return self.cluster.config
+
+    @cached_property
+    def fqdn_selectors(self) -> tuple[FqdnSelector, ...]:
+        """Every toFQDNs element of the cluster."""
+        found = {
+            selector.key: selector for policy in self.policies for selector in policy.fqdn_selectors
+        }
+        return tuple(found.values())
+
+    @cached_property
+    def named_blocks(self) -> frozenset[Network]:
+        """Every block, excepted ones too, that some policy names."""
+        blocks: set[Network] = set()
+        for policy in self.policies:
+            for entry in policy.entries:
+                for peer in entry.peers or ():
+                    if isinstance(peer, CidrSelector):
+                        blocks.add(peer.block)
+                    if isinstance(peer, CidrSelector | GroupSelector):
+                        blocks.update(peer.excepted)
+        return frozenset(blocks)
+
+    @cached_property
+    def groups(self) -> tuple[CidrGroup, ...]:
+        """The CIDR groups by name: of two with one block the first wins a label key."""
+        return tuple(sorted(self.cluster.cidr_groups, key=lambda group: group.name))
+
+    @cached_property
+    def nodes_by_address(self) -> Mapping[Address, tuple[Node, IdentityKind]]:
+        """What the cluster's own addresses stand for besides pods."""
+        found: dict[Address, tuple[Node, IdentityKind]] = {}
+        for node in self.cluster.nodes:
+            kind = IdentityKind.KUBE_APISERVER if node.runs_apiserver else IdentityKind.REMOTE_NODE
+            found.update(dict.fromkeys(node.health_addresses, (node, IdentityKind.HEALTH)))
+            found.update(dict.fromkeys(node.ingress_addresses, (node, IdentityKind.INGRESS)))
+            found.update(dict.fromkeys(node.addresses, (node, kind)))
+        return found
+
+    @cached_property
+    def endpoints_by_address(self) -> Mapping[Address, Endpoint]:
+        """The pods by their own addresses; host-network pods have none of their own."""
+        return {
+            address: endpoint
+            for endpoint in self.cluster.endpoints
+            if not endpoint.host_network
+            for address in endpoint.addresses
+        }
+
+    def of_endpoint(self, endpoint: Endpoint) -> Peer:
+        """Give a pod as an end of a connection.
+
+        A host-network pod is its node, and one that Cilium does not manage is `unmanaged`.
+        """
+        if endpoint.host_network:
+            return self._of_host_network(endpoint)
+        if not endpoint.managed:
+            peer = self.of_entity("unmanaged")
+            address = endpoint.addresses[0] if endpoint.addresses else None
+            return replace(peer, text=f"pod {endpoint.key} (unmanaged)", address=address)
+        return Peer(
+            IdentityKind.POD,
+            endpoint.labels,
+            f"pod {endpoint.key}",
+            endpoint,
+            endpoint.addresses[0] if endpoint.addresses else None,
+        )
+
+    def _of_host_network(self, endpoint: Endpoint) -> Peer:
+        text = f"pod {endpoint.key} (host network)"
+        for node in self.cluster.nodes:
+            if node.name == endpoint.node or set(node.addresses) & set(endpoint.addresses):
+                return self._of_node(node, text)
+        address = endpoint.addresses[0] if endpoint.addresses else None
+        peer = self.of_entity("remote-node")
+        return replace(peer, text=text, address=address)
+
+    def _of_node(self, node: Node, text: str) -> Peer:
+        kind = IdentityKind.KUBE_APISERVER if node.runs_apiserver else IdentityKind.REMOTE_NODE
+        address = node.addresses[0] if node.addresses else None
+        return Peer(kind, reserved_labels(*_RESERVED[kind]), text, None, address)
+
+    def of_address(self, address: Address, names: frozenset[str] = frozenset()) -> Peer:
+        """Give an address as the cluster knows it: pod, node, health, gateway or outside."""
+        endpoint = self.endpoints_by_address.get(address)
+        if endpoint is not None:
+            return self.of_endpoint(endpoint)
+        known = self.nodes_by_address.get(address)
+        if known is not None:
+            node, kind = known
+            if kind in NODE_KINDS:
+                return replace(self._of_node(node, f"node {node.name}"), address=address)
+            return replace(self.of_entity(kind.value), address=address)
+        learned = {
+            name for name, addresses in self.cluster.learned_names.items() if address in addresses
+        }
+        return self.of_outside(address, names | learned)
+
+    def of_outside(self, address: Address, names: frozenset[str] = frozenset()) -> Peer:
+        """Give an address outside the cluster, with the names it was learned for."""
+        labels = self._world_labels(address, names)
+        kind = IdentityKind.WORLD
+        if address in self.cluster.apiserver_addresses:
+            kind = IdentityKind.KUBE_APISERVER
+        text = f"{'/'.join(sorted(names))} ({address})" if names else str(address)
+        return Peer(kind, labels, text, None, address, frozenset(names))
+
+    def of_entity(self, name: str) -> Peer:
+        """Give a reserved identity by its entity's name.
+
+        The gateway, the health endpoint and a pod that is starting have a policy of their own, so
+        they come with an endpoint; so does the host where the host firewall is on.
+        """
+        kind = IdentityKind(name)
+        labels = reserved_labels(*_RESERVED[kind])
+        own_policy = kind in _OWN_POLICY or (
+            kind is IdentityKind.HOST and self.config.host_firewall
+        )
+        endpoint = Endpoint("", f"reserved:{name}", labels) if own_policy else None
+        return Peer(kind, labels, f"entity {name}", endpoint)
+
+    def identity(self, peer: Peer, *, local_to: Endpoint | None = None) -> Identity:
+        """Give what selectors see of `peer` from the node of `local_to`.
+
+        The node that the subject runs on is `host` to it, every other one `remote-node`.
+        """
+        if peer.kind is IdentityKind.WORLD or (peer.names and peer.address is not None):
+            return self._outside_identity(peer)
+        if peer.kind in NODE_KINDS:
+            return self._node_identity(peer, local_to)
+        aggregate = ""
+        if peer.kind is IdentityKind.POD and self.config.cilium_version >= FIRST_WITH_AGGREGATES:
+            aggregate = "aggregate-cluster"
+        address = peer.address if self._pods_show_addresses(peer) else None
+        return Identity(peer.kind, peer.labels, address, aggregate=aggregate)
+
+    def _pods_show_addresses(self, peer: Peer) -> bool:
+        modern = self.config.cilium_version >= FIRST_WITH_AGGREGATES
+        return peer.kind is IdentityKind.POD and modern and self.config.cidr_match_pods
+
+    def _outside_identity(self, peer: Peer) -> Identity:
+        if peer.address is None:
+            return Identity(peer.kind, peer.labels)
+        labels = self._world_labels(peer.address, peer.names)
+        aggregate = ""
+        if len(labels) > 1 and self.config.cilium_version >= FIRST_WITH_AGGREGATES:
+            aggregate = "aggregate-world"
+        groups = self._group_pairs(peer.address)
+        return Identity(peer.kind, labels, peer.address, peer.names, groups, aggregate)
+
+    def _node_identity(self, peer: Peer, local_to: Endpoint | None) -> Identity:
+        if (
+            peer.labels.get("world")
+            or peer.labels.get("world-ipv4")
+            or peer.labels.get("world-ipv6")
+        ):
+            return self._outside_identity(peer)
+        kind, labels = peer.kind, peer.labels
+        if kind is not IdentityKind.HOST and self._is_own_node(peer, local_to):
+            kind = IdentityKind.HOST
+            labels = LabelSet(
+                Label(RESERVED_SOURCE, "host") if label.key == "remote-node" else label
+                for label in labels.values()
+            )
+        if not self.config.cidr_match_nodes or peer.address is None:
+            return Identity(kind, labels)
+        return self._node_by_cidr(kind, labels, peer)
+
+    def _node_by_cidr(self, kind: IdentityKind, labels: LabelSet, peer: Peer) -> Identity:
+        """With `policy-cidr-match-mode: nodes` CIDR rules see nodes, which keep no world label."""
+        if peer.address is None:
+            return Identity(kind, labels)
+        extra = self._external_labels(peer.address, peer.names)
+        aggregate = ""
+        local_scope = kind is not IdentityKind.HOST
+        if local_scope and self.config.cilium_version >= FIRST_WITH_AGGREGATES:
+            aggregate = "aggregate-remote-node"
+        return Identity(
+            kind,
+            LabelSet([*extra.values(), *labels.values()]),
+            peer.address,
+            peer.names,
+            self._group_pairs(peer.address),
+            aggregate,
+        )
+
+    def _is_own_node(self, peer: Peer, local_to: Endpoint | None) -> bool:
+        known = self.nodes_by_address.get(peer.address) if peer.address is not None else None
+        return known is not None and local_to is not None and known[0].name == local_to.node
+
+    def _world_labels(self, address: Address, names: Iterable[str]) -> LabelSet:
+        """Give the labels of an outside address: world, and what policies and groups know of it.
+
+        With nothing known the identity is the reserved one, whose label in a cluster of one
+        family is `world`, whatever the address's family.
+        """
+        labels = self._external_labels(address, names)
+        api_server = address in self.cluster.apiserver_addresses
+        if api_server:
+            labels["kube-apiserver"] = Label(RESERVED_SOURCE, "kube-apiserver")
+        world = self._world_key(address) if labels or self.config.dual_stack else "world"
+        labels[world] = Label(RESERVED_SOURCE, world)
+        return LabelSet(labels.values())
+
+    def _world_key(self, address: Address) -> str:
+        if isinstance(address, IPv4Address):
+            return "world-ipv4" if self.config.dual_stack else "world"
+        return "world-ipv6"
+
+    def _external_labels(self, address: Address, names: Iterable[str]) -> dict[str, Label]:
+        labels: dict[str, Label] = {}
+        for selector in self.fqdn_selectors:
+            if any(selector.selects_name(name) for name in names):
+                labels[selector.text] = Label("fqdn", selector.text)
+        blocks = [block for block in self._known_blocks if address in block]
+        for block in sorted(blocks, key=lambda block: -block.prefixlen):
+            for label in self._known_blocks[block]:
+                labels.setdefault(label.key, label)
+        named = [block for block in blocks if block in self.named_blocks and block.prefixlen]
+        if named:
+            longest = max(named, key=lambda block: block.prefixlen)
+            key = _cidr_key(longest)
+            labels.setdefault(key, Label(CIDR_SOURCE, key))
+        return labels
+
+    @cached_property
+    def _known_blocks(self) -> Mapping[Network, tuple[Label, ...]]:
+        known: dict[Network, dict[str, Label]] = {block: {} for block in self.named_blocks}
+        for group in self.groups:
+            for block in group.blocks:
+                labels = known.setdefault(block, {})
+                for label in _group_labels(group):
+                    labels.setdefault(label.key, label)
+        return {block: tuple(labels.values()) for block, labels in known.items()}
+
+    def _group_pairs(self, address: Address) -> frozenset[tuple[str, str]]:
+        return frozenset(
+            (label.key, label.value)
+            for group in self.groups
+            if any(address in block for block in group.blocks)
+            for label in _group_labels(group)
+        )
+
+
+def _group_labels(group: CidrGroup) -> list[Label]:
+    own = [
+        Label(GROUP_SOURCE, key, value)
+        for key, value in group.labels.items()
+        if not key.startswith(CILIUM_LABEL_PREFIX)
+    ]
+    return [*own, Label(GROUP_SOURCE, f"{GROUP_NAME_KEY}/{group.name}")]
+
+
+def _cidr_key(block: Network) -> str:
+    """Write a block as a label key: colons become dashes, which no key may begin or end with.
+
+    Source: Cilium `pkg/labels/cidr.go` `getCIDRLabel`.
+    """
+    address = str(block.network_address).replace(":", "-")
+    if address.startswith("-"):
+        address = f"0{address}"
+    if address.endswith("-"):
+        address = f"{address}0"
+    return f"{address}/{block.prefixlen}"

@@ -1,0 +1,205 @@
+"""Why a direction was judged as it was: what matched, and where every other rule failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.core.model.cluster import IdentityKind
+from app.core.model.verdict import Dimension, Effect, Match, Miss
+from app.core.policy.filters import Contribution, DirectionPolicy, contributions_of
+from app.core.policy.named import NamedPorts
+from app.core.policy.ports import prefix_length
+from app.core.policy.reference import Connection, Judgement, resolve_name
+from app.core.policy.rules import (
+    CidrSelector,
+    Entry,
+    FqdnSelector,
+    GroupSelector,
+    Identity,
+    LabelSelector,
+    PeerSelector,
+    PortSpec,
+    Requirement,
+)
+from app.core.policy.selectors import NAMESPACE_KEY, NAMESPACE_LABELS_KEY
+
+_PEER_FITS = 8
+_PORT_FITS = 4
+_PROTOCOL_FITS = 2
+_NAMESPACE_ONLY = 1
+"""Nearness of a miss: what fits weighs, the peer most; a wrong namespace alone is nearly right."""
+
+
+def find_matches(judgement: Judgement) -> tuple[Match, ...]:
+    """Give the rules that matched, each once, denies first."""
+    found: dict[tuple[str, str], Match] = {}
+    for hit in judgement.hits:
+        for part in hit.policy.contributions:
+            rule = part.entry.rule
+            key = (str(rule.policy), rule.path)
+            layer7 = part.port_rule is not None and bool(
+                part.port_rule.layer7.parser(hit.filter.protocol)
+            )
+            known = found.get(key)
+            if known is None or (layer7 and not known.l7):
+                found[key] = Match(rule, part.entry.effect, layer7)
+    order = {Effect.DENY: 0, Effect.ALLOW: 1}
+    return tuple(sorted(found.values(), key=lambda match: order[match.effect]))
+
+
+def find_misses(
+    policy: DirectionPolicy, connection: Connection, judgement: Judgement, names: NamedPorts
+) -> tuple[Miss, ...]:
+    """Give for every entry that did not match the first dimension that failed."""
+    matched = {id(part.entry) for hit in judgement.hits for part in hit.policy.contributions}
+    return tuple(
+        _miss_of(entry, policy, connection, names)
+        for entry in policy.entries
+        if id(entry) not in matched
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    failed_on: Dimension
+    wanted: str
+    got: str
+    path: str
+    nearness: int
+
+
+def _miss_of(
+    entry: Entry, policy: DirectionPolicy, connection: Connection, names: NamedPorts
+) -> Miss:
+    failures = _failures(entry, policy, connection, names)
+    nearest = max(failures, key=lambda failure: failure.nearness)
+    return Miss(
+        entry.rule,
+        nearest.failed_on,
+        nearest.wanted,
+        nearest.got,
+        nearest.path or entry.rule.path,
+        nearest.nearness,
+    )
+
+
+def _failures(
+    entry: Entry, policy: DirectionPolicy, connection: Connection, names: NamedPorts
+) -> list[_Failure]:
+    parts = contributions_of(entry)
+    if not parts:
+        return [_matches_nothing(entry, connection)]
+    ports = [_port_failure(part, policy, connection, names) for part in parts]
+    nearest_port = min(ports, key=lambda failure: -1 if failure is None else -failure.nearness)
+    peers = [_peer_failure(peer, connection) for peer in entry.peers or ()]
+    if not peers or any(failure is None for failure in peers):
+        fits = [failure for failure in (nearest_port,) if failure is not None]
+        return [_raised(failure, _PEER_FITS) for failure in fits] or [
+            _matches_nothing(entry, connection)
+        ]
+    bonus = _PORT_FITS + _PROTOCOL_FITS if nearest_port is None else nearest_port.nearness
+    return [_raised(failure, bonus) for failure in peers if failure is not None]
+
+
+def _raised(failure: _Failure, by: int) -> _Failure:
+    return _Failure(
+        failure.failed_on, failure.wanted, failure.got, failure.path, failure.nearness + by
+    )
+
+
+def _matches_nothing(entry: Entry, connection: Connection) -> _Failure:
+    if entry.peers is None:
+        wanted = "nobody: an empty list of peers"
+    elif entry.ports:
+        wanted = "no port: an item without ports"
+    else:
+        wanted = "nothing: an empty item"
+    return _Failure(Dimension.PEER, wanted, _peer_text(connection), entry.rule.path, 0)
+
+
+def _peer_text(connection: Connection) -> str:
+    if connection.peer_endpoint is not None:
+        return f"pod {connection.peer_endpoint.key}"
+    if connection.peer.address is not None:
+        return str(connection.peer.address)
+    return connection.peer.kind.value
+
+
+def _port_failure(
+    part: Contribution, policy: DirectionPolicy, connection: Connection, names: NamedPorts
+) -> _Failure | None:
+    spec = part.spec
+    if spec is None:
+        return None
+    got = f"{connection.port}/{connection.protocol}"
+    if connection.protocol not in spec.protocols:
+        wanted = _spec_text(spec)
+        nearness = _PORT_FITS // 2 if spec.number == connection.port else 0
+        return _Failure(Dimension.PROTOCOL, wanted, got, spec.path, nearness)
+    number: int | None = spec.number
+    if spec.name:
+        number = resolve_name(spec.name, policy.direction, connection, names)
+        if number is None:
+            wanted = f"{_spec_text(spec)} (no port of that name)"
+            return _Failure(Dimension.PORT, wanted, got, spec.path, _PROTOCOL_FITS)
+    if prefix_length(number or 0, spec.end, connection.port) is None:
+        return _Failure(Dimension.PORT, _spec_text(spec), got, spec.path, _PROTOCOL_FITS)
+    return None
+
+
+def _spec_text(spec: PortSpec) -> str:
+    end = f"-{spec.end}" if spec.end > spec.number else ""
+    shown = spec.text if spec.number or spec.name else "any port"
+    return f"{shown}{end}/{'+'.join(spec.protocols)}"
+
+
+def _peer_failure(peer: PeerSelector, connection: Connection) -> _Failure | None:
+    if peer.selects(connection.peer):
+        return None
+    if isinstance(peer, LabelSelector):
+        return _label_failure(peer, connection)
+    if isinstance(peer, FqdnSelector):
+        names = ", ".join(sorted(connection.peer.names)) or _without_names(connection)
+        return _Failure(Dimension.FQDN, peer.text, names, peer.path, 0)
+    return _cidr_failure(peer, connection)
+
+
+def _without_names(connection: Connection) -> str:
+    inside = connection.peer.kind is not IdentityKind.WORLD
+    return f"{_peer_text(connection)}, {'in the cluster' if inside else 'no name learned for it'}"
+
+
+def _cidr_failure(peer: CidrSelector | GroupSelector, connection: Connection) -> _Failure:
+    got = _peer_text(connection)
+    if connection.peer.kind is not IdentityKind.WORLD and connection.peer.address is None:
+        got = f"{got}, which CIDR rules do not match"
+    return _Failure(Dimension.CIDR, peer.text, got, peer.path, 0)
+
+
+def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
+    labels = connection.peer.labels
+    failed = [item for item in peer.requirements if not item.fits(labels)]
+    only_namespace = all(_names_namespace(item) for item in failed)
+    dimension = Dimension.PEER
+    nearness = 0
+    if only_namespace and connection.peer.kind is IdentityKind.POD:
+        dimension, nearness = Dimension.NAMESPACE, _NAMESPACE_ONLY
+    got = ", ".join(_held(item, connection.peer) for item in failed)
+    return _Failure(dimension, peer.text, got, peer.path, nearness)
+
+
+def _names_namespace(item: Requirement) -> bool:
+    return item.key == NAMESPACE_KEY or item.key.startswith(f"{NAMESPACE_LABELS_KEY}.")
+
+
+def _held(item: Requirement, peer: Identity) -> str:
+    label = peer.labels.get(item.key)
+    if label is None:
+        return f"no label {item.key}"
+    return f"{item.key}={label.value}" if label.value else str(label)
+
+
+def default_deny_rules(policy: DirectionPolicy) -> Iterator[Entry]:
+    """Yield the entries that turn default deny on."""
+    return (entry for entry in policy.entries if entry.default_deny)
