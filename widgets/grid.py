@@ -286,10 +286,10 @@ class Grid(ScrollView, can_focus=True):
         self._place_cursor()
         self.refresh()
 
-    def show_columns(self, columns: tuple[Column, ...]) -> None:
-        """Use other columns; the rows must be shown anew."""
-        self._columns = columns
-        self._relayout()
+    def forget(self) -> None:
+        """Draw every row anew the next time."""
+        self._strips.clear()
+        self.refresh()
 
     def set_wide(self, *, wide: bool) -> None:
         """Show all columns and scroll sideways, or the most important ones that fit."""

@@ -151,11 +151,16 @@ def _words(spans: Line, limit: int) -> Iterator[Span]:
 
 
 def _pieces(word: str, tone: Tone, limit: int) -> Iterator[Span]:
-    while width_of(word.rstrip(" ")) > limit:
-        cut = min(limit, len(word))
-        while cut > 1 and width_of(word[:cut]) > limit:
-            cut -= 1
-        yield Span(word[:cut], tone)
-        word = word[cut:]
-    if word:
+    """Cut a word into pieces of at most `limit` cells; blanks at its end may stick out."""
+    solid = word.rstrip(" ")
+    if width_of(solid) <= limit:
         yield Span(word, tone)
+        return
+    start = used = 0
+    for at, character in enumerate(solid):
+        width = width_of(character)
+        if used + width > limit and at > start:
+            yield Span(word[start:at], tone)
+            start, used = at, 0
+        used += width
+    yield Span(word[start:], tone)
