@@ -17,8 +17,6 @@ class Caller:
     user: str
     channel: str
     team: str = ""
-    external: bool = False
-    """Whether the channel is shared with another organisation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,61 @@
+"""Who may ask what, and whose names they may read.
+
+Ids only, never names: names in a chat can be chosen by anyone. What is not allowed is refused in
+words; silence is read as a defect. Cilium's Relay knows no authorisation, so it happens here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from app.core.model.chat import Caller
+
+EVERYONE = "*"
+
+
+class Level(StrEnum):
+    """How much of a name is written into a chat, which is outside the TRE.
+
+    `MINIMAL`: workloads instead of pods, no user names, no paths, address blocks. `FULL`: as is.
+    """
+
+    MINIMAL = "minimal"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The bot's own policy, by ids.
+
+    `channels` are where it answers; none means nowhere yet. `users` may ask; none means everyone
+    in those channels. `projects` maps a namespace, or a pattern as `project-*`, to the users who
+    may read its names (`*`: everyone); a namespace that no pattern fits is named to all.
+    """
+
+    team: str = ""
+    channels: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    projects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    level: Level = Level.MINIMAL
+
+    def refusal(self, caller: Caller) -> str:
+        """Why this caller gets no answer here; empty when they do."""
+        if self.team and caller.team != self.team:
+            return "I answer one workspace only, and this is another one"
+        if not self.channels:
+            return "no channel is allowed yet: an administrator names them in `bot.channels`"
+        if caller.channel not in self.channels:
+            return "I do not answer in this channel: ask in one of those I am set up for"
+        if self.users and caller.user not in self.users:
+            return "you are not on the list of those who may ask me: ask an administrator"
+        return ""
+
+    def may_read(self, caller: Caller, namespace: str) -> bool:
+        """Whether the names of a namespace may be told to this caller."""
+        members = [who for pattern, who in self.projects.items() if fnmatchcase(namespace, pattern)]
+        if not members:
+            return True
+        return any(EVERYONE in who or caller.user in who for who in members)

@@ -1,0 +1,142 @@
+"""Replies as Slack messages.
+
+Text that anyone outside the bot's own code has chosen goes into `plain_text`, `rich_text` text
+elements and table `raw_text` cells only: Slack shows those literally. What does not fit is cut,
+with a word that it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.core.model.chat import Choice, Fact, Reply, ReplyKind, Table
+from app.core.text import clean
+from integrations.slack.limits import (
+    ACTIONS_MAX,
+    ALL_TEXT_MAX,
+    BUTTON_TEXT_MAX,
+    CONTEXT_ELEMENTS_MAX,
+    HEADER_MAX,
+    TEXT_MAX,
+    find_faults,
+    texts_of,
+)
+
+CHOICE_ACTION = "choose"
+MAX_FACT = 600
+MAX_CELL = 160
+_LABELS_BEFORE = {
+    ReplyKind.REFUSAL: "Not here: ",
+    ReplyKind.MISTAKE: "I did not understand: ",
+    ReplyKind.FAILURE: "That did not work: ",
+}
+
+Block = dict[str, Any]
+
+
+def render(reply: Reply, choice_ids: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The message for a reply; `choice_ids` are the opaque values of its buttons, in order.
+
+    Raises `ValueError` when Slack would refuse it, which is a defect of this module.
+    """
+    summary = _LABELS_BEFORE.get(reply.kind, "") + reply.summary
+    blocks = list(_fit(_blocks(reply, summary, choice_ids)))
+    message = {
+        "text": _fallback(summary),
+        "blocks": blocks,
+        "parse": "none",
+        "link_names": False,
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+    if faults := find_faults(message):
+        raise ValueError("; ".join(faults))
+    return message
+
+
+def _blocks(reply: Reply, summary: str, choice_ids: tuple[str, ...]) -> Iterator[Block]:
+    yield {"type": "header", "text": _plain(summary, HEADER_MAX)}
+    if len(summary) > HEADER_MAX:
+        yield _rich([_text(_literal(summary, TEXT_MAX))])
+    if reply.facts:
+        yield _rich([part for fact in reply.facts for part in _fact(fact)])
+    if reply.table is not None:
+        yield _table(reply.table)
+    if choice_ids:
+        yield _buttons(reply.choices, choice_ids)
+    if reply.footer:
+        elements = [_plain(one, MAX_FACT) for one in reply.footer[:CONTEXT_ELEMENTS_MAX]]
+        yield {"type": "context", "elements": elements}
+
+
+def _fit(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Leave out what would make the message too long, and say so."""
+    room = ALL_TEXT_MAX - 200
+    for block in blocks:
+        size = sum(map(len, texts_of(block)))
+        if size > room:
+            yield {"type": "context", "elements": [_plain("The rest is too long for Slack", 150)]}
+            return
+        room -= size
+        yield block
+
+
+def _fallback(summary: str) -> str:
+    """The notification's text: Slack reads it as markup, so its three characters are escaped."""
+    text = clean(summary, TEXT_MAX // 6)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _literal(text: str, limit: int) -> str:
+    """Text that pages nobody, wherever it ends up: Slack's mentions start with `<!` or `<@`."""
+    return clean(text, limit).replace("<!", "\u2039!").replace("<@", "\u2039@") or " "
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": _literal(text, limit), "emoji": False}
+
+
+def _rich(elements: list[Block]) -> Block:
+    section = {"type": "rich_text_section", "elements": elements}
+    return {"type": "rich_text", "elements": [section]}
+
+
+def _text(text: str, **style: bool) -> Block:
+    return {"type": "text", "text": text, **({"style": style} if style else {})}
+
+
+def _fact(fact: Fact) -> Iterator[Block]:
+    yield _text(f"{_literal(fact.label, HEADER_MAX)}  ", bold=True)
+    text = _literal(fact.text, MAX_FACT)
+    yield _text(text, code=True) if fact.code else _text(text)
+    yield _text("\n")
+
+
+def _table(table: Table) -> Block:
+    rows = [table.head, *table.rows]
+    return {
+        "type": "table",
+        "rows": [
+            [{"type": "raw_text", "text": _literal(cell, MAX_CELL)} for cell in row] for row in rows
+        ],
+        "column_settings": [{"is_wrapped": True} for _ in table.head],
+    }
+
+
+def _buttons(choices: tuple[Choice, ...], choice_ids: tuple[str, ...]) -> Block:
+    return {
+        "type": "actions",
+        "block_id": "choices",
+        "elements": [
+            {
+                "type": "button",
+                "action_id": f"{CHOICE_ACTION}.{number}",
+                "text": _plain(choice.label, BUTTON_TEXT_MAX),
+                "value": choice_id,
+            }
+            for number, (choice, choice_id) in enumerate(
+                list(zip(choices, choice_ids, strict=True))[:ACTIONS_MAX]
+            )
+        ],
+    }
