@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from app.core.model.cluster import Address, Cluster, Endpoint, IdentityKind
+from app.core.model.labels import LabelSet
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import (
     ConnectionTrace,
@@ -19,6 +20,7 @@ from app.core.model.verdict import (
     DirectionTrace,
     Outcome,
     Peer,
+    Protocol,
     Question,
     Verdict,
 )
@@ -26,11 +28,12 @@ from app.core.policy import trace as tracing
 from app.core.policy.context import ParseContext
 from app.core.policy.filters import DirectionPolicy, compile_direction
 from app.core.policy.identities import Identities
-from app.core.policy.named import NamedPorts
+from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.parse import is_enabled, parse_policy
+from app.core.policy.ports import prefix_length
 from app.core.policy.reference import Connection, Judgement, is_denied_by_rule, judge
 from app.core.policy.requests import Headers, RequestVerdict, judge_request, request_headers
-from app.core.policy.rules import Entry, Identity, ParsedPolicy, RejectedPolicy
+from app.core.policy.rules import Entry, Identity, ParsedPolicy, PortSpec, RejectedPolicy
 
 Parsed = ParsedPolicy | RejectedPolicy
 
@@ -105,6 +108,11 @@ class Engine:
             found = self._known[key] = self._identities.identity(peer, local_to=seen_from)
         return found
 
+    @staticmethod
+    def labels_if_managed(endpoint: Endpoint) -> LabelSet:
+        """Give the identity labels a pod would have if Cilium managed it."""
+        return endpoint.labels
+
     # -- subjects ---------------------------------------------------------------------------
 
     def entries_selecting(self, endpoint: Endpoint) -> Iterable[Entry]:
@@ -157,6 +165,41 @@ class Engine:
             self._compiled[key] = found
             self._keep.append(endpoint)  # an id is only a key while its object lives
         return found
+
+    # -- rules ------------------------------------------------------------------------------
+
+    def numbers_of(
+        self, spec: PortSpec, entry: Entry, subject: Endpoint | None, protocol: str
+    ) -> tuple[int, ...]:
+        """Give the numbers that a port name of an entry stands for; empty when it is void.
+
+        From 1.20 on an egress name has one number per peer, so there may be several.
+        """
+        if not spec.name:
+            return (spec.number,)
+        if entry.direction is Direction.INGRESS:
+            found = [number_of(subject, spec.name, protocol)] if subject is not None else []
+        elif self.names.by_peer:
+            found = [number_of(peer, spec.name, protocol) for peer in self.cluster.endpoints]
+        else:
+            found = [self.names.table.get((spec.name, protocol))]
+        return tuple(dict.fromkeys(number for number in found if number is not None))
+
+    def fits_port(
+        self, entry: Entry, subject: Endpoint | None, port: int, protocol: Protocol
+    ) -> bool:
+        """Say whether an entry's ports hold a connection's, whoever the peer is."""
+        if not entry.ports:
+            return True
+        return any(
+            protocol.value in spec.protocols
+            and any(
+                prefix_length(number, spec.end, port) is not None
+                for number in self.numbers_of(spec, entry, subject, protocol.value)
+            )
+            for rule in entry.ports
+            for spec in rule.ports
+        )
 
     # -- questions --------------------------------------------------------------------------
 

@@ -1,0 +1,235 @@
+"""Raw Kubernetes objects to a `Cluster`.
+
+Policies stay raw; everything else is read here once. An object that cannot be read becomes a
+notice with its file and line, and the rest is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from app.core.cluster import network, pods
+from app.core.cluster import settings as agent
+from app.core.cluster.identity import bare_namespace
+from app.core.cluster.tree import BrokenObject, Tree, pairs, section
+from app.core.model.cluster import (
+    Address,
+    CidrGroup,
+    Cluster,
+    ClusterConfig,
+    Endpoint,
+    GatewayRoute,
+    Namespace,
+    Node,
+    Service,
+)
+from app.core.model.labels import Label, LabelSet
+from app.core.model.provenance import Manifest, Notice
+
+POLICY_KINDS = frozenset({"NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"})
+ROUTE_KINDS = ("HTTPRoute", "TLSRoute", "GRPCRoute")
+
+T = TypeVar("T")
+
+
+def build_cluster(
+    manifests: Iterable[Manifest],
+    config: ClusterConfig | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Cluster:
+    """Build the cluster as policies see it.
+
+    `config`, when given, is used as it is; otherwise the agent's ConfigMap, the DaemonSet's image
+    tag and `settings` (keys of `cilium-config`, which win) say how the agent is set up.
+    """
+    builder = _Builder(_sorted_by_kind(manifests))
+    return builder.build(config, settings or {})
+
+
+def _sorted_by_kind(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
+    found: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        found.setdefault(manifest.ref.kind, []).append(manifest)
+    return found
+
+
+@dataclass(slots=True)
+class _Builder:
+    by_kind: Mapping[str, list[Manifest]]
+    notices: list[Notice] = field(default_factory=list)
+
+    def build(self, config: ClusterConfig | None, given: Mapping[str, str]) -> Cluster:
+        config = config or self._config(given)
+        policies = tuple(manifest for kind in sorted(POLICY_KINDS) for manifest in self._of(kind))
+        namespaces = self._namespaces()
+        services, api_server = self._services()
+        return Cluster(
+            config=config,
+            namespaces=namespaces,
+            endpoints=tuple(self._endpoints(namespaces, config)),
+            services=services,
+            nodes=self._nodes(api_server),
+            cidr_groups=tuple(self._cidr_groups()),
+            routes=tuple(self._routes()),
+            apiserver_addresses=tuple(sorted(api_server, key=str)),
+            policies=policies,
+            notices=tuple(self.notices),
+        )
+
+    def _of(self, *kinds: str) -> Iterator[Manifest]:
+        return (manifest for kind in kinds for manifest in self.by_kind.get(kind, ()))
+
+    def _read(self, manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> Iterator[T]:
+        """Yield what each object is read as; a broken one becomes a notice."""
+        for manifest in manifests:
+            try:
+                found = read(manifest)
+            except BrokenObject as broken:
+                said = f"{manifest.ref} is left out: {broken}"
+                line = manifest.line_of(broken.path)
+                self.notices.append(Notice(said, manifest.file, line, manifest.ref, "error"))
+                continue
+            yield found
+
+    def _config(self, given: Mapping[str, str]) -> ClusterConfig:
+        config = ClusterConfig()
+        daemonsets = (item for item in self._of("DaemonSet") if _is_agent(item))
+        for version in self._read(daemonsets, lambda item: agent.version_of_daemonset(item.body)):
+            if version is not None:
+                config = replace(config, cilium_version=version)
+        found: dict[str, str] = {}
+        maps = (item for item in self._of("ConfigMap") if item.ref.name == agent.CONFIG_MAP)
+        for data in self._read(maps, lambda item: pairs(item.body, "data")):
+            found.update(data)
+        found.update(given)
+        return agent.apply_settings(config, found)
+
+    def _namespaces(self) -> dict[str, Namespace]:
+        found = {
+            namespace.name: namespace
+            for namespace in self._read(self._of("Namespace"), _read_namespace)
+        }
+        missing = sorted(
+            {
+                manifest.ref.namespace
+                for manifests in self.by_kind.values()
+                for manifest in manifests
+                if manifest.ref.namespace and manifest.ref.namespace not in found
+            }
+        )
+        if missing:
+            named = ", ".join(missing)
+            text = f"no Namespace object for {named}: only the name is known of its labels"
+            self.notices.append(Notice(text, severity="info"))
+        found.update((name, bare_namespace(name)) for name in missing)
+        return found
+
+    def _services(self) -> tuple[tuple[Service, ...], frozenset[Address]]:
+        backends: network.Backends = {}
+        for kind, read in (
+            ("EndpointSlice", network.read_endpoint_slice),
+            ("Endpoints", network.read_endpoints),
+        ):
+            for _ in self._read(self._of(kind), partial(read, backends=backends)):
+                pass
+        services = self._read(self._of("Service"), network.read_service)
+        api_server = backends.get(network.API_SERVER_SERVICE, [])
+        return (
+            network.with_backends(services, backends),
+            frozenset(backend.address for backend in api_server),
+        )
+
+    def _nodes(self, api_server: frozenset[Address]) -> tuple[Node, ...]:
+        parts: dict[str, list[network.NodePart]] = {}
+        for kind, read in (("Node", network.read_node), ("CiliumNode", network.read_cilium_node)):
+            for name, part in self._read(self._of(kind), partial(_named, read=read)):
+                parts.setdefault(name, []).append(part)
+        return tuple(network.make_node(name, known, api_server) for name, known in parts.items())
+
+    def _cidr_groups(self) -> Iterator[CidrGroup]:
+        for group, notices in self._read(self._of("CiliumCIDRGroup"), network.read_cidr_group):
+            self.notices += notices
+            yield group
+
+    def _routes(self) -> Iterator[GatewayRoute]:
+        gateways = dict(
+            self._read(
+                self._of("Gateway"),
+                lambda item: ((item.ref.namespace, item.ref.name), network.read_gateway(item.body)),
+            )
+        )
+        for routes in self._read(
+            self._of(*ROUTE_KINDS), lambda item: list(network.read_route(item, gateways))
+        ):
+            yield from routes
+        yield from self._read(self._of("Ingress"), network.read_ingress)
+
+    def _endpoints(
+        self, namespaces: Mapping[str, Namespace], config: ClusterConfig
+    ) -> Iterator[Endpoint]:
+        owners = pods.Owners()
+        for _ in self._read(self._of("ReplicaSet", "Job"), owners.add):
+            pass
+        published = self._published()
+        numbers = dict(self._read(self._of("CiliumIdentity"), _read_identity))
+        seen = []
+        for endpoint in self._read(
+            self._of("Pod"), lambda item: pods.read_pod(item, namespaces, config, owners)
+        ):
+            found = published.get((endpoint.namespace, endpoint.name))
+            seen.append(pods.with_cilium(endpoint, found, numbers, known=bool(published)))
+        yield from seen
+        present = frozenset(
+            (pod.namespace, pod.workload) for pod in seen if pod.workload is not None
+        )
+        templates = self._read(
+            self._of(*pods.TEMPLATE_KINDS),
+            lambda item: pods.template_endpoint(item, present, namespaces, config),
+        )
+        yield from (template for template in templates if template is not None)
+
+    def _published(self) -> dict[tuple[str, str], pods.CiliumEndpoint]:
+        found = dict(
+            pair
+            for slices in self._read(
+                self._of("CiliumEndpointSlice"),
+                lambda item: list(pods.read_endpoint_slice(item.body)),
+            )
+            for pair in slices
+        )
+        for manifest, endpoint in self._read(
+            self._of("CiliumEndpoint"),
+            lambda item: (item, pods.read_cilium_endpoint(item.body)),
+        ):
+            found[manifest.ref.namespace, manifest.ref.name] = endpoint
+        return found
+
+
+def _named(
+    manifest: Manifest, read: Callable[[Tree], network.NodePart]
+) -> tuple[str, network.NodePart]:
+    return manifest.ref.name, read(manifest.body)
+
+
+def _is_agent(manifest: Manifest) -> bool:
+    return manifest.ref.name == agent.AGENT_DAEMONSET
+
+
+def _read_namespace(manifest: Manifest) -> Namespace:
+    """Read a Namespace; the API server adds the label with its name."""
+    name = manifest.ref.name
+    labels = pairs(section(manifest.body, "metadata"), "labels")
+    return Namespace(name, {**bare_namespace(name).labels, **labels})
+
+
+def _read_identity(manifest: Manifest) -> tuple[int, LabelSet]:
+    labels = []
+    for key, value in pairs(manifest.body, "security-labels").items():
+        source, colon, name = key.partition(":")
+        labels.append(Label(source, name, value) if colon else Label("unspec", key, value))
+    if not manifest.ref.name.isdigit():
+        raise BrokenObject("metadata.name", "an identity's number")
+    return int(manifest.ref.name), LabelSet(labels)

@@ -1,0 +1,116 @@
+"""Careful reading of raw Kubernetes objects.
+
+Readers of pods, Services and the rest take what they need and nothing else; a value of the wrong
+type raises `BrokenObject`, and only that one object is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from app.core.model.cluster import Address
+
+
+@dataclass(eq=False)
+class BrokenObject(Exception):
+    """A value that cannot be what it should be; `path` says where."""
+
+    path: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"`{self.path}` is not {self.wanted}"
+
+
+Tree = Mapping[str, Any]
+EMPTY: Tree = {}
+
+
+def section(tree: Tree, *names: str) -> Tree:
+    """Give a nested object; empty when a part of the way is missing."""
+    for depth, name in enumerate(names):
+        value = tree.get(name)
+        if value is None:
+            return EMPTY
+        if not isinstance(value, Mapping):
+            raise BrokenObject(".".join(names[: depth + 1]), "an object")
+        tree = value
+    return tree
+
+
+def items(tree: Tree, name: str) -> Iterator[Tree]:
+    """Yield the objects of a list."""
+    value = tree.get(name)
+    if value is None:
+        return
+    if not isinstance(value, list | tuple):
+        raise BrokenObject(name, "a list")
+    for index, item in enumerate(value):
+        if not isinstance(item, Mapping):
+            raise BrokenObject(f"{name}[{index}]", "an object")
+        yield item
+
+
+def words(tree: Tree, name: str) -> tuple[str, ...]:
+    """Give a list of strings."""
+    value = tree.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise BrokenObject(name, "a list of text")
+    return tuple(value)
+
+
+def word(tree: Tree, name: str, default: str = "") -> str:
+    """Give a string."""
+    value = tree.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise BrokenObject(name, "text")
+    return value
+
+
+def whole(tree: Tree, name: str, default: int = 0) -> int:
+    """Give an integer."""
+    value = tree.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BrokenObject(name, "a whole number")
+    return value
+
+
+def pairs(tree: Tree, name: str) -> dict[str, str]:
+    """Give a map of strings, as labels are; numbers are what a file forgot to quote."""
+    return {
+        str(key): value if isinstance(value, str) else _unquoted(value, f"{name}.{key}")
+        for key, value in section(tree, name).items()
+    }
+
+
+def _unquoted(value: Any, path: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return ""
+    if not isinstance(value, int | float):
+        raise BrokenObject(path, "text")
+    return str(value)
+
+
+def address(text: str) -> Address | None:
+    """Read an address; None when it is none (`None` of headless Services, a host name)."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def addresses(texts: Iterator[str] | tuple[str, ...] | list[str]) -> tuple[Address, ...]:
+    """Read the addresses among texts, each once, in order."""
+    found = (address(text) for text in texts)
+    return tuple(dict.fromkeys(item for item in found if item is not None))
