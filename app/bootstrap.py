@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.config import Settings
+from app.config import Loaded, Settings, find_secret
 from app.core.errors import UsageError
 from app.ports import ClusterReader, FlowRequest, FlowSource
+from app.services.doctor import Surroundings
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
+
+GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
+SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
+SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,34 @@ class Sources:
     def live_objects(self) -> bool:
         """Whether objects are read from a cluster."""
         return not (self.demo or self.snapshots)
+
+    @property
+    def title(self) -> str:
+        """What to call all of it on screen."""
+        if self.demo:
+            return "demo"
+        return ", ".join(self.snapshots) or self.context
+
+
+def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) -> Surroundings:
+    """What is there besides the sources: settings, a checkout, boundaries, credentials."""
+    settings = config.settings
+    github = find_secret(environ, *GITHUB_TOKEN)
+    slack = find_secret(environ, *SLACK_BOT_TOKEN)
+    return Surroundings(
+        str(config.file or ""),
+        settings.repo.path or next(filter(_is_checkout, sources.snapshots), ""),
+        settings.check.boundaries,
+        (
+            ("github", github.origin if github else "", f"set {GITHUB_TOKEN[0]}[_FILE]"),
+            ("slack", slack.origin if slack else "", f"set {SLACK_BOT_TOKEN[0]}[_FILE]"),
+        ),
+    )
+
+
+def _is_checkout(path: str) -> bool:
+    here = Path(path).resolve()
+    return any((folder / ".git").exists() for folder in (here, *here.parents))
 
 
 class SystemClock:
@@ -84,8 +117,21 @@ def build_readers(sources: Sources, settings: Settings) -> tuple[ClusterReader, 
     if sources.snapshots:
         from integrations.manifests.reader import ManifestReader
 
-        readers.append(ManifestReader(tuple(map(Path, sources.snapshots)), sources.sets))
+        readers.append(ManifestReader(sources.snapshots, sources.sets))
+    if sources.live_objects:
+        readers.append(_live_reader(sources, settings))
     return tuple(readers)
+
+
+def _live_reader(sources: Sources, settings: Settings) -> ClusterReader:
+    from integrations.kubernetes.client import Credentials
+    from integrations.kubernetes.reader import KubernetesReader
+
+    cluster = settings.cluster
+    credentials = Credentials(
+        sources.kubeconfig or cluster.kubeconfig, sources.context or cluster.context
+    )
+    return KubernetesReader(credentials, clock=SystemClock(), namespaces=cluster.namespaces)
 
 
 def build_flow_sources(sources: Sources, settings: Settings) -> tuple[FlowSource, ...]:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from app.cli.options import collect
 from app.cli.output import Output, Style
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.config import Loaded
     from app.core.model.provenance import Notice
     from app.ports import FlowRequest
+    from app.services.doctor import Surroundings
     from app.services.workspace import Workspace
 
 Row = TypeVar("Row")
@@ -29,6 +30,7 @@ class Context:
     args: argparse.Namespace
     out: Output
     environ: Mapping[str, str]
+    stdin: TextIO
     _loaded: Loaded | None = field(default=None, init=False)
 
     @property
@@ -58,19 +60,28 @@ class Context:
             hubble_address=args.hubble_address or "",
         )
 
-    def load(self, *, flows: FlowRequest | None = None) -> Workspace:
-        """Read the objects, and with `flows` the recorded or kept flows too; notices are said."""
-        return asyncio.run(self._load(flows))
+    def load(self, *, flows: FlowRequest | None = None, strict: bool = True) -> Workspace:
+        """Read the objects, and with `flows` the recorded or kept flows too; notices are said.
 
-    async def _load(self, flows: FlowRequest | None) -> Workspace:
+        Without `strict` a source that fails is a state of the picture and no error.
+        """
+        return asyncio.run(self._load(flows, strict=strict))
+
+    async def _load(self, flows: FlowRequest | None, *, strict: bool) -> Workspace:
         from app.bootstrap import build_workspace
 
         workspace = build_workspace(self.sources, self.config.settings)
-        await workspace.load()
+        await workspace.load(strict=strict)
         if flows is not None:
-            await workspace.load_flows(flows)
+            await workspace.load_flows(flows, strict=strict)
         self.say_notices(workspace.picture.notices)
         return workspace
+
+    def surroundings(self) -> Surroundings:
+        """What `doctor` wants to know of the world around."""
+        from app.bootstrap import look_around
+
+        return look_around(self.sources, self.config, self.environ)
 
     def say_notices(self, notices: tuple[Notice, ...]) -> None:
         """Each notice once, on stderr."""

@@ -40,7 +40,10 @@ class Command:
 COMMANDS = (
     Command("policies", "list policies, or explain one", "app.cli.commands.policies"),
     Command("endpoints", "list endpoints and what restricts them", "app.cli.commands.endpoints"),
+    Command("flows", "show flows, as hubble observe does", "app.cli.commands.flows"),
     Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
+    Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
+    Command("doctor", "say what was found, and what is missing", "app.cli.commands.doctor"),
     Command("config", "show, check or find the settings", "app.cli.commands.config"),
 )
 

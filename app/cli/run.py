@@ -10,7 +10,7 @@ from importlib import import_module
 from app.cli.context import Context
 from app.cli.output import Output, Style
 from app.cli.parser import PROGRAM, build_parser
-from app.core.errors import Ambiguous, K8treError
+from app.core.errors import K8treError
 
 INTERRUPTED = 130
 
@@ -20,7 +20,7 @@ def run(argv: Sequence[str]) -> int:
     out = Output.of(sys.stdout, sys.stderr, os.environ, plain="--no-color" in argv)
     try:
         args = build_parser(argv).parse_args(argv)
-        code: int = import_module(args.module).run(Context(args, out, os.environ))
+        code: int = import_module(args.module).run(Context(args, out, os.environ, sys.stdin))
         out.stdout.flush()
     except K8treError as error:
         say_error(out, error)
@@ -38,8 +38,5 @@ def run(argv: Sequence[str]) -> int:
 def say_error(out: Output, error: K8treError) -> None:
     """`k8tre-tui: message`, and the way out on a line of its own."""
     out.say(f"{out.paint(f'{PROGRAM}:', Style.BAD)} {error.message}")
-    if isinstance(error, Ambiguous):
-        for choice in error.choices:
-            out.say(f"  {choice}")
     if error.hint:
         out.say(f"  {error.hint}")

@@ -9,7 +9,8 @@ second to a cap of thirty, with jitter, for ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from app.core.errors import BadInput, SourceCause, SourceUnavailable
@@ -31,15 +32,22 @@ def backoff_s(attempt: int, jitter: float) -> float:
     return full * (1.0 - jitter / 2)
 
 
+Failure = SourceUnavailable | BadInput
+
+
+def needs_operator(error: Failure) -> bool:
+    """Whether trying again cannot help: refused credentials or rights, or an unreadable file."""
+    return isinstance(error, BadInput) or error.cause in DENIALS
+
+
 def describe_failure(
-    source: str, error: SourceUnavailable | BadInput, *, now_ns: int, next_try_s: float | None
+    source: str, error: Failure, *, now_ns: int, next_try_s: float | None
 ) -> SourceState:
-    """The state after `error`: `denied` when only the operator can help, else `retrying`."""
+    """The state after `error`; `next_try_s` None means that nobody tries again."""
     cause = error.cause if isinstance(error, SourceUnavailable) else SourceCause.PROTOCOL
     detail = {"cause": cause.value, "hint": error.hint}
-    if next_try_s is None:
-        return SourceState(source, "denied", error.message, now_ns, detail=detail)
-    return SourceState(source, "retrying", error.message, now_ns, next_try_s, detail)
+    phase = "denied" if needs_operator(error) else "retrying"
+    return SourceState(source, phase, error.message, now_ns, next_try_s, detail)
 
 
 @dataclass(slots=True)
@@ -74,17 +82,33 @@ class Connection:
         """Try again now instead of at the end of the wait."""
         self._wake.set()
 
-    def move(self, state: SourceState) -> None:
-        """Take a state of the source's own, or one of ours; says so only when it changed."""
+    def hear(self, state: SourceState) -> None:
+        """Take over a state that the source gave itself."""
+        self._move(replace(state, source=self.source))
+
+    def enter(self, phase: str, reason: str = "") -> None:
+        """Move to `phase` as of now."""
+        self._move(SourceState(self.source, phase, reason, self.clock.now_ns()))
+
+    def _move(self, state: SourceState) -> None:
+        """Change state, and say so only when anything but the time is new."""
         self._was_live = self._was_live or state.phase == "live"
         if replace(state, since_ns=self.state.since_ns) == self.state:
             return
         self.state = state
         self.on_change()
 
-    def enter(self, phase: str, reason: str = "") -> None:
-        """Move to `phase` as of now."""
-        self.move(SourceState(self.source, phase, reason, self.clock.now_ns()))
+    @contextmanager
+    def once(self, *, strict: bool) -> Iterator[None]:
+        """One try without another: a failure becomes the state, and is raised when `strict`."""
+        self.enter("connecting")
+        try:
+            yield
+        except (SourceUnavailable, BadInput) as error:
+            now_ns = self.clock.now_ns()
+            self._move(describe_failure(self.source, error, now_ns=now_ns, next_try_s=None))
+            if strict:
+                raise
 
     async def keep(self, serve: Callable[[], Awaitable[None]]) -> None:
         """Run `serve` until it returns; after a failure wait and run it again, for ever.
@@ -105,11 +129,10 @@ class Connection:
                 self.enter("ended")
                 return
 
-    async def _wait_after(self, error: SourceUnavailable | BadInput, attempt: int) -> None:
-        denied = isinstance(error, BadInput) or error.cause in DENIALS
-        delay = None if denied else backoff_s(attempt, self.jitter())
+    async def _wait_after(self, error: Failure, attempt: int) -> None:
+        delay = None if needs_operator(error) else backoff_s(attempt, self.jitter())
         now_ns = self.clock.now_ns()
-        self.move(describe_failure(self.source, error, now_ns=now_ns, next_try_s=delay))
+        self._move(describe_failure(self.source, error, now_ns=now_ns, next_try_s=delay))
         try:
             async with asyncio.timeout(delay):
                 await self._wake.wait()

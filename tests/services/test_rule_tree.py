@@ -128,7 +128,10 @@ def test_nodes_know_their_path_and_line() -> None:
 
 def test_every_spec_of_specs_is_in_the_tree() -> None:
     ref = ObjectRef("CiliumNetworkPolicy", "a", "b")
-    specs = [{"endpointSelector": {}, "egress": [{}]}, {"endpointSelector": {}, "ingress": [{}]}]
+    specs: list[object] = [
+        {"endpointSelector": {}, "egress": [{}]},
+        {"endpointSelector": {}, "ingress": [{}]},
+    ]
     policy = Manifest(ref, "cilium.io/v2", {"specs": specs})
     assert [path for _, path, _ in rule_items(policy)] == [
         "specs[0].egress[0]",

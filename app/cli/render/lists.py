@@ -23,7 +23,9 @@ def policy_table(out: Output, rows: Sequence[PolicyRow]) -> None:
 
 def _policy_cells(row: PolicyRow) -> tuple[str | Cell, ...]:
     also = [word for word, here in (("L7", row.l7), ("FQDN", row.fqdn), ("deny", row.deny)) if here]
-    if not row.valid:
+    if row.shadowed:
+        state = Cell("- shadowed", Style.DIM)
+    elif not row.valid:
         state = Cell("✗ refused", Style.BAD)
     elif row.notices:
         state = Cell(f"! {len(row.notices)} notices", Style.WARN)
@@ -53,7 +55,8 @@ def policy_page(out: Output, detail: PolicyDetail) -> None:
     if row.deployed_by:
         out.line(f"  deployed by {', '.join(row.deployed_by)}")
     if not row.valid:
-        out.line(out.paint(f"  ✗ refused by Cilium, not enforced: {row.reason}", Style.BAD))
+        by = "not in force" if row.shadowed else "refused by Cilium, not enforced"
+        out.line(out.paint(f"  ✗ {by}: {row.reason}", Style.BAD))
     for notice in row.notices:
         out.line(out.paint(f"  ! {notice}", Style.WARN))
     for node in detail.tree:

@@ -1,0 +1,69 @@
+"""`doctor`: what was found, what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from app.cli.context import Context
+from app.cli.options import add_output_options
+from app.cli.output import Output, Style
+
+if TYPE_CHECKING:
+    from app.ports import Right
+    from app.services.doctor import Check
+
+EXAMPLE = """  k8tre-tui doctor
+  k8tre-tui doctor --snapshot ./gitops -o json
+
+exit code 3 when a source could not be read"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The words of this command."""
+    parser.add_argument(
+        "--can-i", action="store_true", help="which kinds may be read, and what each missing costs"
+    )
+    add_output_options(parser, ("table", "json", "yaml"))
+
+
+def run(context: Context) -> int:
+    """Look at everything; a source that fails is a finding, not an error."""
+    from app.services.contract import check_form, listing, right_form
+    from app.services.doctor import examine
+
+    picture = context.load(strict=False).picture
+    if context.args.can_i:
+        context.print_items(picture.rights, right_form, _rights_table)
+        return 0
+    checks = examine(picture, context.surroundings())
+    if context.args.output == "table":
+        for check in checks:
+            _print_check(context.out, check)
+    else:
+        context.print_documents([listing(map(check_form, checks), picture.notices)])
+    broken = any(state.phase in ("denied", "retrying") for state in picture.sources.values())
+    return 3 if broken else 0
+
+
+SIGNS = {"fine": ("✓", Style.GOOD), "missing": ("-", Style.WARN), "broken": ("✗", Style.BAD)}
+TEXT_COLUMN = 13
+
+
+def _print_check(out: Output, check: Check) -> None:
+    sign, style = SIGNS[check.health.value]
+    out.line(f"{out.paint(sign, style)} {check.area:<11}{out.wrap(check.text, TEXT_COLUMN)}")
+    if check.fix:
+        out.line(f"{'':{TEXT_COLUMN}}{out.wrap(check.fix, TEXT_COLUMN)}")
+
+
+def _rights_table(out: Output, rights: Sequence[Right]) -> None:
+    if not rights:
+        out.say("only a live cluster has rights to ask about")
+        return
+    words = {True: "yes", False: "no", None: "no such kind"}
+    rows = [
+        (right.kind, right.verb, words[right.allowed], right.scope, right.cost) for right in rights
+    ]
+    out.table(("KIND", "VERB", "ALLOWED", "SCOPE", "WITHOUT IT"), rows)

@@ -1,0 +1,168 @@
+"""`flows`: what Hubble saw, with every filter flag of `hubble observe`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from app.cli.context import Context
+from app.core.flows.observe_flags import FLAGS, Flag, Given
+
+if TYPE_CHECKING:
+    from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
+    from app.ports import SourceState
+
+EXAMPLE = """  k8tre-tui flows -n project-lung --verdict DROPPED --last 50
+  k8tre-tui flows -f --to-fqdn '*.pypi.org' --not --protocol dns
+  k8tre-tui flows --flows events.log.gz --since 2h -o json | hubble observe --input-file -
+
+a repeated flag is an alternative, different flags must all hold, --not turns the next one round"""
+
+FORMATS = ("table", "json", "jsonl", "yaml")
+
+
+class _Give(argparse.Action):
+    """Collect filter flags in the order typed: `--not` belongs to the one after it."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        """Note one flag, or that the next one is turned round."""
+        if option == "--not":
+            namespace.negate = True
+            return
+        value = values if isinstance(values, str) else ""
+        namespace.given = [*namespace.given, Given(self.dest, value, negated=namespace.negate)]
+        namespace.negate = False
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The words of this command."""
+    parser.usage = "k8tre-tui flows [filter ...] [option ...]"
+    chosen = parser.add_argument_group("which flows")
+    chosen.add_argument("--last", type=int, metavar="N", help="the last N (default 20, live)")
+    chosen.add_argument("--first", type=int, metavar="N", help="the oldest N")
+    chosen.add_argument("--all", action="store_true", help="everything there is")
+    chosen.add_argument("--since", default="", metavar="TIME", help="5m, 1h30m or a date")
+    chosen.add_argument("--until", default="", metavar="TIME", help="as --since")
+    chosen.add_argument("-f", "--follow", action="store_true", help="go on with new ones")
+    filters = parser.add_argument_group("filters, as of hubble observe")
+    filters.add_argument("--not", action=_Give, nargs=0, help="turn the next filter round")
+    for flag in FLAGS:
+        _add_flag(filters, flag)
+    for name, what in (("allowlist", "pass"), ("denylist", "do not pass")):
+        filters.add_argument(
+            f"--{name}", action="append", default=[], metavar="JSON", help=f"raw filter: {what}"
+        )
+    parser.set_defaults(given=[], negate=False)
+    shown = parser.add_argument_group("output")
+    shown.add_argument("-o", "--output", choices=FORMATS, default="table", help="default: table")
+    shown.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
+    shown.add_argument("--record", metavar="FILE", help="also write them to FILE, for --flows")
+
+
+def _add_flag(group: Any, flag: Flag) -> None:
+    names = [f"--{flag.name}", *([f"-{flag.short}"] if flag.short else [])]
+    words = flag.help.replace("%", "%%")
+    if flag.metavar:
+        group.add_argument(*names, dest=flag.name, action=_Give, metavar=flag.metavar, help=words)
+    else:
+        group.add_argument(*names, dest=flag.name, action=_Give, nargs=0, help=words)
+
+
+def run(context: Context) -> int:
+    """Print flows until the source ends; losses and unreadable lines are said on stderr."""
+    from app.services.flows import Selection
+
+    args = context.args
+    chosen = Selection(
+        given=args.given,
+        allow=args.allowlist,
+        deny=args.denylist,
+        last=args.last,
+        first=args.first,
+        everything=args.all,
+        since=args.since,
+        until=args.until,
+        follow=args.follow,
+    )
+    asyncio.run(_print(context, chosen))
+    return 0
+
+
+async def _print(context: Context, chosen: Any) -> None:
+    from app.bootstrap import SystemClock, build_flow_sources
+    from app.services.flows import make_request, observe
+
+    sources = build_flow_sources(context.sources, context.config.settings)
+    recorded = bool(context.sources.flows)
+    request = make_request(chosen, SystemClock().now_ns(), recorded=recorded)
+    printer = _Printer(context)
+    async for item in observe(sources, request, first=chosen.first):
+        printer.take(item)
+    printer.finish()
+
+
+class _Printer:
+    """Writes each batch in the form asked for, and counts what never came."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._write = self._writer(context.args.output)
+        self._lost = 0
+        self._unreadable = 0
+        self._unknown: dict[str, int] = {}
+
+    def take(self, item: FlowBatch | SourceState) -> None:
+        from app.core.model.flow import FlowBatch
+
+        if not isinstance(item, FlowBatch):
+            if item.phase in ("retrying", "denied"):
+                self._context.out.say(f"{item.source}: {item.phase}: {item.reason}")
+            return
+        for flow in item.flows:
+            self._write(flow)
+        for lost in item.lost:
+            self._lost += lost.count
+            self._write(lost)
+        for status in item.statuses:
+            self._write(status)
+        self._unreadable += item.unreadable
+        for name, count in item.unknown.items():
+            self._unknown[name] = self._unknown.get(name, 0) + count
+        if self._context.args.follow:
+            self._context.out.stdout.flush()
+
+    def finish(self) -> None:
+        say = self._context.out.say
+        if self._lost:
+            say(f"warning: {self._lost} events were lost before they could be read")
+        if self._unreadable:
+            say(f"warning: {self._unreadable} lines could not be read as flows")
+        for name, count in sorted(self._unknown.items()):
+            say(f"warning: {count} times something unknown: {name}")
+
+    def _writer(self, form: str) -> Callable[[Flow | LostEvents | NodeStatus], None]:
+        from app.core.flows.encode import encode, encode_line
+        from app.core.model.flow import Flow
+
+        out = self._context.out
+        if form in ("json", "jsonl"):
+            return lambda item: out.line(encode_line(item).decode())
+        if form == "yaml":
+            return lambda item: out.yaml([encode(item)])
+        from app.cli.render.flows import HEAD, flow_line
+
+        out.line(HEAD)
+
+        def write(item: Flow | LostEvents | NodeStatus) -> None:
+            if isinstance(item, Flow):
+                out.line(flow_line(out, item, dates=False))
+
+        return write

@@ -1,0 +1,26 @@
+"""No command: the terminal interface."""
+
+from __future__ import annotations
+
+from app.cli.context import Context
+from app.core.errors import UsageError
+
+
+def run(context: Context) -> int:
+    """Open the interface; sources that fail are shown there, they do not end it."""
+    if not (context.out.stdout.isatty() and context.stdin.isatty()):
+        raise UsageError(
+            "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
+        )
+    from app.bootstrap import SystemClock, build_workspace
+    from app.tui.app import K8treApp
+
+    settings = context.config.settings
+    app = K8treApp(
+        build_workspace(context.sources, settings),
+        settings,
+        clock=SystemClock(),
+        context=context.sources.title,
+    )
+    app.run(mouse=settings.ui.mouse)
+    return app.return_code or 0

@@ -1,0 +1,64 @@
+"""The matrix as a table and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+
+from app.cli.output import Cell, Output, Style
+from app.core.model.provenance import ObjectRef
+from app.core.model.verdict import Verdict
+from app.services.matrix import MatrixRow
+from app.services.wording import SIGNS, policy_words
+
+HEAD = ("FROM", "TO", "PROTOCOL", "PORTS", "VERDICT", "EGRESS BY", "INGRESS BY")
+
+STYLES = {
+    Verdict.ALLOWED: Style.GOOD,
+    Verdict.DENIED: Style.BAD,
+    Verdict.REDIRECTED: Style.WARN,
+    Verdict.UNKNOWN: Style.WARN,
+}
+
+
+def matrix_table(out: Output, rows: Sequence[MatrixRow]) -> None:
+    """One line for each pair and answer."""
+    if not rows:
+        out.say("no such pair")
+        return
+    out.table(HEAD, [_cells(row) for row in rows])
+
+
+def _cells(row: MatrixRow) -> tuple[str | Cell, ...]:
+    verdict = Cell(f"{SIGNS[row.verdict]} {row.verdict.value}", STYLES[row.verdict])
+    return (
+        row.source,
+        row.destination,
+        row.protocol,
+        row.ports,
+        verdict,
+        _words(row.egress_by),
+        _words(row.ingress_by),
+    )
+
+
+def _words(refs: Sequence[ObjectRef]) -> str:
+    return ", ".join(map(policy_words, refs)) or "-"
+
+
+def matrix_csv(out: Output, rows: Sequence[MatrixRow]) -> None:
+    """RFC 4180, with a header; policies as `Kind/NS/NAME`, separated by spaces."""
+    writer = csv.writer(out.stdout, lineterminator="\n")
+    writer.writerow(("from", "to", "protocol", "ports", "verdict", "egress_by", "ingress_by"))
+    for row in rows:
+        writer.writerow(
+            (
+                row.source,
+                row.destination,
+                row.protocol,
+                row.ports,
+                row.verdict.value,
+                " ".join(map(str, row.egress_by)),
+                " ".join(map(str, row.ingress_by)),
+            )
+        )

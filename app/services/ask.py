@@ -1,0 +1,32 @@
+"""The question "why?": words in, an answer out, the same for every face."""
+
+from __future__ import annotations
+
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.naming import parse_end, parse_port, parse_request
+from app.core.diagnose.question import Asked
+from app.core.diagnose.why import diagnose
+from app.core.model.answer import WhyAnswer
+from app.services.picture import Picture
+
+
+def make_question(
+    source: str, destination: str, port: str = "", *, http: str = "", dns: str = "", sni: str = ""
+) -> Asked:
+    """A question in words (contracts.md §3). Raises `UsageError` before anything is read."""
+    parse_end(source)
+    parse_end(destination)
+    return Asked(
+        source,
+        destination,
+        parse_port(port) if port else None,
+        parse_request(http, dns, sni),
+    )
+
+
+def why(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAnswer:
+    """Answer from policies, and from flows where there are any.
+
+    Raises `NotFound` or `Ambiguous` when an end is not in the picture.
+    """
+    return diagnose(asked, picture.engine, flows)

@@ -1,0 +1,94 @@
+"""Flows asked for by the words of `hubble observe`: what to send to the source, what to keep."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from app.core.errors import UsageError
+from app.core.flows.observe_flags import Given, build_filters, parse_raw_filters
+from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
+from app.ports import FlowRequest, FlowSource, SourceState
+from app.services.moments import parse_moment
+
+DEFAULT_LAST = 20
+"""Flows shown when nothing says how many, as `hubble observe` does."""
+
+Item = Flow | LostEvents | NodeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which flows, in the words of the flags. `everything` is `--all`."""
+
+    given: Sequence[Given] = ()
+    allow: Sequence[str] = ()
+    deny: Sequence[str] = ()
+    last: int | None = None
+    first: int | None = None
+    everything: bool = False
+    since: str = ""
+    until: str = ""
+    follow: bool = False
+
+
+def make_request(chosen: Selection, now_ns: int, *, recorded: bool) -> FlowRequest:
+    """What to ask a source for. Raises `UsageError` for what contradicts itself.
+
+    A recording is shown whole unless something limits it; a live ring gives its last flows.
+    Source: Cilium `hubble/cmd/observe/flows.go` (`getFlowsRequest`).
+    """
+    if chosen.first is not None and (chosen.follow or chosen.last is not None):
+        raise UsageError("--first cannot be combined with --follow or --last")
+    filters = build_filters(chosen.given)
+    unlimited = chosen.everything or recorded or chosen.follow or chosen.since or chosen.until
+    last = chosen.last
+    if last is None and chosen.first is None and not unlimited:
+        last = DEFAULT_LAST
+    return FlowRequest(
+        follow=chosen.follow,
+        last=last,
+        since_ns=parse_moment(chosen.since, now_ns) if chosen.since else None,
+        until_ns=parse_moment(chosen.until, now_ns) if chosen.until else None,
+        allow=(*filters.allow, *parse_raw_filters(chosen.allow)),
+        deny=(*filters.deny, *parse_raw_filters(chosen.deny)),
+    )
+
+
+async def observe(
+    sources: Iterable[FlowSource], request: FlowRequest, *, first: int | None = None
+) -> AsyncIterator[FlowBatch | SourceState]:
+    """Every batch of every source, one source after the other.
+
+    With `first` only so many flows pass. `request.last` counts over all nodes: Relay gives the
+    last of each node, so a history is cut here once more.
+    """
+    budget = first
+    for source in sources:
+        items = source.flows(request)
+        if request.last is not None and not request.follow:
+            items = _last_of(items, request.last)
+        async for item in items:
+            if not isinstance(item, FlowBatch) or budget is None:
+                yield item
+                continue
+            yield structs.replace(item, flows=item.flows[:budget])
+            budget -= min(budget, len(item.flows))
+            if not budget:
+                return
+
+
+async def _last_of(
+    items: AsyncIterator[FlowBatch | SourceState], count: int
+) -> AsyncIterator[FlowBatch | SourceState]:
+    kept: deque[Flow] = deque(maxlen=count)
+    async for item in items:
+        if isinstance(item, FlowBatch):
+            kept.extend(item.flows)
+            yield structs.replace(item, flows=())
+        else:
+            yield item
+    yield FlowBatch(tuple(sorted(kept, key=lambda flow: flow.time_ns)))

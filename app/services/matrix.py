@@ -1,0 +1,285 @@
+"""Who may talk to whom: every pair of identities, with the ports on which the answer is the same.
+
+The ports of a pair are cut where anything could change the answer: at every number that a policy
+of either end names and at every port the destination declares. Each piece is asked once; pieces
+with the same verdict and the same deciding policies become one row. `others` are all the ports
+that nothing names, `*` is every port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+
+from app.core.errors import UsageError
+from app.core.model.cluster import Endpoint, IdentityKind
+from app.core.model.provenance import ObjectRef
+from app.core.model.verdict import Decision, Direction, Peer, Protocol, Question, Verdict
+from app.core.policy.engine import Engine
+from app.core.policy.rules import CidrSelector, FqdnSelector, ParsedPolicy
+from app.services.picture import Picture
+
+ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "ingress")
+LAST_PORT = 65_535
+ECHO_REQUEST = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
+EVERY_PORT = "*"
+OTHER_PORTS = "others"
+EVERY_PROTOCOL = "ANY"
+
+MOST_PAIRS = 4_000_000
+"""Pairs beyond which the question has to be narrowed: a list of them would help nobody."""
+
+Span = tuple[int, int]
+
+
+class By(StrEnum):
+    """What a row's ends are."""
+
+    IDENTITY = "identity"
+    WORKLOAD = "workload"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One end: `name` is what `why` understands, `ports` what it listens on."""
+
+    name: str
+    namespace: str
+    peer: Peer
+    ports: frozenset[tuple[Protocol, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One pair on some ports of a protocol, and the policies that decided each direction."""
+
+    source: str
+    destination: str
+    protocol: str
+    ports: str
+    verdict: Verdict
+    egress_by: tuple[ObjectRef, ...]
+    ingress_by: tuple[ObjectRef, ...]
+
+
+Chooser = Callable[[Party, Party], bool]
+
+
+def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
+    """Rows for every wanted pair, by source and destination.
+
+    Raises `UsageError` when there are more than `MOST_PAIRS` pairs.
+    """
+    asker = _Asker(picture.engine)
+    parties = find_parties(picture, by)
+    _refuse_flood(len(parties))
+    for source in parties:
+        for destination in parties:
+            if source.peer.endpoint is None and destination.peer.endpoint is None:
+                continue
+            if wanted(source, destination):
+                yield from asker.rows(source, destination)
+
+
+def find_parties(picture: Picture, by: By) -> tuple[Party, ...]:
+    """Every identity of the picture: pods, entities, and what rules name outside the cluster."""
+    engine = picture.engine
+    parties = [*_pods(picture, by), *map(_entity(engine), ENTITIES), *_outside(engine)]
+    return tuple(dict.fromkeys(parties))
+
+
+def _refuse_flood(parties: int) -> None:
+    if parties * parties > MOST_PAIRS:
+        raise UsageError(
+            f"{parties} identities make {parties * parties:,} pairs",
+            hint="narrow it with -n NS, --from or --to",
+        )
+
+
+def _pods(picture: Picture, by: By) -> Iterator[Party]:
+    groups: dict[object, list[Endpoint]] = {}
+    for endpoint in sorted(picture.cluster.endpoints, key=lambda one: one.key):
+        key = (endpoint.namespace, endpoint.labels, endpoint.host_network, endpoint.managed)
+        groups.setdefault((key, endpoint.workload if by is By.WORKLOAD else None), []).append(
+            endpoint
+        )
+    targets = _service_targets(picture)
+    for members in groups.values():
+        first = members[0]
+        ports = {(Protocol(port.protocol), port.port) for one in members for port in one.ports}
+        for one in members:
+            ports |= targets.get(one.key, set())
+        peer = picture.engine.peer_of(first)
+        yield Party(_name(members, by), first.namespace, peer, frozenset(ports))
+
+
+_PREFIXES = {
+    "Deployment": "deploy",
+    "StatefulSet": "sts",
+    "DaemonSet": "ds",
+    "Job": "job",
+    "CronJob": "job",
+}
+
+
+def _name(members: Sequence[Endpoint], by: By) -> str:
+    first = members[0]
+    workload = first.workload
+    prefix = _PREFIXES.get(workload.kind) if workload else None
+    if workload is None or prefix is None or any(one.workload != workload for one in members):
+        return first.key
+    alone = by is By.IDENTITY and len(members) == 1
+    return first.key if alone else f"{prefix}:{first.namespace}/{workload.name}"
+
+
+def _service_targets(picture: Picture) -> dict[str, set[tuple[Protocol, int]]]:
+    """Ports that Services send to, by the pod that gets them."""
+    by_address = {
+        address: one.key for one in picture.cluster.endpoints for address in one.addresses
+    }
+    targets: dict[str, set[tuple[Protocol, int]]] = {}
+    for service in picture.cluster.services:
+        for backend in service.backends or ():
+            key = by_address.get(backend.address)
+            for port in backend.ports if key else ():
+                targets.setdefault(str(key), set()).add((Protocol(port.protocol), port.port))
+    return targets
+
+
+def _entity(engine: Engine) -> Callable[[str], Party]:
+    def make(name: str) -> Party:
+        return Party(f"entity:{name}", "", engine.peer_of_entity(name))
+
+    return make
+
+
+def _outside(engine: Engine) -> Iterator[Party]:
+    """What rules name outside: blocks by their first address, names as if they were learned."""
+    for policy in engine.policies:
+        for entry in policy.entries:
+            for peer in entry.peers or ():
+                if isinstance(peer, FqdnSelector) and peer.name:
+                    name = peer.name.rstrip(".")
+                    yield Party(f"fqdn:{name}", "", _named(engine, name))
+                elif isinstance(peer, CidrSelector) and peer.block.prefixlen:
+                    address = peer.block.network_address
+                    found = engine.peer_of_address(address)
+                    if found.kind is IdentityKind.WORLD:
+                        yield Party(f"ip:{address}", "", found)
+
+
+def _named(engine: Engine, name: str) -> Peer:
+    world = engine.peer_of_entity("world")
+    return replace(world, names=frozenset({name}), text=name)
+
+
+@dataclass(slots=True)
+class _Asker:
+    """Asks the engine piece by piece."""
+
+    engine: Engine
+
+    def rows(self, source: Party, destination: Party) -> Iterator[MatrixRow]:
+        named = self._named_spans(source, destination)
+        answers = {
+            protocol: self._answers(source, destination, protocol, spans)
+            for protocol, spans in named.items()
+        }
+        uniform = {key for found in answers.values() for key in found}
+        if len(uniform) == 1:
+            yield self._row(source, destination, EVERY_PROTOCOL, EVERY_PORT, uniform.pop())
+            return
+        for protocol, found in answers.items():
+            for key, ports in found.items():
+                text = EVERY_PORT if len(found) == 1 else ",".join(ports)
+                yield self._row(source, destination, protocol.value, text, key)
+
+    def _answers(
+        self, source: Party, destination: Party, protocol: Protocol, spans: Sequence[Span]
+    ) -> dict[_Key, list[str]]:
+        """Ports by answer; the piece that nothing names comes last."""
+        found: dict[_Key, list[str]] = {}
+        for first, last in spans:
+            key = self._ask(source, destination, protocol, first)
+            text = str(first) if first == last else f"{first}-{last}"
+            found.setdefault(key, []).append(text)
+        free = _unnamed(spans, protocol)
+        if free is not None:
+            key = self._ask(source, destination, protocol, free)
+            found.setdefault(key, []).append(OTHER_PORTS)
+        return found
+
+    def _ask(self, source: Party, destination: Party, protocol: Protocol, port: int) -> _Key:
+        question = Question(source.peer, destination.peer, port, protocol)
+        decision: Decision = self.engine.decide(question)
+        return decision.verdict, decision.egress.by, decision.ingress.by
+
+    def _named_spans(self, source: Party, destination: Party) -> dict[Protocol, tuple[Span, ...]]:
+        """By protocol the pieces that a rule or a declaration tells apart, in order."""
+        spans: dict[Protocol, set[Span]] = {
+            Protocol.TCP: set(),
+            Protocol.UDP: set(),
+            Protocol.ICMP: set(),
+        }
+        for protocol, number in destination.ports:
+            spans.setdefault(protocol, set()).add((number, number))
+        for policy in self._policies(source):
+            _add_spans(policy, Direction.EGRESS, spans)
+        for policy in self._policies(destination):
+            _add_spans(policy, Direction.INGRESS, spans)
+        return {protocol: cut(found) for protocol, found in spans.items()}
+
+    def _policies(self, party: Party) -> tuple[ParsedPolicy, ...]:
+        endpoint = party.peer.endpoint
+        return self.engine.policies_selecting(endpoint) if endpoint else ()
+
+    @staticmethod
+    def _row(source: Party, destination: Party, protocol: str, ports: str, key: _Key) -> MatrixRow:
+        return MatrixRow(source.name, destination.name, protocol, ports, *key)
+
+
+_Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...]]
+
+
+def _add_spans(
+    policy: ParsedPolicy, direction: Direction, spans: dict[Protocol, set[Span]]
+) -> None:
+    for entry in policy.entries:
+        if entry.direction is not direction:
+            continue
+        for rule in entry.ports:
+            for port in rule.ports:
+                for name in port.protocols:
+                    if port.number and (protocol := _PROTOCOLS.get(name.upper())) is not None:
+                        end = max(port.number, port.end)
+                        spans.setdefault(protocol, set()).add((port.number, end))
+
+
+_PROTOCOLS = {protocol.value.upper(): protocol for protocol in Protocol}
+
+
+def cut(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The union of spans, cut at every end of one, in order.
+
+    >>> cut([(80, 80), (70, 90)])
+    ((70, 79), (80, 80), (81, 90))
+    """
+    spans = tuple(spans)
+    edges = sorted({edge for first, last in spans for edge in (first, last + 1)})
+    pieces = ((first, after - 1) for first, after in pairwise(edges))
+    return tuple(
+        piece
+        for piece in pieces
+        if any(first <= piece[0] and piece[1] <= last for first, last in spans)
+    )
+
+
+def _unnamed(spans: Sequence[Span], protocol: Protocol) -> int | None:
+    """A port that lies in no span: it stands for all such; None when there is none."""
+    port = ECHO_REQUEST.get(protocol, 1)
+    for first, last in spans:
+        if first <= port <= last:
+            port = last + 1
+    return port if port <= LAST_PORT else None

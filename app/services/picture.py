@@ -1,0 +1,114 @@
+"""One moment of the cluster with its engine: what every question is a plain function over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from app.core.cluster.build import build_cluster
+from app.core.errors import UsageError
+from app.core.model.cluster import Address, Cluster
+from app.core.model.provenance import Manifest, Notice
+from app.core.policy.engine import Engine
+from app.ports import Right, SourceState
+
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?![\d.])")
+
+LearnedNames = Mapping[str, tuple[Address, ...]]
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is known, as of `as_of_ns`. `revision` grows with everything published.
+
+    `sources` are the states of every source by name, `notices` what the operator must know of
+    what was read, in order of reading. `shadowed` are objects that another of the same name keeps
+    from being in force, `rights` say which kinds could be read. A new picture with the same
+    `engine` changed no verdict.
+    """
+
+    cluster: Cluster
+    engine: Engine
+    as_of_ns: int = 0
+    revision: int = 0
+    sources: Mapping[str, SourceState] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+    shadowed: tuple[Manifest, ...] = ()
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """Everything a picture is made of; `notices` are those of reading."""
+
+    manifests: tuple[Manifest, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    cilium_version: Version | None = None
+    learned_names: LearnedNames = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+    shadowed: tuple[Manifest, ...] = ()
+    rights: tuple[Right, ...] = ()
+    as_of_ns: int = 0
+
+
+def empty_picture() -> Picture:
+    """The picture before anything was read."""
+    cluster = Cluster()
+    return Picture(cluster, Engine.build(cluster))
+
+
+def make_cluster(ingredients: Ingredients) -> Cluster:
+    """Build the cluster; a version the user gave wins over the one that was read."""
+    cluster = build_cluster(ingredients.manifests, settings=ingredients.settings)
+    config = cluster.config
+    if ingredients.cilium_version is not None:
+        config = replace(config, cilium_version=ingredients.cilium_version)
+    return replace(cluster, config=config, learned_names=ingredients.learned_names)
+
+
+def make_picture(ingredients: Ingredients, *, before: Picture | None = None) -> Picture:
+    """Build cluster and engine; from `before` the engine re-uses what did not change."""
+    cluster = make_cluster(ingredients)
+    engine = before.engine.replace(cluster) if before else Engine.build(cluster)
+    return Picture(
+        cluster,
+        engine,
+        as_of_ns=ingredients.as_of_ns,
+        revision=before.revision + 1 if before else 1,
+        sources=before.sources if before else {},
+        notices=unique_notices((*ingredients.notices, *cluster.notices)),
+        shadowed=ingredients.shadowed,
+        rights=ingredients.rights,
+    )
+
+
+def rename_learned(picture: Picture, names: LearnedNames, *, as_of_ns: int) -> Picture:
+    """The same objects with other learned names."""
+    cluster = replace(picture.cluster, learned_names=names)
+    return replace(
+        picture,
+        cluster=cluster,
+        engine=picture.engine.replace(cluster),
+        as_of_ns=as_of_ns,
+        revision=picture.revision + 1,
+    )
+
+
+def parse_version(text: str) -> Version:
+    """Read `1.19.3`, `v1.19.3` or a vendor's `1.19.3-x.1`; a missing patch release is 0.
+
+    Raises `UsageError` for anything else.
+    """
+    if (match := _VERSION.match(text.strip())) is None:
+        raise UsageError(
+            f"`{text}` is not a Cilium version", hint="write it as 1.19.3, down to the patch"
+        )
+    major, minor, patch = match.groups(default="0")
+    return int(major), int(minor), int(patch)
+
+
+def unique_notices(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Each notice once, in order of first appearance."""
+    return tuple(dict.fromkeys(notices))

@@ -1,0 +1,284 @@
+"""What the program knows now, and the tasks that keep it true.
+
+A `Workspace` owns one `Picture` and one `Ring`. Readers hand it objects, flow sources hand it
+flows; it keeps the objects by reader, so that a lost reader loses nothing but freshness. A change
+marks the picture dirty, and one task builds the next one in a thread: there is never more than
+one in the making, however many changes arrive meanwhile. Whoever shows the picture waits with
+`newer_than`, which skips everything that was overtaken.
+
+All methods belong to the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.flows.ring import Ring
+from app.core.model.flow import FlowBatch
+from app.core.model.provenance import Manifest, ObjectRef
+from app.ports import (
+    Clock,
+    ClusterChange,
+    ClusterPicture,
+    ClusterReader,
+    FlowRequest,
+    FlowSource,
+    SourceState,
+)
+from app.services.connection import Connection
+from app.services.names import NameBook
+from app.services.picture import (
+    Ingredients,
+    Picture,
+    Version,
+    empty_picture,
+    make_picture,
+    parse_version,
+    rename_learned,
+)
+from app.services.tasks import Caught, Tasks, guard
+
+KEEP_FLOWS = 50_000
+KEEP_DIAGNOSTICS = 500
+
+BETWEEN_PICTURES_S = 0.1
+"""Least time from one picture to the next, so that a burst of changes costs one build."""
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One reader and what it gave last; `read` is None until it gave anything.
+
+    `fresh` is set by a full read and used up by the watch that starts from it.
+    """
+
+    reader: ClusterReader
+    connection: Connection
+    read: ClusterPicture | None = None
+    fresh: bool = False
+    objects: dict[ObjectRef, tuple[Manifest, ...]] = field(default_factory=dict)
+
+    def take(self, read: ClusterPicture) -> None:
+        self.read = read
+        self.fresh = True
+        objects: dict[ObjectRef, tuple[Manifest, ...]] = {}
+        for manifest in read.manifests:
+            objects[manifest.ref] = (*objects.get(manifest.ref, ()), manifest)
+        self.objects = objects
+
+    def apply(self, change: ClusterChange) -> bool:
+        """Take a change over; says whether any object changed."""
+        for manifest in change.upserts:
+            self.objects[manifest.ref] = (manifest,)
+        for ref in change.deletes:
+            self.objects.pop(ref, None)
+        if self.read is not None:
+            notices = self.read.notices if change.notices is None else change.notices
+            as_of_ns = change.as_of_ns or self.read.as_of_ns
+            self.read = replace(self.read, manifests=(), as_of_ns=as_of_ns, notices=notices)
+        return bool(change.upserts or change.deletes or change.notices is not None)
+
+
+class Workspace:
+    """Use `load` for one answer; `run` (with or without `load` before it) to stay current."""
+
+    def __init__(
+        self,
+        readers: Sequence[ClusterReader],
+        flows: Sequence[FlowSource] = (),
+        *,
+        clock: Clock,
+        cilium_version: Version | None = None,
+        keep_flows: int = KEEP_FLOWS,
+        request: FlowRequest | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._version = cilium_version
+        self._request = request or FlowRequest()
+        self._jitter = jitter
+        self._changed = asyncio.Event()
+        self._feeds = [_Feed(reader, self._connect(reader.name)) for reader in readers]
+        self._flows = [(source, self._connect(source.name)) for source in flows]
+        self._names = NameBook()
+        self._published = asyncio.Condition()
+        self._objects_dirty = False
+        self._names_dirty = False
+        self.ring = Ring(keep_flows)
+        self.diagnostics: deque[Caught] = deque(maxlen=KEEP_DIAGNOSTICS)
+        self._picture = empty_picture()
+
+    @property
+    def picture(self) -> Picture:
+        """The newest picture; empty, with revision 0, until something was read."""
+        return self._picture
+
+    async def newer_than(self, revision: int) -> Picture:
+        """Wait for a picture after `revision`; those in between are skipped."""
+        async with self._published:
+            await self._published.wait_for(lambda: self._picture.revision > revision)
+            return self._picture
+
+    def evidence(self) -> FlowEvidence | None:
+        """The kept flows as evidence; None when there is no source of flows at all."""
+        if not self._flows:
+            return None
+        return FlowEvidence(
+            list(self.ring),
+            lost=self.ring.lost.total(),
+            policies_as_of_ns=self._picture.as_of_ns,
+        )
+
+    def retry(self) -> None:
+        """Try every source again that waits for its next try."""
+        for connection in self._connections():
+            connection.retry()
+
+    async def load(self, *, strict: bool = True) -> Picture:
+        """Read every reader once and give the picture.
+
+        Raises `SourceUnavailable` or `BadInput` of the first reader that gave nothing, unless not
+        `strict`: then its state says so.
+        """
+        for feed in self._feeds:
+            with feed.connection.once(strict=strict):
+                feed.take(await feed.reader.read())
+                feed.connection.enter("live")
+        self._objects_dirty = True
+        await self._build_next()
+        return self._picture
+
+    async def load_flows(self, request: FlowRequest, *, strict: bool = True) -> None:
+        """Read every flow source to its end into the ring, then learn the names in them.
+
+        Raises `SourceUnavailable` or `BadInput` as the source does, unless not `strict`.
+        """
+        for source, connection in self._flows:
+            with connection.once(strict=strict):
+                async for item in source.flows(replace(request, follow=False)):
+                    self._take_flows(item, connection)
+                connection.enter("ended")
+        await self._build_next()
+
+    async def run(self) -> None:
+        """Keep objects and flows current until cancelled; nothing a source does ends it."""
+        async with Tasks(self.report) as tasks:
+            tasks.start("picture", self._keep_building())
+            for feed in self._feeds:
+                tasks.start(f"objects of {feed.reader.name}", self._keep_objects(feed))
+            for source, connection in self._flows:
+                tasks.start(f"flows of {source.name}", self._keep_flowing(source, connection))
+            await tasks.finished()
+
+    def report(self, caught: Caught) -> None:
+        """Keep an unexpected error for the diagnostics view."""
+        self.diagnostics.append(caught)
+
+    # Sources
+
+    def _connect(self, name: str) -> Connection:
+        return Connection.create(
+            name, clock=self._clock, on_change=self._changed.set, jitter=self._jitter
+        )
+
+    def _connections(self) -> Iterable[Connection]:
+        yield from (feed.connection for feed in self._feeds)
+        yield from (connection for _, connection in self._flows)
+
+    async def _keep_objects(self, feed: _Feed) -> None:
+        await feed.connection.keep(lambda: self._serve_objects(feed))
+
+    async def _serve_objects(self, feed: _Feed) -> None:
+        if not feed.fresh:
+            feed.take(await feed.reader.read())
+            self._mark(objects=True)
+        feed.fresh = False
+        feed.connection.enter("live")
+        async for change in feed.reader.watch():
+            if change.state is not None:
+                feed.connection.hear(change.state)
+            if feed.apply(change):
+                self._mark(objects=True)
+
+    async def _keep_flowing(self, source: FlowSource, connection: Connection) -> None:
+        await connection.keep(lambda: self._serve_flows(source, connection))
+
+    async def _serve_flows(self, source: FlowSource, connection: Connection) -> None:
+        async for item in source.flows(self._request):
+            self._take_flows(item, connection)
+
+    def _take_flows(self, item: FlowBatch | SourceState, connection: Connection) -> None:
+        if isinstance(item, SourceState):
+            connection.hear(item)
+            return
+        if connection.state.phase != "live":
+            connection.enter("live")
+        self.ring.take(item)
+        if self._names.learn(item.flows):
+            self._mark(names=True)
+
+    # Pictures
+
+    def _mark(self, *, objects: bool = False, names: bool = False) -> None:
+        self._objects_dirty |= objects
+        self._names_dirty |= names
+        self._changed.set()
+
+    async def _keep_building(self) -> None:
+        while True:
+            await self._changed.wait()
+            await guard("picture", self._build_next(), self.report)
+            await asyncio.sleep(BETWEEN_PICTURES_S)
+
+    async def _build_next(self) -> None:
+        self._changed.clear()
+        before = self._picture
+        if self._objects_dirty:
+            self._objects_dirty = self._names_dirty = False
+            ingredients = self._ingredients()
+            picture = await asyncio.to_thread(make_picture, ingredients, before=before)
+        elif self._names_dirty:
+            self._names_dirty = False
+            names, now_ns = self._names.names(), self._clock.now_ns()
+            picture = await asyncio.to_thread(rename_learned, before, names, as_of_ns=now_ns)
+        else:
+            picture = replace(before, revision=before.revision + 1)
+        states = {one.source: one.state for one in self._connections()}
+        await self._publish(replace(picture, sources=states))
+
+    async def _publish(self, picture: Picture) -> None:
+        async with self._published:
+            self._picture = picture
+            self._published.notify_all()
+
+    def _ingredients(self) -> Ingredients:
+        reads = [feed.read for feed in self._feeds if feed.read is not None]
+        manifests = [
+            manifest
+            for feed in self._feeds
+            for manifests in feed.objects.values()
+            for manifest in manifests
+        ]
+        settings = {key: value for read in reads for key, value in read.settings.items()}
+        return Ingredients(
+            tuple(manifests),
+            settings,
+            self._version or _version_of(reads),
+            self._names.names(),
+            tuple(notice for read in reads for notice in read.notices),
+            tuple(one for read in reads for one in read.shadowed),
+            tuple(right for read in reads for right in read.rights),
+            max((read.as_of_ns for read in reads), default=0),
+        )
+
+
+def _version_of(reads: Iterable[ClusterPicture]) -> Version | None:
+    for read in reads:
+        if read.cilium_version:
+            return parse_version(read.cilium_version)
+    return None

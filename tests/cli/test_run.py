@@ -1,0 +1,83 @@
+import pytest
+
+from app.cli import run as cli_run
+from app.cli.options import collect
+from app.cli.parser import COMMANDS, build_parser
+from app.core.errors import UsageError
+from tests.cli.conftest import Run
+
+
+def parse(*argv: str) -> object:
+    return build_parser(argv).parse_args(argv)
+
+
+def test_help_lists_every_command_and_exits_with_0(run: Run) -> None:
+    ran = run("--help")
+    assert ran.code == 0
+    assert all(f"  {command.name} " in ran.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_help_of_every_command_has_an_example(run: Run, command: str) -> None:
+    ran = run(command, "--help")
+    assert ran.code == 0
+    assert f"k8tre-tui {command} " in ran.out.partition("example:")[2]
+
+
+@pytest.mark.parametrize(
+    "argv", [("nonsense",), ("policies", "--nonsense"), ("why", "a/b"), ("policies", "-o", "xml")]
+)
+def test_wrong_words_exit_with_2_one_line_and_a_hint(run: Run, argv: tuple[str, ...]) -> None:
+    ran = run(argv)
+    assert ran.code == 2
+    assert ran.out == ""
+    first, second = ran.err.splitlines()
+    assert first.startswith("k8tre-tui: ")
+    assert second.endswith("--help")
+
+
+def test_source_options_are_taken_before_and_after_the_command() -> None:
+    args = build_parser(argv := ["--snapshot", "a", "policies", "--snapshot", "b"]).parse_args(argv)
+    assert collect(args, "snapshot") == ("a", "b")
+    args = build_parser(argv := ["--demo", "policies"]).parse_args(argv)
+    assert args.demo is True
+    args = build_parser(argv := ["--context", "x", "policies"]).parse_args(argv)
+    assert args.context == "x"
+    args = build_parser(argv := ["policies", "--context", "x"]).parse_args(argv)
+    assert args.context == "x"
+
+
+def test_abbreviated_options_are_refused() -> None:
+    with pytest.raises(UsageError):
+        parse("policies", "--snap", "a")
+
+
+@pytest.mark.parametrize("pair", ["DOMAIN", "=x"])
+def test_set_wants_name_and_value(run: Run, pair: str, tmp_path: object) -> None:
+    ran = run("policies", "--snapshot", str(tmp_path), "--set", pair)
+    assert ran.code == 2
+    assert "NAME=VALUE" in ran.err
+
+
+def test_interrupt_exits_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_argv: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_run, "build_parser", interrupt)
+    assert run("policies").code == 130
+
+
+def test_reader_that_goes_away_is_no_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(_argv: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli_run, "build_parser", close)
+    ran = run("policies")
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_missing_snapshot_is_one_line_and_2(run: Run) -> None:
+    ran = run("policies", "--snapshot", "/nonexistent/file.yaml")
+    assert ran.code == 2
+    assert ran.err.splitlines()[0].startswith("k8tre-tui: ")
+    assert "Traceback" not in ran.err
