@@ -27,6 +27,11 @@ def policy_words(ref: ObjectRef) -> str:
     return f"{SHORT_KINDS.get(ref.kind, ref.kind)} {ref.name}"
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """`1 notice`, `3 notices`."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
 def place(file: str | None, line: int | None) -> str:
     """`file:line`, or what is known of it."""
     if not file:

@@ -218,7 +218,7 @@ class Workspace:
             return
         if connection.state.phase != "live":
             connection.enter("live")
-        self.ring.take(item)
+        self.ring.extend(item)
         if self._names.learn(item.flows):
             self._mark(names=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from app.cli.output import Cell, Output, Style
 from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
 from app.services.rule_tree import NodeKind, RuleNode
-from app.services.wording import SHORT_KINDS, place, policy_words
+from app.services.wording import SHORT_KINDS, counted, place, policy_words
 
 POLICY_HEAD = ("KIND", "NAMESPACE", "NAME", "DIR", "SELECTS", "RULES", "ALSO", "SOURCE", "VALID")
 ENDPOINT_HEAD = ("NAMESPACE", "NAME", "WORKLOAD", "EGRESS", "INGRESS", "STATE")
@@ -28,7 +28,7 @@ def _policy_cells(row: PolicyRow) -> tuple[str | Cell, ...]:
     elif not row.valid:
         state = Cell("✗ refused", Style.BAD)
     elif row.notices:
-        state = Cell(f"! {len(row.notices)} notices", Style.WARN)
+        state = Cell(f"! {counted(len(row.notices), 'notice')}", Style.WARN)
     else:
         state = Cell("✓", Style.GOOD)
     return (
@@ -82,7 +82,7 @@ def _print_node(out: Output, node: RuleNode, depth: int) -> None:
 
 def _print_selected(out: Output, detail: PolicyDetail) -> None:
     names = [endpoint.key for endpoint in detail.endpoints]
-    out.line(out.paint(f"  selects {len(names)} endpoints", Style.BOLD))
+    out.line(out.paint(f"  selects {counted(len(names), 'endpoint')}", Style.BOLD))
     for name in names[:20]:
         out.line(f"    {name}")
     if len(names) > 20:  # noqa: PLR2004  # a screen of them
@@ -112,8 +112,9 @@ def _endpoint_cells(row: EndpointRow) -> tuple[str | Cell, ...]:
 
 def _guarded(default_deny: bool, policies: int) -> Cell:  # noqa: FBT001  # both are plain facts
     if default_deny:
-        return Cell(f"deny, {policies} policies" if policies != 1 else "deny, 1 policy")
-    return Cell(f"open, {policies} policies" if policies else "open", Style.WARN)
+        return Cell(f"deny, {counted(policies, 'policy', 'policies')}")
+    spoken = f", {counted(policies, 'policy', 'policies')}" if policies else ""
+    return Cell(f"open{spoken}", Style.WARN)
 
 
 def _endpoint_state(row: EndpointRow) -> str:
