@@ -91,6 +91,21 @@ class CheckSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BotSettings:
+    """The chat bot: where it answers, whom, and how much it says. Ids, never names."""
+
+    team: str = _key("id of the one workspace it answers, as T0123; empty means any")
+    channels: tuple[str, ...] = _key("ids of the channels it answers in, as C0123", default=())
+    users: tuple[str, ...] = _key(
+        "ids of those who may ask; empty means everyone in these channels", default=()
+    )
+    level: str = _key(
+        "minimal (workloads, no user names, paths or full addresses) or full", default="minimal"
+    )
+    audit: str = _key("file of the audit log; empty means in the user's state directory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, by section. `keys` and `aliases` are free tables of the user's own names."""
 
@@ -100,6 +115,13 @@ class Settings:
     ui: UiSettings = UiSettings()
     repo: RepoSettings = RepoSettings()
     check: CheckSettings = CheckSettings()
+    bot: BotSettings = BotSettings()
+    projects: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "help": "who may read a namespace's names in chat: its name or pattern, user ids or *"
+        },
+    )
     keys: Mapping[str, str] = field(
         default_factory=dict, metadata={"help": "keys of actions, by the action's name"}
     )
@@ -108,7 +130,7 @@ class Settings:
     )
 
 
-FREE_TABLES = ("keys", "aliases")
+FREE_TABLES = ("projects", "keys", "aliases")
 
 
 class Secret:
