@@ -67,12 +67,10 @@ def observe(
     return _join(*words, "--last", "20")
 
 
-def observe_dns(source: Peer, name: str = "") -> str:
-    """Show the DNS questions of a pod and their answers."""
-    words = ["hubble", "observe", *_end("from", source), "--protocol", "dns"]
-    if name:
-        words += ["--dns-query", name]
-    return _join(*words, "--last", "20")
+def observe_dns(source: Peer) -> str:
+    """Show the DNS questions of a pod; answers come back to it, so both directions are asked."""
+    words = [word.replace("--from-", "--") for word in _end("from", source)]
+    return _join("hubble", "observe", *words, "--protocol", "dns", "--last", "20")
 
 
 def cached_names(name: str) -> str:

@@ -61,6 +61,16 @@ class Spot:
     names: frozenset[str] = frozenset()
     reserved: str = ""
 
+    def joined(self, other: Spot) -> Spot:
+        """Both ends taken as one."""
+        return Spot(
+            self.pods | other.pods,
+            self.workloads | other.workloads,
+            self.addresses | other.addresses,
+            self.names | other.names,
+            self.reserved or other.reserved,
+        )
+
     def holds(self, end: FlowEndpoint, ip: str, names: tuple[str, ...] = ()) -> bool:
         """Say whether a flow's end is this one."""
         if ip in self.addresses or (end.namespace, end.pod) in self.pods:

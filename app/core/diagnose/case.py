@@ -1,0 +1,207 @@
+"""Everything known about one question, gathered once; the steps of the guided path read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from app.core.diagnose.denied import PLAIN, Denial, explain_denial
+from app.core.diagnose.dns import NameReport, NamingRule, dns_servers, report_name, rules_naming
+from app.core.diagnose.ends import ResolvedEnd, find_service, of_name, resolve
+from app.core.diagnose.evidence import FlowEvidence, Story
+from app.core.diagnose.gateway import GatewayPath, through_gateway
+from app.core.diagnose.naming import End, EndKind, parse_end
+from app.core.diagnose.observed import story_of
+from app.core.diagnose.question import Asked, Leg, ask, choose_port, representatives
+from app.core.model.cluster import IdentityKind, Service
+from app.core.model.verdict import Direction, HttpRequest, Outcome, Protocol, Verdict
+from app.core.policy.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question with its legs. `main` is the leg that is explained: the first denied one.
+
+    `paths` are the ways through the own gateway, `denials` the denied directions of `main` in the
+    order in which a packet meets them. `service` is the Service that was asked for.
+    """
+
+    asked: Asked
+    engine: Engine
+    evidence: FlowEvidence | None
+    ends: tuple[End, End]
+    sources: tuple[ResolvedEnd, ...]
+    destinations: tuple[ResolvedEnd, ...]
+    service: Service | None
+    legs: tuple[Leg, ...]
+    main: Leg | None
+    paths: tuple[GatewayPath, ...] = ()
+    name: NameReport | None = None
+    naming: tuple[NamingRule, ...] = ()
+    denials: tuple[Denial, ...] = ()
+    story: Story | None = None
+
+    @property
+    def policy_verdict(self) -> Verdict:
+        """What policies say of all legs together: one denied backend is a denial."""
+        verdicts = {leg.trace.verdict for leg in self.legs}
+        for verdict in (Verdict.DENIED, Verdict.REDIRECTED, Verdict.ALLOWED):
+            if verdict in verdicts:
+                return verdict
+        return Verdict.UNKNOWN
+
+    @property
+    def denial(self) -> Denial | None:
+        """The denial to explain: the first whose cause is more than "no rule matches"."""
+        specific = [denial for denial in self.denials if denial.cause.code not in PLAIN]
+        return next(iter(specific or self.denials), None)
+
+    @property
+    def path(self) -> GatewayPath | None:
+        """The way through the gateway that `main` stands for."""
+        denied = [path for path in self.paths if path.denied]
+        return next(iter(denied or self.paths), None)
+
+
+def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
+    """Resolve both ends, ask the engine for every leg, and collect what flows show.
+
+    Raises `UsageError`, `NotFound` or `Ambiguous` when an end or the port is not clear.
+    """
+    ends = (parse_end(asked.from_text), parse_end(asked.to_text))
+    port = asked.port or ends[1].port
+    asked = replace(asked, port=port)
+    sources = representatives(resolve(ends[0], engine))
+    found = _routed(resolve(ends[1], engine, port), asked, engine)
+    service = _asked_service(ends[1], found, engine)
+    name, naming = _look_up(sources, found, engine)
+    destinations = representatives(_with_usable_names(found, name, engine))
+    legs, paths = _legs(sources, destinations, asked, engine)
+    main = next((leg for leg in legs if leg.is_denied), next(iter(legs), None))
+    case = Case(
+        asked,
+        engine,
+        evidence,
+        ends,
+        sources,
+        found,
+        service,
+        legs,
+        main,
+        paths,
+        name,
+        naming,
+    )
+    return replace(case, denials=_denials(case), story=_story(case))
+
+
+def _routed(
+    found: tuple[ResolvedEnd, ...], asked: Asked, engine: Engine
+) -> tuple[ResolvedEnd, ...]:
+    """Follow a request to the gateway's address to the route of its host name."""
+    if not isinstance(asked.request, HttpRequest) or not asked.request.host:
+        return found
+    if not any(end.peer.kind is IdentityKind.INGRESS for end in found):
+        return found
+    return of_name(asked.request.host.partition(":")[0], engine, port=asked.port)
+
+
+def _asked_service(end: End, found: tuple[ResolvedEnd, ...], engine: Engine) -> Service | None:
+    if end.kind is EndKind.SERVICE:
+        return find_service(end.namespace, end.name, engine.cluster)
+    return found[0].service if found else None
+
+
+def _look_up(
+    sources: tuple[ResolvedEnd, ...], found: tuple[ResolvedEnd, ...], engine: Engine
+) -> tuple[NameReport | None, tuple[NamingRule, ...]]:
+    name = found[0].name if found else ""
+    if not name:
+        return None, ()
+    return report_name(sources[0], name, engine), rules_naming(sources[0], name, engine)
+
+
+def _with_usable_names(
+    found: tuple[ResolvedEnd, ...], report: NameReport | None, engine: Engine
+) -> tuple[ResolvedEnd, ...]:
+    """Leave a name out of a peer when nothing shows its answers to Cilium."""
+    if report is None or report.is_visible:
+        return found
+    learned = engine.cluster.learned_names.get(report.name, ())
+    return tuple(
+        end
+        if end.peer.address in learned
+        else replace(end, peer=replace(end.peer, names=end.peer.names - {report.name}))
+        for end in found
+    )
+
+
+def _legs(
+    sources: Iterable[ResolvedEnd],
+    destinations: Iterable[ResolvedEnd],
+    asked: Asked,
+    engine: Engine,
+) -> tuple[tuple[Leg, ...], tuple[GatewayPath, ...]]:
+    legs, paths = [], []
+    for destination in destinations:
+        if destination.service_port is not None and destination.port is None:
+            continue
+        port = choose_port(asked.port, destination, asked.request)
+        for source in sources:
+            if destination.route is None:
+                legs.append(ask(source, destination, port, engine, asked.request))
+            else:
+                path = _path(source, destination, port, asked, engine)
+                legs.append(Leg(source, destination, path.trace))
+                paths.append(path)
+    return tuple(legs), tuple(paths)
+
+
+def _path(
+    source: ResolvedEnd,
+    destination: ResolvedEnd,
+    port: tuple[int, Protocol],
+    asked: Asked,
+    engine: Engine,
+) -> GatewayPath:
+    listener = asked.port.number if asked.port else None
+    return through_gateway(
+        source, destination, port, engine, listener=listener, request=asked.request
+    )
+
+
+def _denials(case: Case) -> tuple[Denial, ...]:
+    if case.path is not None:
+        return tuple(
+            explain_denial(check.leg, check.direction, case.engine)
+            for check in case.path.checks
+            if check.is_denied
+        )
+    if case.main is None:
+        return ()
+    return tuple(
+        explain_denial(case.main, direction, case.engine)
+        for direction in (Direction.EGRESS, Direction.INGRESS)
+        if case.main.direction(direction).outcome is Outcome.DENIED
+    )
+
+
+def _story(case: Case) -> Story | None:
+    """The story of the explained leg; of all legs when none is denied."""
+    if case.evidence is None or case.main is None:
+        return None
+    return story_of([case.main] if case.main.is_denied else case.legs, case.evidence)
+
+
+def asks_dns(case: Case) -> bool:
+    """Say whether the question itself goes to the cluster's DNS server."""
+    main = case.main
+    if main is None or main.destination.endpoint is None:
+        return False
+    server = main.destination.endpoint.key
+    return any(
+        end.endpoint is not None
+        and end.endpoint.key == server
+        and main.question.port == (end.port or main.question.port)
+        for end in dns_servers(case.engine)
+    )

@@ -1,0 +1,218 @@
+"""From a denied direction to its cause: the one thing to change, and the rule that holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from app.core.diagnose import sentences
+from app.core.diagnose.hints import Hint, hints_for
+from app.core.diagnose.look import Look, look_at
+from app.core.diagnose.question import Leg
+from app.core.diagnose.rejected import RejectedRule, rejected_rules
+from app.core.model.answer import Cause, CauseCode, Confidence
+from app.core.model.cluster import IdentityKind
+from app.core.model.provenance import Manifest, ObjectRef, RuleRef
+from app.core.model.verdict import (
+    Dimension,
+    Direction,
+    DirectionTrace,
+    DnsRequest,
+    HttpRequest,
+    Miss,
+    Outcome,
+    Request,
+)
+from app.core.policy.engine import Engine
+
+PLAIN = frozenset({CauseCode.EGRESS_DEFAULT_DENY, CauseCode.INGRESS_DEFAULT_DENY})
+"""Causes that give way to any other."""
+
+_DIMENSIONS = {
+    CauseCode.SERVICE_PORT_NOT_TARGET_PORT: Dimension.PORT,
+    CauseCode.NAMED_PORT_UNRESOLVED: Dimension.PORT,
+    CauseCode.PEER_IN_OTHER_NAMESPACE: Dimension.NAMESPACE,
+    CauseCode.NAMESPACE_LABEL_ON_POD_SELECTOR: Dimension.PEER,
+    CauseCode.LABEL_NOT_IN_IDENTITY: Dimension.PEER,
+    CauseCode.UNMANAGED_ENDPOINT: Dimension.PEER,
+    CauseCode.CIDR_IN_CLUSTER: Dimension.CIDR,
+    CauseCode.KUBE_APISERVER_ENTITY: Dimension.PEER,
+    CauseCode.FQDN_IN_CLUSTER: Dimension.FQDN,
+}
+_NEAREST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why one direction is denied. `rule` is the rule to change, where there is one.
+
+    `trace` is the engine's, with that rule's miss put first.
+    """
+
+    cause: Cause
+    direction: Direction
+    leg: Leg
+    trace: DirectionTrace
+    rule: RuleRef | None = None
+    path: str = ""
+    hint: Hint | None = None
+
+
+def explain_denial(leg: Leg, direction: Direction, engine: Engine) -> Denial:
+    """Find the most specific cause for a direction whose outcome is `DENIED`."""
+    trace = leg.direction(direction)
+    denies = sentences.denies(trace.matched)
+    if denies:
+        cause = sentences.of_deny(denies[0], leg, direction)
+        return _at_rule(cause, denies[0].rule, leg, direction, engine)
+    if trace.l4 in (Outcome.REDIRECTED, Outcome.ALLOWED, Outcome.NOT_ENFORCED):
+        return _refused_request(leg, direction, engine)
+    return _default_denied(look_at(leg, direction, engine), engine)
+
+
+def _default_denied(look: Look, engine: Engine) -> Denial:
+    """No rule matches: which was meant to, and would if one thing of it were otherwise?"""
+    hints = hints_for(look)
+    best = hints[0] if hints else None
+    rejected = rejected_rules(look)
+    if rejected and (rejected[0].certain or best is None or not best.complete):
+        return _of_rejected(rejected[0], look.leg, look.direction)
+    if best is not None:
+        return _of_hint(best, look, engine)
+    return _plain(look.leg, look, engine)
+
+
+def _at_rule(cause: Cause, rule: RuleRef, leg: Leg, direction: Direction, engine: Engine) -> Denial:
+    placed = sentences.place(cause, manifest_of(rule.policy, engine), rule.path)
+    if placed.file is None and rule.file is not None:
+        placed = replace(placed, file=rule.file, line=rule.line)
+    return Denial(placed, direction, leg, leg.direction(direction), rule, rule.path)
+
+
+def manifest_of(ref: ObjectRef, engine: Engine) -> Manifest | None:
+    """The object a policy was read from."""
+    for policy in engine.policies:
+        if policy.ref == ref:
+            return policy.manifest
+    return None
+
+
+def _of_hint(hint: Hint, look: Look, engine: Engine) -> Denial:
+    cause = sentences.of_hint(hint, look, manifest_of(hint.entry.rule.policy, engine))
+    trace = look.leg.direction(look.direction)
+    miss = Miss(
+        hint.entry.rule,
+        _DIMENSIONS[hint.code],
+        hint.wanted,
+        hint.got,
+        hint.path,
+        nearness=_NEAREST,
+    )
+    others = tuple(one for one in trace.missed if one.rule != hint.entry.rule)
+    first = replace(trace, missed=(miss, *others))
+    return Denial(cause, look.direction, look.leg, first, hint.entry.rule, hint.path, hint)
+
+
+def _of_rejected(rule: RejectedRule, leg: Leg, direction: Direction) -> Denial:
+    policy = rule.policy
+    ref = RuleRef(policy.ref, rule.path, policy.file, policy.line)
+    by = "the API server" if policy.refused_by == "api-server" else "Cilium"
+    text = (
+        f"{sentences.rule_name(ref)} would allow this, but {by} refuses the object, "
+        f"so nothing of it is enforced: {policy.reason}"
+    )
+    detail = "if an older version of it was valid, agents keep that until they restart"
+    confidence = Confidence.CERTAIN if rule.certain else Confidence.LIKELY
+    code = CauseCode.POLICY_REJECTED
+    cause = Cause(code, sentences.sentence(text), sentences.sentence(detail), confidence)
+    placed = sentences.place(cause, policy.manifest, policy.path or rule.path)
+    trace = leg.direction(direction)
+    miss = Miss(ref, Dimension.PEER, "an object that is accepted", policy.reason, policy.path,
+                nearness=_NEAREST)  # fmt: skip
+    first = replace(trace, missed=(miss, *trace.missed))
+    return Denial(placed, direction, leg, first, ref, rule.path)
+
+
+def _plain(leg: Leg, look: Look, engine: Engine) -> Denial:
+    """Default deny, in the words of what stands at the other end."""
+    cause = sentences.of_default_deny(leg, look.direction)
+    kind = look.peer.kind
+    if look.is_apiserver:
+        what = "reaches" if look.direction is Direction.INGRESS else "is"
+        text = f"{cause.summary[:-1]}; the API server {what} a pod as the entity kube-apiserver"
+        cause = replace(
+            cause, code=CauseCode.KUBE_APISERVER_ENTITY, summary=sentences.sentence(text)
+        )
+    elif kind is IdentityKind.INGRESS and look.direction is Direction.INGRESS:
+        cause = gateway_cause(cause, leg)
+    trace = leg.direction(look.direction)
+    nearest = trace.nearest
+    if not nearest:
+        rule = trace.default_deny_by[0] if trace.default_deny_by else None
+        denial = Denial(cause, look.direction, leg, trace)
+        return denial if rule is None else _at_rule(cause, rule, leg, look.direction, engine)
+    rule, path = nearest[0].rule, nearest[0].path or nearest[0].rule.path
+    placed = sentences.place(cause, manifest_of(rule.policy, engine), path)
+    return Denial(placed, look.direction, leg, trace, rule, path)
+
+
+def gateway_cause(cause: Cause, leg: Leg, direction: Direction = Direction.INGRESS) -> Cause:
+    """Traffic of the gateway carries the identity `ingress`, never a namespace or a client's.
+
+    On the way in the backend must admit that entity, or the gateway's own policy the client; on
+    the way out the gateway's own policy must allow the backend.
+    """
+    policies = sentences.names_of(leg.direction(direction).selected_by)
+    if direction is Direction.EGRESS:
+        text = f"{policies} does not let the gateway (entity ingress) reach {_place(leg)}"
+    elif leg.destination.peer.kind is IdentityKind.INGRESS:
+        text = f"{policies} does not let {leg.source.text} enter the gateway (entity ingress)"
+    else:
+        text = (
+            f"{policies} does not admit the entity ingress at {_place(leg)}; traffic of the "
+            f"gateway carries that identity, neither a namespace nor the client's"
+        )
+    return replace(cause, code=CauseCode.INGRESS_ENTITY, summary=sentences.sentence(text))
+
+
+def client_cause(cause: Cause, leg: Leg) -> Cause:
+    """The client may reach the gateway, but its egress policy is asked about the backend."""
+    policies = sentences.names_of(leg.trace.egress.selected_by)
+    text = (
+        f"{policies} lets {leg.source.text} reach the entity ingress, but the gateway asks its "
+        f"egress policy about the backend, {_place(leg)}, which no rule allows"
+    )
+    return replace(cause, code=CauseCode.INGRESS_ENTITY, summary=sentences.sentence(text))
+
+
+def _place(leg: Leg) -> str:
+    return sentences.destination_text(leg)
+
+
+def _refused_request(leg: Leg, direction: Direction, engine: Engine) -> Denial:
+    trace = leg.direction(direction)
+    request = leg.question.request
+    tried = [one for one in trace.requests if not one.allowed]
+    code = CauseCode.L7_REQUEST_REFUSED
+    if isinstance(request, DnsRequest):
+        code = CauseCode.DNS_NAME_REFUSED
+    rule = tried[0].rule if tried else next((one.rule for one in trace.matched), None)
+    policy = f"`{rule.policy.name}`" if rule else sentences.names_of(trace.selected_by)
+    only = ", ".join(dict.fromkeys(one.text for one in tried[:3]))
+    text = f"{policy} does not let {leg.source.text} {request_text(request)}"
+    text += f"; it allows {only}" if only else ""
+    detail = (
+        "paths, methods and hosts are matched whole" if isinstance(request, HttpRequest) else ""
+    )
+    cause = Cause(code, sentences.sentence(text), sentences.sentence(detail) if detail else "")
+    if rule is None:
+        return Denial(cause, direction, leg, trace)
+    return _at_rule(cause, rule, leg, direction, engine)
+
+
+def request_text(request: Request | None) -> str:
+    """Say what is asked above layer 4, as a verb phrase."""
+    if isinstance(request, HttpRequest):
+        return f"send {request.method} {request.path}"
+    if isinstance(request, DnsRequest):
+        return f"ask DNS for {request.name}"
+    return f"open TLS for {request.name}" if request is not None else "send this request"

@@ -1,0 +1,346 @@
+"""What the named ends of a connection are in a cluster: pods, backends, nodes, the outside.
+
+A Service is its ready backends, an address is whatever the cluster knows it as, a name is the
+Service or route it belongs to before it is anything outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from app.core.cluster.identity import identity_labels
+from app.core.diagnose.naming import End, EndKind, PortSpec, parse_end, parse_port, parse_request
+from app.core.diagnose.services import Backend, backends_of, service_port
+from app.core.errors import Ambiguous, NotFound
+from app.core.model.cluster import (
+    Address,
+    Cluster,
+    Endpoint,
+    GatewayRoute,
+    Service,
+    ServicePort,
+)
+from app.core.model.verdict import Peer, Protocol
+from app.core.policy.engine import Engine
+from app.core.text import clean
+
+__all__ = ["End", "EndKind", "PortSpec", "ResolvedEnd", "parse_end", "parse_port",
+           "parse_request", "resolve"]  # fmt: skip
+
+CLUSTER_DOMAIN = "cluster.local"
+_MOST_CHOICES = 12
+_FINISHED = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEnd:
+    """One thing an end stands for.
+
+    `endpoint` is the pod, also one without a policy of its own. Behind a Service `port` and
+    `protocol` are those of the pod (None: the Service does not say which). `name` is the name that
+    was asked for, `frontend` the address in front of a Service or gateway, `route` the route of the
+    own gateway that leads here.
+    """
+
+    peer: Peer
+    text: str
+    endpoint: Endpoint | None = None
+    service: Service | None = None
+    service_port: ServicePort | None = None
+    port: int | None = None
+    protocol: Protocol | None = None
+    ready: bool = True
+    name: str = ""
+    frontend: Address | None = None
+    route: GatewayRoute | None = None
+
+
+def resolve(end: End, engine: Engine, port: PortSpec | None = None) -> tuple[ResolvedEnd, ...]:
+    """Give everything that `end` stands for.
+
+    A Service without a ready backend gives its unready ones (`ready` False), one without any
+    nothing. Raises `NotFound`, or `Ambiguous` with the choices.
+    """
+    port = end.port or port
+    if end.kind in _BY_KIND:
+        return _BY_KIND[end.kind](end, engine)
+    if end.kind is EndKind.SERVICE:
+        service = find_service(end.namespace, end.name, engine.cluster)
+        return of_service(service, engine, port)
+    if end.kind is EndKind.NAME:
+        return of_name(end.name, engine, address=end.address, port=port)
+    return of_address(_known(end.address), engine, port)
+
+
+def _known(address: Address | None) -> Address:
+    if address is None:
+        raise AssertionError("an address end has an address")
+    return address
+
+
+def of_endpoint(endpoint: Endpoint, engine: Engine) -> ResolvedEnd:
+    """A pod or a workload's template."""
+    peer = engine.peer_of(endpoint)
+    return ResolvedEnd(peer, endpoint.key, endpoint, ready=endpoint.ready)
+
+
+def _pod(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
+    return (of_endpoint(find_pod(end.namespace, end.name, engine.cluster), engine),)
+
+
+def find_pod(namespace: str, name: str, cluster: Cluster) -> Endpoint:
+    """Find a pod by name or unique prefix; finished pods count only when nothing else fits."""
+    here = [endpoint for endpoint in cluster.endpoints if endpoint.namespace == namespace]
+    exact = [endpoint for endpoint in here if endpoint.name == name]
+    fitting = exact or [endpoint for endpoint in here if endpoint.name.startswith(name)]
+    alive = [endpoint for endpoint in fitting if endpoint.phase not in _FINISHED] or fitting
+    if not alive:
+        raise _no_pod(namespace, name, here, cluster)
+    if len(alive) > 1 and not exact:
+        raise _ambiguous(f"{namespace}/{name}", alive)
+    return alive[0]
+
+
+def _ambiguous(text: str, endpoints: Iterable[Endpoint]) -> Ambiguous:
+    keys = sorted(endpoint.key for endpoint in endpoints)
+    shown = ", ".join(keys[:_MOST_CHOICES])
+    more = f" and {len(keys) - _MOST_CHOICES} more" if len(keys) > _MOST_CHOICES else ""
+    return Ambiguous(
+        f"`{clean(text)}` fits {len(keys)} pods: {shown}{more}",
+        hint="write more of the name, or deploy:, sts:, ds: or label: for any of them",
+        choices=tuple(keys),
+    )
+
+
+def _no_pod(namespace: str, name: str, here: list[Endpoint], cluster: Cluster) -> NotFound:
+    if not here:
+        known = sorted({*cluster.namespaces, *(e.namespace for e in cluster.endpoints)})
+        return NotFound(
+            f"no pod in namespace `{clean(namespace)}`", hint=_near(namespace, known, "namespaces")
+        )
+    names = sorted(endpoint.name for endpoint in here)
+    return NotFound(
+        f"no pod `{clean(name)}` in `{clean(namespace)}`", hint=_near(name, names, "pods")
+    )
+
+
+def _near(wanted: str, names: list[str], what: str) -> str:
+    close = get_close_matches(wanted, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
+    return f"{what} here: {', '.join(names[:_MOST_CHOICES])}" if names else f"there are no {what}"
+
+
+def _workload(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
+    members = [
+        endpoint
+        for endpoint in engine.cluster.endpoints
+        if endpoint.namespace == end.namespace
+        and endpoint.workload is not None
+        and endpoint.workload.name == end.name
+        and endpoint.workload.kind in end.workload_kinds
+    ]
+    alive = [endpoint for endpoint in members if endpoint.phase not in _FINISHED] or members
+    if not alive:
+        names = {
+            endpoint.workload.name
+            for endpoint in engine.cluster.endpoints
+            if endpoint.namespace == end.namespace
+            and endpoint.workload is not None
+            and endpoint.workload.kind in end.workload_kinds
+        }
+        kind = end.workload_kinds[0]
+        raise NotFound(
+            f"no {kind} `{clean(end.name)}` in `{clean(end.namespace)}`",
+            hint=_near(end.name, sorted(names), f"{kind}s"),
+        )
+    return tuple(of_endpoint(endpoint, engine) for endpoint in alive)
+
+
+def _labels(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
+    wanted = {key.removeprefix("k8s:"): value for key, value in end.labels}
+    fitting = [
+        endpoint
+        for endpoint in engine.cluster.endpoints
+        if endpoint.namespace == end.namespace
+        and endpoint.phase not in _FINISHED
+        and wanted.items() <= endpoint.pod_labels.items()
+    ]
+    if fitting:
+        return tuple(of_endpoint(endpoint, engine) for endpoint in fitting)
+    return (replace(of_endpoint(hypothetical(end.namespace, wanted, engine), engine),
+                    text=end.text),)  # fmt: skip
+
+
+def hypothetical(namespace: str, labels: dict[str, str], engine: Engine) -> Endpoint:
+    """A pod that does not exist yet, with the identity Cilium would give it."""
+    identity = identity_labels(labels, namespace, engine.cluster)
+    shown = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return Endpoint(namespace, f"({shown})", identity, pod_labels=labels, template=True)
+
+
+def _entity(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
+    return (ResolvedEnd(engine.peer_of_entity(end.name), end.text),)
+
+
+def find_service(namespace: str, name: str, cluster: Cluster) -> Service:
+    """Find a Service by its full name."""
+    here = [service for service in cluster.services if service.namespace == namespace]
+    for service in here:
+        if service.name == name:
+            return service
+    names = sorted(service.name for service in here)
+    raise NotFound(
+        f"no Service `{clean(name)}` in `{clean(namespace)}`", hint=_near(name, names, "Services")
+    )
+
+
+def of_service(service: Service, engine: Engine, port: PortSpec | None) -> tuple[ResolvedEnd, ...]:
+    """Every ready backend of a Service, each with the port of the pod; else the unready ones."""
+    if service.external_name:
+        return of_name(service.external_name.rstrip(".").lower(), engine, port=port)
+    asked = service_port(service, port)
+    backends = backends_of(service, asked, engine.cluster)
+    ready = [backend for backend in backends if backend.ready]
+    return tuple(_of_backend(backend, service, asked, engine) for backend in ready or backends)
+
+
+def _of_backend(
+    backend: Backend, service: Service, asked: ServicePort | None, engine: Engine
+) -> ResolvedEnd:
+    if backend.endpoint is not None:
+        end = of_endpoint(backend.endpoint, engine)
+    else:
+        end = ResolvedEnd(engine.peer_of_address(_known(backend.address)), str(backend.address))
+    protocol = Protocol(asked.protocol) if asked else None
+    return replace(
+        end,
+        service=service,
+        service_port=asked,
+        port=backend.port,
+        protocol=protocol,
+        ready=backend.ready,
+    )
+
+
+def of_address(
+    address: Address, engine: Engine, port: PortSpec | None = None
+) -> tuple[ResolvedEnd, ...]:
+    """Whatever the cluster knows an address as."""
+    cluster = engine.cluster
+    for endpoint in cluster.endpoints:
+        if not endpoint.host_network and address in endpoint.addresses:
+            return (of_endpoint(endpoint, engine),)
+    routes = [route for route in cluster.routes if address in route.addresses]
+    if len(routes) == 1:
+        return _of_route(routes[0], engine, address)
+    if routes:
+        gateway = engine.peer_of_entity("ingress")
+        return (ResolvedEnd(gateway, f"gateway {address}", frontend=address),)
+    for service in cluster.services:
+        if address in service.cluster_ips or address in service.external_ips:
+            found = of_service(service, engine, port)
+            return tuple(replace(end, frontend=address) for end in found)
+    names = _names_of(address, cluster)
+    return (ResolvedEnd(engine.peer_of_address(address, names), _with_names(address, names)),)
+
+
+def _names_of(address: Address, cluster: Cluster) -> frozenset[str]:
+    return frozenset(
+        name for name, addresses in cluster.learned_names.items() if address in addresses
+    )
+
+
+def _with_names(address: Address, names: frozenset[str]) -> str:
+    return f"{address} ({min(names)})" if names else str(address)
+
+
+def of_name(
+    name: str, engine: Engine, *, address: Address | None = None, port: PortSpec | None = None
+) -> tuple[ResolvedEnd, ...]:
+    """What a name means: a Service, a route of the own gateway, or something outside.
+
+    A name outside whose address nobody knows is one end without an address.
+    """
+    inside = _in_cluster(name, engine, port)
+    if inside is not None:
+        return tuple(replace(end, name=name) for end in inside)
+    addresses = (address,) if address else engine.cluster.learned_names.get(name, ())
+    if not addresses:
+        world = engine.peer_of_entity("world")
+        peer = replace(world, text=name, names=frozenset({name}))
+        return (ResolvedEnd(peer, name, name=name),)
+    ends = [end for known in addresses for end in of_address(known, engine, port)]
+    return tuple(_named(end, name) for end in ends)
+
+
+def _named(end: ResolvedEnd, name: str) -> ResolvedEnd:
+    if end.endpoint is not None or end.peer.address is None:
+        return replace(end, name=name)
+    peer = replace(end.peer, names=end.peer.names | {name}, text=f"{name} ({end.peer.address})")
+    return replace(end, name=name, peer=peer, text=peer.text)
+
+
+def _in_cluster(name: str, engine: Engine, port: PortSpec | None) -> tuple[ResolvedEnd, ...] | None:
+    cluster = engine.cluster
+    found = service_of_name(name, cluster)
+    if found is not None:
+        service, pod = found
+        ends = of_service(service, engine, port)
+        chosen = [end for end in ends if end.endpoint is not None and end.endpoint.name == pod]
+        return tuple(chosen) if pod and chosen else ends
+    for route in cluster.routes:
+        if any(hostname_fits(hostname, name) for hostname in route.hostnames):
+            return _of_route(route, engine, None)
+    return None
+
+
+def service_of_name(name: str, cluster: Cluster) -> tuple[Service, str] | None:
+    """The Service of `[POD.]SERVICE.NS.svc[.cluster.local]`, with the pod where one is named.
+
+    Source: Kubernetes DNS specification 1.1.0.
+    """
+    parts = name.removesuffix(f".{CLUSTER_DOMAIN}").split(".")
+    if len(parts) not in (3, 4) or parts[-1] != "svc":
+        return None
+    service, namespace = parts[-3], parts[-2]
+    pod = parts[0] if len(parts) == 4 else ""  # noqa: PLR2004  # pod, service, namespace, svc
+    for candidate in cluster.services:
+        if (candidate.namespace, candidate.name) == (namespace, service):
+            return candidate, pod
+    return None
+
+
+def hostname_fits(hostname: str, name: str) -> bool:
+    """Say whether a route's host name serves `name`; a leading `*.` stands for one or more labels.
+
+    Source: Gateway API v1 `Hostname`, `HTTPRouteSpec.Hostnames`.
+    """
+    hostname = hostname.rstrip(".").lower()
+    if hostname.startswith("*."):
+        return name.endswith(hostname[1:]) and len(name) > len(hostname) - 1
+    return hostname == name
+
+
+def _of_route(
+    route: GatewayRoute, engine: Engine, address: Address | None
+) -> tuple[ResolvedEnd, ...]:
+    frontend = address or (route.addresses[0] if route.addresses else None)
+    ends: list[ResolvedEnd] = []
+    for namespace, name, number in route.backends:
+        service = find_service(namespace, name, engine.cluster)
+        ends += of_service(service, engine, PortSpec(number))
+    if not ends:
+        gateway = engine.peer_of_entity("ingress")
+        ends = [ResolvedEnd(gateway, f"gateway {route.gateway}")]
+    return tuple(replace(end, route=route, frontend=frontend) for end in ends)
+
+
+_BY_KIND: dict[EndKind, Callable[[End, Engine], tuple[ResolvedEnd, ...]]] = {
+    EndKind.POD: _pod,
+    EndKind.WORKLOAD: _workload,
+    EndKind.LABEL: _labels,
+    EndKind.ENTITY: _entity,
+}

@@ -1,0 +1,263 @@
+"""What flows add to the policies' answer: proof, another reason, or a contradiction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+from app.core.diagnose import evidence as ev
+from app.core.diagnose.drop_reasons import drop_reason
+from app.core.diagnose.ends import ResolvedEnd
+from app.core.diagnose.evidence import FlowEvidence, Spot, Story, clock, span
+from app.core.diagnose.question import Leg
+from app.core.diagnose.sentences import destination_text, sentence
+from app.core.model.answer import Cause, CauseCode, Confidence, Evidence
+from app.core.model.flow import Flow
+from app.core.model.verdict import (
+    Direction,
+    DnsRequest,
+    HttpRequest,
+    Outcome,
+    Protocol,
+    Request,
+    Verdict,
+)
+
+_AUTH_REQUIRED = "AUTH_REQUIRED"
+_POLICY_REASONS = frozenset({"POLICY_DENIED", "POLICY_DENY"})
+_MOST_REASONS = 3
+
+
+def spot_of(end: ResolvedEnd) -> Spot:
+    """How flows show an end: Services and gateways also by the address in front."""
+    endpoint, peer, service = end.endpoint, end.peer, end.service
+    addresses = {str(ip) for ip in (peer.address, end.frontend) if ip is not None}
+    names = frozenset({end.name} if end.name else ()) | peer.names
+    if service is not None:
+        addresses |= {str(ip) for ip in (*service.cluster_ips, *service.external_ips)}
+    if endpoint is None:
+        in_flows = f"reserved:{peer.kind.value}" if not addresses and not names else ""
+        return Spot(addresses=frozenset(addresses), names=names, reserved=in_flows)
+    workload = endpoint.workload
+    name = workload.name if workload else endpoint.name
+    addresses |= {str(ip) for ip in endpoint.addresses if not endpoint.host_network}
+    return Spot(
+        pods=frozenset({(endpoint.namespace, endpoint.name)}),
+        workloads=frozenset({(endpoint.namespace, name)} if endpoint.template else ()),
+        addresses=frozenset(addresses),
+        names=names,
+    )
+
+
+def story_of(legs: Sequence[Leg], evidence: FlowEvidence) -> Story:
+    """Every flow of some legs of one question, in one pass over all flows.
+
+    Flows of a Service are found by the port of the pod, and by the Service's own where no
+    translation happened. Legs whose ends mix are taken together.
+    """
+    sources = reduce(Spot.joined, (spot_of(leg.source) for leg in legs))
+    destinations = reduce(Spot.joined, (spot_of(leg.destination) for leg in legs))
+    ports = {port for leg in legs for port in _ports_of(leg)}
+    protocols = {leg.question.protocol.value for leg in legs} | {""}
+    if Protocol.ICMP.value in protocols:
+        protocols.add("ICMPv4")
+
+    def wanted(flow: Flow) -> bool:
+        port = flow.source_port if flow.is_reply else flow.destination_port
+        return port in ports and flow.protocol in protocols
+
+    return ev.tell_story(evidence, sources, destinations, wanted)
+
+
+def _ports_of(leg: Leg) -> set[int]:
+    end = leg.destination
+    service = {end.service_port.port} if end.service_port else set()
+    return {leg.question.port, *service, *(end.route.listener_ports if end.route else ())}
+
+
+def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidence) -> Cause | None:
+    """Flows that show another verdict than the policies imply, as the newest word on it."""
+    if verdict is Verdict.DENIED:
+        return _passes_all_the_same(leg, story, evidence)
+    denied = story.last_denied
+    if denied is not None and story.ends_denied and denied.drop_reason in _POLICY_REASONS:
+        return _disagree(
+            f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
+            f"Hubble saw {_times(story.drops, 'drop')} ({denied.drop_reason}) until "
+            f"{clock(story.last_drop_ns)}, and none got through since"
+        )
+    audited = story.last_audited
+    if audited is not None and not _is_newer(story.last_passed, audited):
+        return _disagree(
+            f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
+            f"Hubble marked it AUDIT, which means denied, at {clock(audited.time_ns)}"
+        )
+    return None
+
+
+def _passes_all_the_same(leg: Leg, story: Story, evidence: FlowEvidence) -> Cause | None:
+    egress_denied = leg.trace.egress.outcome is Outcome.DENIED
+    passed = _egress_pass(story) if egress_denied else story.last_arrived
+    if passed is None or _is_newer(story.last_denied, passed):
+        return None
+    if story.refused_requests and _is_newer(story.refused_requests[-1], passed):
+        return None
+    return _disagree(
+        f"the policies{_as_of(evidence)} deny {destination_text(leg)} to {leg.source.text}; "
+        f"Hubble saw it get through at {clock(passed.time_ns)}"
+    )
+
+
+def _egress_pass(story: Story) -> Flow | None:
+    """The newest flow past the source's policy; leaving the pod alone is before it.
+
+    Source: Cilium `bpf/bpf_lxc.c`: `from-endpoint` is traced before the policy look-up.
+    """
+    passing = [
+        flow
+        for flow in story.flows
+        if flow.verdict in ev.FORWARDED
+        and not flow.is_reply
+        and flow.event != ev.EVENT_L7
+        and flow.trace_point != "FROM_ENDPOINT"
+    ]
+    return passing[-1] if passing else None
+
+
+def _is_newer(flow: Flow | None, than: Flow) -> bool:
+    return flow is not None and flow.time_ns >= than.time_ns
+
+
+def _as_of(evidence: FlowEvidence) -> str:
+    return f" as read at {clock(evidence.policies_as_of_ns)}" if evidence.policies_as_of_ns else ""
+
+
+def _disagree(text: str) -> Cause:
+    detail = (
+        "the agents may enforce an older or a refused version of a policy, other identities or "
+        "addresses, or audit mode"
+    )
+    code, likely = CauseCode.FLOWS_DISAGREE, Confidence.LIKELY
+    return Cause(code, sentence(text), sentence(detail), likely)
+
+
+def other_drop(leg: Leg, story: Story) -> Cause | None:
+    """A drop that network policy did not decide, as the newest word on the connection."""
+    denied = story.last_denied
+    if denied is None or not story.ends_denied or not denied.drop_reason:
+        return None
+    if denied.drop_reason in _POLICY_REASONS:
+        return None
+    reason = drop_reason(denied.drop_reason)
+    text = (
+        f"no policy denies {leg.source.text} → {destination_text(leg)}; "
+        f"Hubble's reason is {denied.drop_reason}"
+    )
+    if reason is None:
+        return Cause(CauseCode.NOT_A_POLICY_DROP, sentence(text), confidence=Confidence.LIKELY)
+    return Cause(
+        CauseCode.NOT_A_POLICY_DROP,
+        sentence(f"{text}: {reason.meaning}"),
+        sentence(reason.next_step),
+        Confidence.CERTAIN if reason.name != _AUTH_REQUIRED else Confidence.LIKELY,
+    )
+
+
+def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | None:
+    """A request that a proxy refused, where the policies leave the answer to layer 7."""
+    refused = [flow for flow in story.refused_requests if _is_asked(flow, request)]
+    if not refused:
+        return None
+    last = refused[-1]
+    passed = [flow for flow in story.flows if _is_served(flow, last)]
+    if passed and passed[-1].time_ns > last.time_ns:
+        return None
+    dns = last.l7.dns if last.l7 else None
+    if dns is not None:
+        text = f"the DNS proxy refused {leg.source.text} the name {dns.query}"
+        return Cause(CauseCode.DNS_NAME_REFUSED, sentence(text))
+    text = (
+        f"the proxy refused {_times(len(refused), 'request')} of {leg.source.text} to "
+        f"{destination_text(leg)}, last {_request_line(last)} at {clock(last.time_ns)}"
+    )
+    return Cause(CauseCode.L7_REQUEST_REFUSED, sentence(text))
+
+
+def _request_line(flow: Flow) -> str:
+    http = flow.l7.http if flow.l7 else None
+    return f"{http.method} {http.url}" if http else flow.summary or "a connection"
+
+
+def _is_asked(flow: Flow, request: Request | None) -> bool:
+    l7 = flow.l7
+    if l7 is None or request is None:
+        return True
+    if isinstance(request, HttpRequest) and l7.http is not None:
+        path = l7.http.url.partition("://")[2].partition("/")[2] if "://" in l7.http.url else ""
+        return l7.http.method == request.method and request.path in (f"/{path}", l7.http.url)
+    if isinstance(request, DnsRequest) and l7.dns is not None:
+        return l7.dns.query.rstrip(".").lower() == request.name
+    return False
+
+
+def _is_served(flow: Flow, refused: Flow) -> bool:
+    """Whether the same request was let through."""
+    if flow.event != ev.EVENT_L7 or flow.verdict not in ev.FORWARDED or flow.is_reply:
+        return False
+    return _request_line(flow) == _request_line(refused)
+
+
+def seen(story: Story, evidence: FlowEvidence) -> tuple[Evidence, ...]:
+    """What was seen of the connection: counts always with their window and what was lost."""
+    window = evidence.window
+    within = f"in {span(window)} of flows{_until(window)}, {_lost(evidence)}"
+    if story.is_empty:
+        looked = f"{len(evidence.flows):,} flows looked at"
+        return (Evidence("flow", f"no flow of this connection {within} ({looked})"),)
+    lines = []
+    if story.drops:
+        reasons = ", ".join(name for name, _ in story.reasons.most_common(_MOST_REASONS))
+        lines.append(
+            f"{_times(story.drops, 'drop')}{f' ({reasons})' if reasons else ''} in "
+            f"{_times(story.attempts, 'attempt')} {within}, first {clock(story.first_drop_ns)}, "
+            f"last {clock(story.last_drop_ns)}"
+        )
+    else:
+        lines.append(f"no drops seen {within}")
+    if story.refused_requests:
+        last = story.refused_requests[-1]
+        refused = _times(len(story.refused_requests), "request")
+        lines.append(f"{refused} refused by the proxy, last {_request_line(last)}")
+    if story.application_403:
+        lines.append(f"{story.application_403:,} answers 403 from the application, not the proxy")
+    if story.audited:
+        lines.append(f"{_times(story.audited, 'packet')} let through in audit mode only")
+    if story.last_passed is not None:
+        passed = clock(story.last_passed.time_ns)
+        lines.append(f"forwarded {_times(story.forwarded, 'time')}, last {passed}")
+    ref = story.last_denied or story.last_passed
+    return tuple(Evidence("flow", line, ref.uuid if ref else "") for line in lines)
+
+
+def denied_by(story: Story, direction: Direction) -> tuple[str, ...]:
+    """The policies that Hubble itself names for a deny."""
+    flow = story.last_denied
+    if flow is None:
+        return ()
+    egress = direction is Direction.EGRESS
+    named = flow.egress_denied_by if egress else flow.ingress_denied_by
+    return tuple(policy.name for policy in named)
+
+
+def _times(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def _until(window: tuple[int, int]) -> str:
+    return f" until {clock(window[1])}" if window[1] else ""
+
+
+def _lost(evidence: FlowEvidence) -> str:
+    if not evidence.lost:
+        return "none lost"
+    return f"{_times(evidence.lost, 'event')} lost, so there may be more"

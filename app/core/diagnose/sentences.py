@@ -1,0 +1,256 @@
+"""The sentences of an answer. A cause names the thing to change, never the mechanism alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from app.core.diagnose.hints import Hint
+from app.core.diagnose.look import Look
+from app.core.diagnose.question import Leg
+from app.core.diagnose.written import at_path
+from app.core.model.answer import Cause, CauseCode, Confidence
+from app.core.model.provenance import Manifest, ObjectRef, RuleRef
+from app.core.model.verdict import Dimension, Direction, Effect, Match, Miss
+
+_RULE = re.compile(r"(?:specs\[(\d+)\]\.)?.*?(ingress|egress)(Deny)?\[(\d+)\]")
+_SPEC = re.compile(r"^(?:spec\.|(specs\[\d+\])\.)")
+_LONGEST_VALUE = 80
+
+KINDS = {
+    "CiliumNetworkPolicy": "CNP",
+    "CiliumClusterwideNetworkPolicy": "CCNP",
+    "NetworkPolicy": "KNP",
+    "ClusterNetworkPolicy": "KCNP",
+}
+
+
+def rule_name(rule: RuleRef) -> str:
+    """Name a rule as people count: ``rule 2 of `workspace` ``."""
+    match = _RULE.match(rule.path)
+    if match is None:
+        return f"`{rule.policy.name}`"
+    spec, _, deny, index = match.groups()
+    word = "deny rule" if deny else "rule"
+    part = f" of spec {int(spec) + 1}" if spec else ""
+    return f"{word} {int(index) + 1}{part} of `{rule.policy.name}`"
+
+
+def short_path(path: str) -> str:
+    """Give a path without its leading `spec.`."""
+    return _SPEC.sub(lambda found: f"{found[1]}." if found[1] else "", path)
+
+
+def names_of(refs: Sequence[ObjectRef]) -> str:
+    """List policies by name: `` `a`, `b` and 3 more``."""
+    unique = list(dict.fromkeys(f"`{ref.name}`" for ref in refs))
+    if not unique:
+        return "the enforcement mode"
+    return ", ".join(unique[:3]) + (f" and {len(unique) - 3} more" if len(unique) > 3 else "")  # noqa: PLR2004  # as many as a line holds
+
+
+def destination_text(leg: Leg) -> str:
+    """`mirror/mirror-1:8080/TCP`."""
+    question = leg.question
+    return f"{leg.destination.text}:{question.port}/{question.protocol.value}"
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a stop, without touching what stands in back-ticks."""
+    text = text if text.startswith("`") else text[:1].upper() + text[1:]
+    return text if text.endswith(".") else f"{text}."
+
+
+def value_at(manifest: Manifest | None, path: str) -> str:
+    """What is written at a path, on one line, short."""
+    value: Any = at_path(manifest.body, path) if manifest else None
+    if value is None:
+        return ""
+    text = _flat(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flat(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flat(one) for one in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def place(cause: Cause, manifest: Manifest | None, path: str) -> Cause:
+    """Give a cause its file, line and the words that stand there."""
+    if manifest is None:
+        return cause
+    value = value_at(manifest, path)
+    look = short_path(path) + (f": {value}" if value else "")
+    return Cause(
+        cause.code,
+        cause.summary,
+        cause.detail,
+        cause.confidence,
+        manifest.file,
+        manifest.line_of(path),
+        look,
+    )
+
+
+def of_hint(hint: Hint, look: Look, manifest: Manifest | None) -> Cause:
+    """The cause that a hint stands for."""
+    text = _HINTS[hint.code](hint, look, rule_name(hint.entry.rule))
+    if hint.subject:
+        text = _subject_text(hint, look)
+    confidence = Confidence.CERTAIN if hint.complete else Confidence.LIKELY
+    detail = "" if hint.complete else "its port would not fit either"
+    cause = Cause(hint.code, sentence(text), sentence(detail) if detail else "", confidence)
+    return place(cause, manifest, hint.path)
+
+
+def _allows(look: Look) -> str:
+    return "allows" if look.direction is Direction.EGRESS else "admits"
+
+
+def _service_port(hint: Hint, look: Look, rule: str) -> str:
+    return (
+        f"{rule} {_allows(look)} port {hint.wanted}, but policies see the pod's port: "
+        f"the Service sends {hint.wanted} to {look.port}"
+    )
+
+
+def _named_port(hint: Hint, look: Look, rule: str) -> str:
+    if look.direction is Direction.INGRESS and look.subject is not None:
+        why = f"{look.subject.key} declares no {look.protocol.value} port of that name"
+    else:
+        why = "no pod, or pods with different numbers, declare that name"
+    return f"{rule} {_allows(look)} port `{hint.wanted}`, which stands for no number: {why}"
+
+
+def _namespace_label(hint: Hint, look: Look, rule: str) -> str:
+    return (
+        f"{rule} asks for a pod with label {hint.wanted}, but that is a label of the namespace; "
+        f"{look.peer.text} does not carry it"
+    )
+
+
+def _left_out(hint: Hint, look: Look, rule: str) -> str:
+    return (
+        f"{rule} selects by {hint.wanted}, a label that Cilium leaves out of identities, so it "
+        f"never matches {look.peer.text}"
+    )
+
+
+def _other_namespace(hint: Hint, look: Look, rule: str) -> str:
+    return (
+        f"{rule} names no namespace, so it means `{hint.wanted}` only; "
+        f"{look.peer.text} is in `{hint.got}`"
+    )
+
+
+def _name_inside(hint: Hint, _look: Look, rule: str) -> str:
+    return (
+        f"{rule} allows the name {hint.wanted}, but that leads to {hint.got} inside the cluster, "
+        f"which toFQDNs never matches"
+    )
+
+
+def _block_inside(hint: Hint, look: Look, rule: str) -> str:
+    return (
+        f"{rule} {_allows(look)} the addresses {hint.wanted}, but {hint.got} belongs to "
+        f"{look.peer.text} inside the cluster, which CIDR rules never match"
+    )
+
+
+def _unmanaged(hint: Hint, look: Look, rule: str) -> str:
+    return (
+        f"{rule} selects {look.leg.other(look.direction).text} by its labels, but that pod is "
+        f"{'on the host network' if hint.got == 'host network' else hint.got} and has no identity "
+        f"of its own"
+    )
+
+
+def _apiserver(hint: Hint, _look: Look, rule: str) -> str:
+    return (
+        f"{rule} means the API server by {hint.wanted}, but only the entity kube-apiserver "
+        f"matches it"
+    )
+
+
+_HINTS = {
+    CauseCode.SERVICE_PORT_NOT_TARGET_PORT: _service_port,
+    CauseCode.NAMED_PORT_UNRESOLVED: _named_port,
+    CauseCode.NAMESPACE_LABEL_ON_POD_SELECTOR: _namespace_label,
+    CauseCode.LABEL_NOT_IN_IDENTITY: _left_out,
+    CauseCode.PEER_IN_OTHER_NAMESPACE: _other_namespace,
+    CauseCode.FQDN_IN_CLUSTER: _name_inside,
+    CauseCode.CIDR_IN_CLUSTER: _block_inside,
+    CauseCode.UNMANAGED_ENDPOINT: _unmanaged,
+    CauseCode.KUBE_APISERVER_ENTITY: _apiserver,
+}
+
+
+def _subject_text(hint: Hint, look: Look) -> str:
+    policy, subject = f"`{hint.entry.rule.policy.name}`", look.subject
+    who = subject.key if subject else ""
+    if hint.code is CauseCode.PEER_IN_OTHER_NAMESPACE:
+        return (
+            f"{policy} selects pods of its own namespace `{hint.wanted}` only; {who} is not there"
+        )
+    if hint.code is CauseCode.NAMESPACE_LABEL_ON_POD_SELECTOR:
+        return f"{policy} selects pods with {hint.wanted}, a label of the namespace, not of {who}"
+    return (
+        f"{policy} selects pods by {hint.wanted}, a label that Cilium leaves out of identities, "
+        f"so it does not select {who}"
+    )
+
+
+def of_deny(match: Match, leg: Leg, direction: Direction) -> Cause:
+    """An explicit deny, which no allow overrides."""
+    egress = direction is Direction.EGRESS
+    code = CauseCode.EGRESS_EXPLICIT_DENY if egress else CauseCode.INGRESS_EXPLICIT_DENY
+    text = (
+        f"{rule_name(match.rule)} denies {leg.source.text} → {destination_text(leg)}; "
+        f"a deny wins over every allow"
+    )
+    return Cause(code, sentence(text))
+
+
+def of_default_deny(leg: Leg, direction: Direction) -> Cause:
+    """No rule matches where policies demand one."""
+    egress = direction is Direction.EGRESS
+    trace = leg.direction(direction)
+    code = CauseCode.EGRESS_DEFAULT_DENY if egress else CauseCode.INGRESS_DEFAULT_DENY
+    who, verb = (leg.source.text, "reach") if egress else (leg.destination.text, "be reached by")
+    whom = destination_text(leg) if egress else leg.source.text
+    on = "" if egress else f" on {leg.question.port}/{leg.question.protocol.value}"
+    text = f"no rule of {names_of(trace.selected_by)} lets {who} {verb} {whom}{on}"
+    return Cause(code, sentence(text), nearest_sentence(trace.nearest))
+
+
+def nearest_sentence(nearest: Sequence[Miss]) -> str:
+    """Say what the nearest rule would have to name."""
+    if not nearest:
+        return ""
+    miss = nearest[0]
+    at = f" ({miss.rule.file}:{miss.rule.line})" if miss.rule.file else ""
+    what = _DIMENSIONS[miss.failed_on]
+    return sentence(
+        f"{rule_name(miss.rule)}{at} would allow this if its {what} fitted: "
+        f"it wants {miss.wanted}, this is {miss.got}"
+    )
+
+
+_DIMENSIONS = {
+    Dimension.PEER: "peer",
+    Dimension.PORT: "port",
+    Dimension.PROTOCOL: "protocol",
+    Dimension.L7: "layer 7 rules",
+    Dimension.FQDN: "name",
+    Dimension.CIDR: "addresses",
+    Dimension.NAMESPACE: "namespace",
+}
+
+
+def denies(matches: Sequence[Match]) -> tuple[Match, ...]:
+    """The matches that deny."""
+    return tuple(match for match in matches if match.effect is Effect.DENY)

@@ -1,0 +1,166 @@
+"""What stands behind a Service: its backends, ready or not, and the port of the pod.
+
+Policies see the backend's address and port, never the Service's.
+Source: Kubernetes `discovery.k8s.io/v1` EndpointSlice; Cilium `pkg/loadbalancer`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.core.diagnose.naming import PortSpec
+from app.core.errors import NotFound, UsageError
+from app.core.model.cluster import (
+    Address,
+    BackendAddress,
+    Cluster,
+    Endpoint,
+    Service,
+    ServicePort,
+)
+from app.core.text import clean
+
+_FINISHED = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One backend. `port` is None where the target port's name is not declared by the pod."""
+
+    endpoint: Endpoint | None
+    address: Address | None
+    port: int | None
+    ready: bool
+
+
+def service_port(service: Service, port: PortSpec | None) -> ServicePort | None:
+    """Choose the port of a Service that was asked for; None when the Service has no ports.
+
+    A number that is no port of the Service but a target port of it means that one. Raises
+    `UsageError` when none was asked for and there are several, `NotFound` when it has no such port.
+    """
+    if not service.ports:
+        return None
+    if port is None:
+        return _only_port(service)
+    fitting = [own for own in service.ports if _fits(own, port)]
+    fitting = fitting or [own for own in service.ports if _is_target(own, port)]
+    if not fitting:
+        raise NotFound(
+            f"Service `{service.key}` has no port `{clean(str(port))}`", hint=_listed(service)
+        )
+    return fitting[0]
+
+
+def _only_port(service: Service) -> ServicePort:
+    numbers = {own.port for own in service.ports}
+    if len(numbers) > 1:
+        raise UsageError(f"which port of Service `{service.key}`?", hint=_listed(service))
+    return service.ports[0]
+
+
+def _listed(service: Service) -> str:
+    shown = [f"{p.port}/{p.protocol}" + (f" ({p.name})" if p.name else "") for p in service.ports]
+    return f"it has {', '.join(shown)}"
+
+
+def _fits(own: ServicePort, port: PortSpec) -> bool:
+    if port.protocol is not None and port.protocol.value != own.protocol:
+        return False
+    return own.port == port.number if port.number is not None else own.name == port.name
+
+
+def _is_target(own: ServicePort, port: PortSpec) -> bool:
+    if port.protocol is not None and port.protocol.value != own.protocol:
+        return False
+    return own.target == (port.number if port.number is not None else port.name)
+
+
+def backends_of(
+    service: Service, asked: ServicePort | None, cluster: Cluster
+) -> tuple[Backend, ...]:
+    """Every backend, from EndpointSlices where they are known, else by the Service's selector."""
+    if service.backends is not None:
+        return tuple(_from_slice(address, asked, cluster) for address in service.backends)
+    return tuple(
+        Backend(
+            endpoint,
+            endpoint.addresses[0] if endpoint.addresses else None,
+            target_port(endpoint, asked),
+            endpoint.ready,
+        )
+        for endpoint in selected_by(service, cluster)
+    )
+
+
+def selected_by(service: Service, cluster: Cluster) -> tuple[Endpoint, ...]:
+    """The unfinished pods that a Service selects; none for one without a selector."""
+    if not service.selector:
+        return ()
+    wanted = service.selector.items()
+    return tuple(
+        endpoint
+        for endpoint in cluster.endpoints
+        if endpoint.namespace == service.namespace
+        and endpoint.phase not in _FINISHED
+        and wanted <= endpoint.pod_labels.items()
+    )
+
+
+def _from_slice(address: BackendAddress, asked: ServicePort | None, cluster: Cluster) -> Backend:
+    endpoint = _endpoint_at(address, cluster)
+    return Backend(endpoint, address.address, _slice_port(address, asked, endpoint), address.ready)
+
+
+def _endpoint_at(address: BackendAddress, cluster: Cluster) -> Endpoint | None:
+    for endpoint in cluster.endpoints:
+        if address.address in endpoint.addresses and (
+            not endpoint.host_network or endpoint.name == address.pod
+        ):
+            return endpoint
+    return None
+
+
+def _slice_port(
+    address: BackendAddress, asked: ServicePort | None, endpoint: Endpoint | None
+) -> int | None:
+    """The number a slice gives for a Service's port, which it calls by the Service port's name."""
+    if asked is None:
+        return None
+    for port in address.ports:
+        if port.name == asked.name and port.protocol == asked.protocol:
+            return port.port
+    return target_port(endpoint, asked)
+
+
+def target_port(endpoint: Endpoint | None, asked: ServicePort | None) -> int | None:
+    """The pod's port behind a Service's port; None when the pod does not declare that name."""
+    if asked is None:
+        return None
+    if isinstance(asked.target, int):
+        return asked.target
+    for port in endpoint.ports if endpoint else ():
+        if port.name == asked.target and port.protocol == asked.protocol:
+            return port.port
+    return None
+
+
+def services_before(endpoint: Endpoint, cluster: Cluster) -> tuple[Service, ...]:
+    """The Services that lead to a pod."""
+    return tuple(
+        service
+        for service in cluster.services
+        if service.namespace == endpoint.namespace and _leads_to(service, endpoint)
+    )
+
+
+def _leads_to(service: Service, endpoint: Endpoint) -> bool:
+    if service.backends is not None:
+        return any(backend.address in endpoint.addresses for backend in service.backends)
+    return bool(service.selector) and service.selector.items() <= endpoint.pod_labels.items()
+
+
+def service_names(service: Service) -> tuple[str, ...]:
+    """The DNS names of a Service inside the cluster."""
+    short = f"{service.name}.{service.namespace}.svc"
+    return (short, f"{short}.cluster.local")

@@ -1,0 +1,121 @@
+"""The step that follows a name: is it asked, answered, and seen by Cilium?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.core.diagnose import commands
+from app.core.diagnose.case import Case
+from app.core.diagnose.denied import Denial, explain_denial, manifest_of
+from app.core.diagnose.dns import NameReport
+from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.sentences import place, rule_name, sentence
+from app.core.model.answer import (
+    Cause,
+    CauseCode,
+    Confidence,
+    Evidence,
+    NextStep,
+    StepStatus,
+)
+from app.core.model.cluster import IdentityKind
+from app.core.model.verdict import Direction, Effect, Outcome
+
+_DIRECTIONS = (Direction.EGRESS, Direction.INGRESS)
+
+
+def look_at_name(case: Case) -> Finding:
+    """Is the name resolved: is the question allowed, answered, and its answer learned?"""
+    report = case.name
+    if report is None:
+        return skipped("no name was asked for")
+    source = report.leg.question.source
+    show = [NextStep("see its DNS questions", commands.observe_dns(source))]
+    unknown = []
+    if report.assumed:
+        unknown.append("the DNS server: none was in the picture, so the usual labels were assumed")
+    finding = _blocked(report, case) or _refused(report, case) or _unlearned(report, case)
+    if finding is None:
+        text = f"{source.text} may ask for {report.name}"
+        finding = Finding(StepStatus.FINE, text, (Evidence("dns", _visibility(report)),))
+        unknown += _address_unknown(case)
+    else:
+        show.append(NextStep("see what is learned", commands.cached_names(report.name)))
+    return replace(finding, commands=tuple(show), unknown=tuple(unknown))
+
+
+def _visibility(report: NameReport) -> str:
+    if report.is_visible:
+        return f"its DNS answers pass Cilium's proxy, so addresses of {report.name} are learned"
+    seen = "; an answer for it was seen all the same" if report.learned else ""
+    return f"its DNS answers do not pass Cilium's proxy{seen}"
+
+
+def _address_unknown(case: Case) -> list[str]:
+    end = case.destinations[0]
+    if end.peer.kind is IdentityKind.WORLD and end.peer.address is None:
+        return [f"which address {end.name} resolves to: CIDR rules could not be judged"]
+    return []
+
+
+def _denial(report: NameReport, case: Case) -> Denial:
+    leg = report.leg
+    direction = next(one for one in _DIRECTIONS if leg.direction(one).outcome is Outcome.DENIED)
+    return explain_denial(leg, direction, case.engine)
+
+
+def _blocked(report: NameReport, case: Case) -> Finding | None:
+    if not report.is_blocked:
+        return None
+    denial = _denial(report, case)
+    text = (
+        f"{report.leg.source.text} cannot ask for {report.name}: the DNS server "
+        f"{report.leg.destination.text} is not allowed to it on 53/UDP"
+    )
+    cause = replace(
+        denial.cause,
+        code=CauseCode.DNS_BLOCKED,
+        summary=sentence(text),
+        detail=denial.cause.summary,
+    )
+    return _problem("the DNS server cannot be reached", replace(denial, cause=cause))
+
+
+def _refused(report: NameReport, case: Case) -> Finding | None:
+    if not report.is_refused:
+        return None
+    denial = _denial(report, case)
+    return _problem(f"the DNS rules refuse {report.name}", denial)
+
+
+def _problem(text: str, denial: Denial) -> Finding:
+    evidence = (Evidence("dns", text, str(denial.rule) if denial.rule else ""),)
+    return Finding(StepStatus.PROBLEM, text, evidence, cause=denial.cause, denial=denial)
+
+
+def _unlearned(report: NameReport, case: Case) -> Finding | None:
+    """A toFQDNs rule names it, but the answers of this pod pass no proxy."""
+    denial = case.denials[0] if case.denials else None
+    if report.is_visible or not case.naming or denial is None:
+        return None
+    if denial.direction is not Direction.EGRESS or _is_inside(case):
+        return None
+    named = case.naming[0]
+    plain = next(
+        (one for one in report.leg.trace.egress.matched if one.effect is Effect.ALLOW), None
+    )
+    text = (
+        f"{rule_name(named.entry.rule)} allows {report.name}, but nothing shows the DNS answers of "
+        f"{report.leg.source.text} to Cilium, so no address ever counts as that name"
+    )
+    detail = "another pod on the same node whose answers are seen would make the name known there"
+    cause = Cause(CauseCode.FQDN_NOT_LEARNED, sentence(text), sentence(detail), Confidence.CERTAIN)
+    rule = plain.rule if plain else named.entry.rule
+    placed = place(cause, manifest_of(rule.policy, case.engine), rule.path)
+    summary = f"the answers for {report.name} are not seen by Cilium"
+    shown = replace(denial, cause=placed, rule=rule, path=rule.path, hint=None)
+    return _problem(summary, shown)
+
+
+def _is_inside(case: Case) -> bool:
+    return case.destinations[0].peer.kind is not IdentityKind.WORLD

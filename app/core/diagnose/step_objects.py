@@ -1,0 +1,172 @@
+"""The steps that look at objects: both ends, and the Service between them."""
+
+from __future__ import annotations
+
+from app.core.diagnose import commands
+from app.core.diagnose.case import Case
+from app.core.diagnose.ends import ResolvedEnd
+from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.sentences import sentence
+from app.core.diagnose.services import backends_of, selected_by
+from app.core.model.answer import (
+    Cause,
+    CauseCode,
+    Confidence,
+    Evidence,
+    NextStep,
+    StepStatus,
+)
+from app.core.model.cluster import IdentityKind, Service, ServicePort
+
+_RUNNING = "Running"
+
+
+def look_at_ends(case: Case) -> Finding:
+    """Are both ends known and ready?"""
+    ends = (case.sources[0], *case.destinations[:1])
+    evidence = tuple(Evidence("object", _describe(end), end.text) for end in ends)
+    shown = tuple(
+        NextStep(f"show {end.endpoint.key}", commands.get_pod(end.endpoint))
+        for end in ends
+        if end.endpoint is not None and not end.endpoint.template
+    )
+    unknown = (*_not_seen(ends), *_others(case))
+    unready = [end for end in ends if not _is_ready(end)]
+    if not unready:
+        return Finding(StepStatus.FINE, "both ends are known", evidence, shown, unknown=unknown)
+    text = f"{unready[0].text} is not ready"
+    cause = _cause_of_unready(case, unready[0])
+    return Finding(StepStatus.PROBLEM, text, evidence, shown, cause, unknown=unknown)
+
+
+def _is_ready(end: ResolvedEnd) -> bool:
+    return end.endpoint is None or end.endpoint.template or end.endpoint.ready
+
+
+def _cause_of_unready(case: Case, end: ResolvedEnd) -> Cause | None:
+    """A destination pod that cannot answer explains a failure only when policies allow it."""
+    if end is case.sources[0] or case.denials or end.service is not None:
+        return None
+    phase = end.endpoint.phase if end.endpoint else ""
+    state = "is not ready" if phase == _RUNNING else f"is {phase}"
+    text = f"policies allow this, but {end.text} {state}, so nothing answers there"
+    return Cause(CauseCode.BACKEND_NOT_READY, sentence(text), confidence=Confidence.LIKELY)
+
+
+def _describe(end: ResolvedEnd) -> str:
+    endpoint, peer = end.endpoint, end.peer
+    if endpoint is None:
+        return f"{end.text} is {_kind(peer.kind)}"
+    parts = [f"{endpoint.key} is {'a pod template' if endpoint.template else 'a pod'}"]
+    if endpoint.host_network:
+        parts.append("on the host network, so it has the node's identity and no policy of its own")
+    elif not endpoint.managed:
+        parts.append("that Cilium does not manage (started before it, or not ready yet)")
+    else:
+        labels = [text for text in peer.labels.texts() if "io.cilium.k8s" not in text]
+        parts.append(f"with identity labels {', '.join(labels)}")
+    if endpoint.node:
+        parts.append(f"on node {endpoint.node}")
+    return " ".join(parts)
+
+
+def _kind(kind: IdentityKind) -> str:
+    if kind is IdentityKind.WORLD:
+        return "outside the cluster"
+    return f"the identity {kind.value}"
+
+
+def _not_seen(ends: tuple[ResolvedEnd, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"answered for the template of {end.endpoint.key}: no running pod of it was in the picture"
+        for end in ends
+        if end.endpoint is not None and end.endpoint.template
+    )
+
+
+def _others(case: Case) -> tuple[str, ...]:
+    if len(case.sources) < 2:  # noqa: PLR2004  # one source needs no remark
+        return ()
+    return (f"{case.ends[0].text} has {len(case.sources)} identities; all of them were asked",)
+
+
+def look_at_service(case: Case) -> Finding:
+    """Does the Service lead to ready backends, and to which port of them?"""
+    service = case.service
+    if service is None:
+        return skipped("no Service is between them")
+    show = (NextStep("show the backends", commands.get_backends(service)),)
+    if not case.destinations:
+        return _without_backends(case, service, show)
+    end = case.destinations[0]
+    if not any(one.ready for one in case.destinations):
+        cause = _not_ready(service, len(case.destinations))
+        return Finding(StepStatus.PROBLEM, "no backend is ready", (), show, cause)
+    if end.service_port is not None and end.port is None:
+        cause = _unnamed_target(service, end.service_port, end)
+        return Finding(StepStatus.PROBLEM, "the target port has no number", (), show, cause)
+    if end.service_port is None:
+        return Finding(StepStatus.FINE, f"Service {service.key} declares no port", (), show)
+    text = (
+        f"Service {service.key}:{end.service_port.port} → pod port {end.port}/"
+        f"{end.service_port.protocol}, {_count(case)}"
+    )
+    return Finding(StepStatus.FINE, text, (Evidence("object", text, service.key),), show)
+
+
+def _count(case: Case) -> str:
+    ready = sum(end.ready for end in case.destinations)
+    return f"{ready} ready backend{'' if ready == 1 else 's'}"
+
+
+def _without_backends(case: Case, service: Service, show: tuple[NextStep, ...]) -> Finding:
+    selected = selected_by(service, case.engine.cluster)
+    if service.selector and not selected:
+        chosen = ", ".join(f"{key}={value}" for key, value in sorted(service.selector.items()))
+        why = f"no pod of `{service.namespace}` has the labels {chosen} that it selects"
+    elif selected:
+        why = "its EndpointSlices are empty"
+    else:
+        why = "it selects no pods and no EndpointSlice was made for it"
+    text = f"Service {service.key} has no backends: {why}"
+    cause = _placed(Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text)), service)
+    return Finding(StepStatus.PROBLEM, text, (Evidence("object", text, service.key),), show, cause)
+
+
+def _not_ready(service: Service, count: int) -> Cause:
+    text = (
+        f"none of the {count} backends of Service {service.key} is ready, so it sends nothing to "
+        f"them; look at the pods' readiness, not at policies"
+    )
+    if count == 1:
+        text = (
+            f"the only backend of Service {service.key} is not ready, so it sends nothing to it; "
+            f"look at the pod's readiness, not at policies"
+        )
+    return _placed(Cause(CauseCode.BACKEND_NOT_READY, sentence(text)), service)
+
+
+def _unnamed_target(service: Service, port: ServicePort, end: ResolvedEnd) -> Cause:
+    text = (
+        f"Service {service.key} sends port {port.port} to the pod port named `{port.target}`, "
+        f"which {end.text} does not declare"
+    )
+    return _placed(Cause(CauseCode.NAMED_PORT_UNRESOLVED, sentence(text)), service)
+
+
+def _placed(cause: Cause, service: Service) -> Cause:
+    source = service.source
+    if source is None:
+        return cause
+    line = source.line_of("spec.selector")
+    return Cause(
+        cause.code, cause.summary, cause.detail, cause.confidence, source.file, line, "spec"
+    )
+
+
+def unready_backends(case: Case) -> int:
+    """How many backends of the asked Service are left out because they are not ready."""
+    if case.service is None or not case.destinations:
+        return 0
+    known = backends_of(case.service, case.destinations[0].service_port, case.engine.cluster)
+    return sum(not backend.ready for backend in known)

@@ -1,0 +1,152 @@
+"""The steps that read policies: egress, the own gateway, ingress, layer 7."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.core.diagnose import commands
+from app.core.diagnose.case import Case, asks_dns
+from app.core.diagnose.denied import PLAIN, Denial, client_cause, gateway_cause
+from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.sentences import names_of, rule_name
+from app.core.model.answer import CauseCode, Evidence, NextStep, StepStatus
+from app.core.model.provenance import ObjectRef
+from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
+
+_WORDS = {
+    Outcome.ALLOWED: "allowed",
+    Outcome.REDIRECTED: "allowed, subject to layer 7 rules",
+    Outcome.NOT_ENFORCED: "not enforced: no policy selects that end, so all is allowed",
+    Outcome.NOT_APPLICABLE: "not applicable: that end has no policy of its own",
+}
+
+
+_WHICH_REQUESTS = "which requests the layer 7 rules let through: ask with --http, --dns or --sni"
+
+
+def look_at_egress(case: Case) -> Finding:
+    """Does the source's egress policy allow it?"""
+    return _look_at_direction(case, Direction.EGRESS)
+
+
+def look_at_ingress(case: Case) -> Finding:
+    """Does the destination's ingress policy allow it?"""
+    return _look_at_direction(case, Direction.INGRESS)
+
+
+def _look_at_direction(case: Case, direction: Direction) -> Finding:
+    if case.main is None:
+        return skipped("there is nothing to connect to")
+    trace = case.main.direction(direction)
+    shown = _commands(trace, case)
+    denial = next((one for one in case.denials if one.direction is direction), None)
+    if denial is None or _is_layer7(denial):
+        return Finding(StepStatus.FINE, describe(trace), _evidence(trace), shown,
+                       unknown=trace.uncertain)  # fmt: skip
+    problem, text, proof = StepStatus.PROBLEM, describe(denial.trace), _evidence(denial.trace)
+    if case.path is not None:  # the gateway's step gives the cause, hop by hop
+        return Finding(problem, text, proof, shown, unknown=trace.uncertain)
+    if denial.cause.code in PLAIN and asks_dns(case):
+        denial = replace(denial, cause=replace(denial.cause, code=CauseCode.DNS_BLOCKED))
+    return Finding(problem, text, proof, shown, denial.cause, denial, trace.uncertain)
+
+
+def _is_layer7(denial: Denial) -> bool:
+    return (
+        denial.trace.l4 is not Outcome.DENIED
+        and denial.trace.outcome is Outcome.DENIED
+        and (denial.cause.code in (CauseCode.L7_REQUEST_REFUSED, CauseCode.DNS_NAME_REFUSED))
+    )
+
+
+def describe(trace: DirectionTrace) -> str:
+    """One line on a direction: who selects it, what matched, what came nearest."""
+    if trace.outcome is not Outcome.DENIED:
+        by = ", ".join(dict.fromkeys(rule_name(one.rule) for one in trace.matched))
+        implicit = f" ({trace.implicit})" if trace.implicit else ""
+        return (
+            f"{trace.direction.value}: {_WORDS[trace.outcome]}{f' by {by}' if by else ''}{implicit}"
+        )
+    if trace.matched and trace.l4 is Outcome.DENIED:
+        by = ", ".join(dict.fromkeys(rule_name(one.rule) for one in trace.matched))
+        return f"{trace.direction.value}: denied by {by}"
+    text = f"{trace.direction.value}: default deny (selected by {names_of(trace.selected_by)})"
+    nearest = trace.nearest
+    if not nearest:
+        return f"{text}; no rule comes near"
+    miss = nearest[0]
+    return (
+        f"{text}; {rule_name(miss.rule)} is nearest and fails on {miss.failed_on.value}: "
+        f"wants {miss.wanted}, is {miss.got}"
+    )
+
+
+def _evidence(trace: DirectionTrace) -> tuple[Evidence, ...]:
+    matched = [Evidence("object", f"{rule_name(one.rule)} {one.effect.value}s it", str(one.rule))
+               for one in trace.matched]  # fmt: skip
+    if matched or trace.outcome is not Outcome.DENIED:
+        return tuple(matched)
+    return tuple(
+        Evidence(
+            "object",
+            f"{rule_name(miss.rule)} fails on {miss.failed_on.value}: "
+            f"wants {miss.wanted}, is {miss.got}",
+            str(miss.rule),
+        )
+        for miss in trace.nearest[:3]
+    )
+
+
+def _commands(trace: DirectionTrace, case: Case) -> tuple[NextStep, ...]:
+    refs: tuple[ObjectRef, ...] = tuple(dict.fromkeys(one.rule.policy for one in trace.matched))
+    refs = refs or tuple(dict.fromkeys(miss.rule.policy for miss in trace.nearest[:1]))
+    shown = [NextStep(f"show `{ref.name}`", commands.get_policy(ref)) for ref in refs[:2]]
+    end = case.sources[0] if trace.direction is Direction.EGRESS else case.destinations[0]
+    if not shown and end.endpoint is not None:
+        listing = commands.list_policies(end.endpoint.namespace)
+        shown = [NextStep("list the policies there", listing)]
+    return tuple(shown)
+
+
+def look_at_gateway(case: Case) -> Finding:
+    """Which hop of the way through the own gateway fails?"""
+    path = case.path
+    if path is None:
+        return skipped("the own gateway is not on the way")
+    evidence = tuple(
+        Evidence("object", f"hop {hop.number}: {hop.text}: {hop.verdict.value}")
+        for hop in path.hops()
+    )
+    failed = path.denied
+    if failed is None:
+        return Finding(StepStatus.FINE, "every hop through the gateway is allowed", evidence)
+    denial = case.denial
+    if denial is None:
+        raise AssertionError("a denied check has a denial")
+    cause = denial.cause
+    if cause.code in PLAIN and denial.leg is not path.checks[0].leg:
+        cause = gateway_cause(cause, denial.leg, denial.direction)
+    elif cause.code in PLAIN and path.allows_the_gateway_itself:
+        cause = client_cause(cause, denial.leg)
+    text = f"hop {failed.hop} of 3 is denied"
+    found = replace(denial, cause=cause)
+    return Finding(StepStatus.PROBLEM, text, evidence, cause=cause, denial=found)
+
+
+def look_at_layer7(case: Case) -> Finding:
+    """Do layer 7 rules let the request through?"""
+    if case.main is None:
+        return skipped("there is nothing to connect to")
+    refused = next((one for one in case.denials if _is_layer7(one)), None)
+    if refused is not None:
+        rules = tuple(Evidence("object", one.text, str(one.rule)) for one in refused.trace.requests)
+        text = "the request is refused at layer 7"
+        return Finding(StepStatus.PROBLEM, text, rules, (), refused.cause, refused)
+    traces = (case.main.trace.egress, case.main.trace.ingress)
+    if not any(trace.l4 is Outcome.REDIRECTED for trace in traces):
+        return skipped("no layer 7 rule applies")
+    if case.asked.request is None:
+        denied = case.policy_verdict is Verdict.DENIED
+        unknown = () if denied else (_WHICH_REQUESTS,)
+        return Finding(StepStatus.UNKNOWN, "the proxy decides each request", unknown=unknown)
+    return Finding(StepStatus.FINE, "the request is let through")

@@ -1,0 +1,164 @@
+"""The answer to "why is this blocked?": verdict, cause, proof, change, and what is not known."""
+
+from __future__ import annotations
+
+from app.core.diagnose.case import Case, gather
+from app.core.diagnose.denied import PLAIN, Denial
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.finding import Finding
+from app.core.diagnose.question import Asked, Leg
+from app.core.diagnose.steps import STEPS, Step
+from app.core.model.answer import (
+    BackendAnswer,
+    Cause,
+    CauseCode,
+    Confidence,
+    Evidence,
+    NextStep,
+    StepAnswer,
+    StepStatus,
+    WhyAnswer,
+)
+from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
+from app.core.policy.engine import Engine
+
+__all__ = ["Asked", "FlowEvidence", "diagnose"]
+
+_MOST_EVIDENCE = 12
+_DNS_CODES = frozenset(
+    {CauseCode.DNS_BLOCKED, CauseCode.DNS_NAME_REFUSED, CauseCode.FQDN_NOT_LEARNED}
+)
+
+
+def diagnose(asked: Asked, engine: Engine, flows: FlowEvidence | None = None) -> WhyAnswer:
+    """Answer one question from policies, objects and flows.
+
+    Without flows it answers from policies and says so. Raises `UsageError`, `NotFound` or
+    `Ambiguous` when an end or the port is not clear.
+    """
+    case = gather(asked, engine, flows)
+    findings = [(step, step.look(case)) for step in STEPS]
+    chosen = choose(findings)
+    return _answer(case, findings, chosen)
+
+
+def choose(findings: list[tuple[Step, Finding]]) -> Finding | None:
+    """Pick the finding whose cause is given.
+
+    A contradiction by flows wins; then the first that says more than "no rule matches".
+    """
+    found = [(step, finding) for step, finding in findings if finding.cause is not None]
+    for step, finding in found:
+        if step.overrules:
+            return finding
+    for _, finding in found:
+        if finding.cause is not None and finding.cause.code not in PLAIN:
+            return finding
+    return found[0][1] if found else None
+
+
+def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | None) -> WhyAnswer:
+    cause = _cause(case, chosen)
+    verdict = _verdict(case, cause)
+    port, protocol = _port(case)
+    egress, ingress = (_trace(case, chosen, one) for one in Direction)
+    return WhyAnswer(
+        asked_from=case.ends[0].text,
+        asked_to=case.ends[1].text,
+        port=port,
+        protocol=protocol,
+        verdict=verdict,
+        egress=egress,
+        ingress=ingress,
+        cause=cause,
+        resolved_from=case.main.source.text if case.main else case.sources[0].text,
+        resolved_to=case.main.destination.text if case.main else "",
+        evidence=_evidence(findings, chosen),
+        next=_next(findings, chosen),
+        not_known=tuple(dict.fromkeys(text for _, one in findings for text in one.unknown)),
+        backends=_backends(case),
+        hops=case.path.hops() if case.path else (),
+        steps=tuple(_step(step, finding) for step, finding in findings),
+    )
+
+
+def _cause(case: Case, chosen: Finding | None) -> Cause:
+    if chosen is not None and chosen.cause is not None:
+        return chosen.cause
+    verdict = case.policy_verdict
+    if verdict is Verdict.UNKNOWN:
+        text = "Cilium's behaviour here is not established."
+        return Cause(CauseCode.UNKNOWN, text, confidence=Confidence.POSSIBLE)
+    text = "Policies allow this."
+    if verdict is Verdict.REDIRECTED:
+        text = "Policies allow this at layer 3/4; layer 7 rules decide each request."
+    if case.evidence is not None and case.story is not None and case.story.last_arrived:
+        text += " If it still fails, it is not network policy: see the server's own log."
+    return Cause(CauseCode.NONE, text)
+
+
+def _verdict(case: Case, cause: Cause) -> Verdict:
+    """Policies' verdict; a name that cannot be asked for denies what needs it."""
+    if cause.code in _DNS_CODES or cause.code is CauseCode.L7_REQUEST_REFUSED:
+        return Verdict.DENIED
+    return case.policy_verdict
+
+
+def _port(case: Case) -> tuple[int | None, str]:
+    if case.main is not None:
+        return case.main.question.port, case.main.question.protocol.value
+    port = case.asked.port
+    protocol = port.protocol if port and port.protocol else None
+    return (port.number if port else None), protocol.value if protocol else "TCP"
+
+
+def _trace(case: Case, chosen: Finding | None, direction: Direction) -> DirectionTrace:
+    """The trace of a direction, with the miss of the given cause put first."""
+    denial = chosen.denial if chosen else None
+    if denial is not None and denial.direction is direction and _is_of_main(denial, case.main):
+        return denial.trace
+    for other in case.denials:
+        if other.direction is direction:
+            return other.trace
+    if case.main is None:
+        return DirectionTrace(direction, Outcome.NOT_APPLICABLE, Outcome.NOT_APPLICABLE)
+    return case.main.direction(direction)
+
+
+def _is_of_main(denial: Denial, main: Leg | None) -> bool:
+    return main is not None and denial.leg.destination.text == main.destination.text
+
+
+def _evidence(findings: list[tuple[Step, Finding]], chosen: Finding | None) -> tuple[Evidence, ...]:
+    """The proof of the cause first, then what else was seen."""
+    first = chosen.evidence if chosen else ()
+    rest = tuple(
+        one
+        for _, finding in findings
+        if finding is not chosen and finding.status is not StepStatus.SKIPPED
+        for one in finding.evidence
+    )
+    return tuple(dict.fromkeys((*first, *rest)))[:_MOST_EVIDENCE]
+
+
+def _next(findings: list[tuple[Step, Finding]], chosen: Finding | None) -> tuple[NextStep, ...]:
+    first = chosen.commands if chosen else ()
+    flows = tuple(
+        one for step, finding in findings if step.key == "drops" for one in finding.commands
+    )
+    return tuple(dict.fromkeys((*first, *flows)))
+
+
+def _backends(case: Case) -> tuple[BackendAnswer, ...]:
+    if case.service is None:
+        return ()
+    return tuple(
+        BackendAnswer(leg.destination.text, leg.question.port, leg.trace.verdict, leg.trace)
+        for leg in case.legs
+    )
+
+
+def _step(step: Step, finding: Finding) -> StepAnswer:
+    return StepAnswer(
+        step.key, step.asks, finding.status, finding.text, finding.evidence, finding.commands
+    )
