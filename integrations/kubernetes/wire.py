@@ -162,12 +162,60 @@ class NamespaceObject(_Wire):
     metadata: Meta
 
 
-class TreeMeta(_Wire):
-    """The part of `metadata` that is read when the whole tree is kept."""
+class ApplicationSource(_Wire):
+    """Where an Argo CD application is read from; its Helm values may hold secrets and stay out."""
 
-    name: str = ""
+    repoURL: str = ""  # noqa: N815
+    path: str | None = None
+    targetRevision: str | None = None  # noqa: N815
+    chart: str | None = None
+
+
+class Destination(_Wire):
+    """The namespace an application is deployed to."""
+
     namespace: str | None = None
-    resourceVersion: str | None = None  # noqa: N815
+
+
+class ApplicationSpec(_Wire):
+    """One source, or several."""
+
+    source: ApplicationSource | None = None
+    sources: list[ApplicationSource] | None = None
+    destination: Destination | None = None
+
+
+class ApplicationResource(_Wire):
+    """`status.resources[]`: an object that the application owns."""
+
+    group: str | None = None
+    kind: str = ""
+    namespace: str | None = None
+    name: str = ""
+    status: str | None = None
+
+
+class ApplicationSync(_Wire):
+    """The revision that is deployed."""
+
+    status: str | None = None
+    revision: str | None = None
+    revisions: list[str] | None = None
+
+
+class ApplicationStatus(_Wire):
+    """What is deployed, and from which revision."""
+
+    sync: ApplicationSync | None = None
+    resources: list[ApplicationResource] | None = None
+
+
+class ApplicationObject(_Wire):
+    """An Argo CD Application."""
+
+    metadata: Meta
+    spec: ApplicationSpec | None = None
+    status: ApplicationStatus | None = None
 
 
 TRIMMED: dict[str, type[_Wire]] = {
@@ -180,6 +228,7 @@ TRIMMED: dict[str, type[_Wire]] = {
     "DaemonSet": WorkloadObject,
     "Job": WorkloadObject,
     "CronJob": WorkloadObject,
+    "Application": ApplicationObject,
 }
 """Kinds of which only the named fields are kept; every other kind keeps its whole tree."""
 
