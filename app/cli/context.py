@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
+EVIDENCE_WINDOW_NS = 15 * 60 * 1_000_000_000
+"""How far back live flows are evidence: what Hubble's rings hold of a busy node."""
+
 
 @dataclass(slots=True)
 class Context:
@@ -76,6 +79,17 @@ class Context:
             await workspace.load_flows(flows, strict=strict)
         self.say_notices(workspace.picture.notices)
         return workspace
+
+    @property
+    def recent_flows(self) -> FlowRequest:
+        """The flows to look at for evidence: a recording whole, else what is recent."""
+        from app.bootstrap import SystemClock
+        from app.ports import FlowRequest
+
+        if self.args.flows:
+            return FlowRequest(follow=False)
+        since_ns = SystemClock().now_ns() - EVIDENCE_WINDOW_NS
+        return FlowRequest(follow=False, since_ns=since_ns)
 
     def surroundings(self) -> Surroundings:
         """What `doctor` wants to know of the world around."""

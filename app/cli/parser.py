@@ -43,6 +43,9 @@ COMMANDS = (
     Command("flows", "show flows, as hubble observe does", "app.cli.commands.flows"),
     Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
     Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
+    Command(
+        "conformance", "judge the engine against recorded verdicts", "app.cli.commands.conformance"
+    ),
     Command("doctor", "say what was found, and what is missing", "app.cli.commands.doctor"),
     Command("config", "show, check or find the settings", "app.cli.commands.config"),
 )

@@ -3,12 +3,12 @@
 The ports of a pair are cut where anything could change the answer: at every number that a policy
 of either end names and at every port the destination declares. Each piece is asked once; pieces
 with the same verdict and the same deciding policies become one row. `others` are all the ports
-that nothing names, `*` is every port.
+of no other row of the pair, `*` is every port, `ANY` is every protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -32,6 +32,8 @@ MOST_PAIRS = 4_000_000
 """Pairs beyond which the question has to be narrowed: a list of them would help nobody."""
 
 Span = tuple[int, int]
+_Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...]]
+"""What pieces must agree on to share a row: verdict, and who decided each direction."""
 
 
 class By(StrEnum):
@@ -86,8 +88,8 @@ def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
 def find_parties(picture: Picture, by: By) -> tuple[Party, ...]:
     """Every identity of the picture: pods, entities, and what rules name outside the cluster."""
     engine = picture.engine
-    parties = [*_pods(picture, by), *map(_entity(engine), ENTITIES), *_outside(engine)]
-    return tuple(dict.fromkeys(parties))
+    outside = {party.name: party for party in _outside(engine)}
+    return (*_pods(picture, by), *map(_entity(engine), ENTITIES), *outside.values())
 
 
 def _refuse_flood(parties: int) -> None:
@@ -187,14 +189,8 @@ class _Asker:
             protocol: self._answers(source, destination, protocol, spans)
             for protocol, spans in named.items()
         }
-        uniform = {key for found in answers.values() for key in found}
-        if len(uniform) == 1:
-            yield self._row(source, destination, EVERY_PROTOCOL, EVERY_PORT, uniform.pop())
-            return
-        for protocol, found in answers.items():
-            for key, ports in found.items():
-                text = EVERY_PORT if len(found) == 1 else ",".join(ports)
-                yield self._row(source, destination, protocol.value, text, key)
+        for protocol, ports, key in join_protocols(answers):
+            yield MatrixRow(source.name, destination.name, protocol, ports, *key)
 
     def _answers(
         self, source: Party, destination: Party, protocol: Protocol, spans: Sequence[Span]
@@ -235,12 +231,33 @@ class _Asker:
         endpoint = party.peer.endpoint
         return self.engine.policies_selecting(endpoint) if endpoint else ()
 
-    @staticmethod
-    def _row(source: Party, destination: Party, protocol: str, ports: str, key: _Key) -> MatrixRow:
-        return MatrixRow(source.name, destination.name, protocol, ports, *key)
+
+def join_protocols(
+    answers: Mapping[Protocol, Mapping[_Key, Sequence[str]]],
+) -> Iterator[tuple[str, str, _Key]]:
+    """Rows of one pair: one for all protocols where they agree, on everything or on the rest."""
+    if len({key for found in answers.values() for key in found}) == 1:
+        key = next(iter(next(iter(answers.values()))))
+        yield EVERY_PROTOCOL, EVERY_PORT, key
+        return
+    rest = {key for found in answers.values() for key, ports in found.items() if _is_rest(ports)}
+    joined = rest.pop() if len(rest) == 1 else None
+    for protocol, found in answers.items():
+        for key, ports in found.items():
+            if key != joined:
+                yield protocol.value, _ports_text(ports, alone=len(found) == 1), key
+    if joined is not None:
+        yield EVERY_PROTOCOL, OTHER_PORTS, joined
 
 
-_Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...]]
+def _is_rest(ports: Sequence[str]) -> bool:
+    return OTHER_PORTS in ports
+
+
+def _ports_text(ports: Sequence[str], *, alone: bool) -> str:
+    if _is_rest(ports):
+        return EVERY_PORT if alone else OTHER_PORTS
+    return ",".join(ports)
 
 
 def _add_spans(

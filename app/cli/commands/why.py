@@ -9,7 +9,7 @@ from app.cli.context import Context
 from app.cli.options import add_output_options
 
 if TYPE_CHECKING:
-    from app.core.diagnose.why import Asked
+    from app.core.diagnose.question import Asked
 
 EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --demo
   k8tre-tui why project-lung/jupyter-alice pypi.org 443 --sni pypi.org --demo
@@ -63,7 +63,7 @@ def run(context: Context) -> int:
     from app.services.ask import why
     from app.services.contract import why_form
 
-    workspace = context.load(flows=context.kept_flows)
+    workspace = context.load(flows=context.recent_flows)
     answer = why(workspace.picture, workspace.evidence(), question)
     if context.args.output == "table":
         print_answer(context.out, answer, explain=context.args.explain)
