@@ -149,9 +149,7 @@ class ConformanceReport:
     @property
     def summary(self) -> str:
         """The closing line."""
-        return (
-            f"{self.cases} cases, {self.verdicts} verdicts, {self.disagreements} disagree"
-        )
+        return f"{self.cases} cases, {self.verdicts} verdicts, {self.disagreements} disagree"
 
 
 def run(paths: Iterable[str], *, print_expect: bool = False) -> ConformanceReport:

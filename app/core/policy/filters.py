@@ -64,7 +64,7 @@ class Contribution:
 
 @dataclass(slots=True)
 class SelectorPolicy:
-    """What one peer selector of a filter may do."""
+    """What one peer selector of a filter may do. `map_only`: the proxies are not told of it."""
 
     selector: PeerSelector
     effect: Effect
@@ -82,6 +82,7 @@ class SelectorPolicy:
     logs: frozenset[str] = frozenset()
     contributions: list[Contribution] = field(default_factory=list)
     default_tier: bool = False
+    map_only: bool = False
 
     @property
     def rank(self) -> int:
@@ -190,7 +191,7 @@ def _build_filters(entries: tuple[Entry, ...], *, default_deny: bool) -> tuple[l
         for contribution in contributions_of(entry):
             for protocol in contribution.spec.protocols if contribution.spec else ("",):
                 filed = _file(table, contribution.spec, protocol)
-                for peer in entry.peers or (WILDCARD,):
+                for peer in effective_peers(entry):
                     new = _selector_policy(peer, contribution, protocol, default_deny=default_deny)
                     try:
                         _merge(filed, new)
@@ -210,6 +211,16 @@ def contributions_of(entry: Entry) -> list[Contribution]:
     if not entry.ports:
         return [Contribution(entry, None, None)] if entry.peers else []
     return [Contribution(entry, rule, spec) for rule in entry.ports for spec in rule.ports]
+
+
+def effective_peers(entry: Entry) -> tuple[PeerSelector, ...]:
+    """Give the selectors an entry is filed under: one that asks for nothing replaces all others.
+
+    Source: Cilium `pkg/policy/selectorcache.go` `AddSelectorsTxn`, `selectsAll`.
+    """
+    peers = entry.peers or ()
+    everyone = any(isinstance(peer, LabelSelector) and not peer.requirements for peer in peers)
+    return (WILDCARD,) if everyone or not peers else peers
 
 
 def _file(
@@ -385,7 +396,13 @@ HOST = LabelSelector(
 
 
 def _automatic_filter(selector: PeerSelector, *, tiers: bool) -> Filter:
-    policy = SelectorPolicy(selector, Effect.ALLOW, logs=frozenset(("",)), default_tier=tiers)
+    policy = SelectorPolicy(
+        selector,
+        Effect.ALLOW,
+        logs=frozenset(("",)),
+        default_tier=tiers,
+        map_only=selector is HOST and not tiers,
+    )
     key = WILDCARD_KEY if selector is WILDCARD else selector.key
     return Filter("", 0, 0, "", {key: policy})
 

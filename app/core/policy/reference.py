@@ -177,18 +177,40 @@ def _deciding_denies(hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
 
 
 def _deciding_allows(hits: tuple[Hit, ...], names: NamedPorts) -> tuple[Hit, ...]:
-    """Give the allows that meet in the entry the look-up ends at."""
+    """Give the allows that meet in the entry the look-up ends at.
+
+    Up to 1.19 the longer prefix wins, and the peer's own entry when both are equally long. 1.20
+    leaves out an own entry that equals the wildcard's beside it, and of the two that are left takes
+    the own one unless it is the longer. Source: Cilium `pkg/policy/mapstate.go` `lookup`,
+    `aggregateIsEquivalent` (1.20).
+    """
     filed = [hit for hit in hits if hit.length >= 0]
-    ranks = {id(hit): _effective_rank(hit, filed) for hit in filed}
-    best = max(ranks.values())
-    top = [hit for hit in filed if ranks[id(hit)] == best]
-    longest = max(hit.length for hit in top)
-    top = [hit for hit in top if hit.length == longest]
+    best = max(_effective_rank(hit, filed) for hit in filed)
+    top = [hit for hit in filed if _effective_rank(hit, filed) == best]
     own = [hit for hit in top if hit.specific]
     shared = [hit for hit in top if not hit.specific]
-    if own and shared and names.by_peer and _logs(own) == _logs(shared):
-        return tuple(shared)
-    return tuple(own or shared)
+    if names.by_peer:
+        own = [hit for hit in own if not _is_aggregated(hit, own, shared)]
+    own, shared = _longest(own), _longest(shared)
+    if not own or not shared:
+        return tuple(own or shared)
+    own_is_longer = own[0].length > shared[0].length
+    if names.by_peer:
+        return tuple(shared if own_is_longer else own)
+    return tuple(shared if shared[0].length > own[0].length else own)
+
+
+def _longest(hits: list[Hit]) -> list[Hit]:
+    longest = max((hit.length for hit in hits), default=0)
+    return [hit for hit in hits if hit.length == longest]
+
+
+def _is_aggregated(hit: Hit, own: list[Hit], shared: list[Hit]) -> bool:
+    """Say whether the wildcard has the same entry at the same key, policy log included."""
+    beside = [other for other in shared if other.length == hit.length]
+    return bool(beside) and _logs(beside) == _logs(
+        [other for other in own if other.length == hit.length]
+    )
 
 
 def _effective_rank(hit: Hit, hits: list[Hit]) -> int:

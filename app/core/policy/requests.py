@@ -130,7 +130,11 @@ def _judge_envoy(judgement: Judgement, request: Request, headers: Headers) -> Re
     """Let the connection pass its check, then the request its own; each is a union of rules."""
     if isinstance(request, DnsRequest):
         return RequestVerdict(allowed=False, unsure="this port is read by Envoy, not as DNS")
-    allows = [hit for hit in judgement.hits if hit.policy.effect is Effect.ALLOW]
+    allows = [
+        hit
+        for hit in judgement.hits
+        if hit.policy.effect is Effect.ALLOW and not hit.policy.map_only
+    ]
     name = request.name if isinstance(request, SniRequest) else ""
     connecting = [hit for hit in allows if _admits_connection(hit, name)]
     if not connecting:
@@ -198,7 +202,8 @@ def _http_matches(hit: Hit, headers: Headers) -> Iterator[RequestMatch]:
 def http_rule_matches(rule: HttpRule, headers: Headers) -> bool:
     """Say whether a request has everything one HTTP rule asks for.
 
-    A header match with a mismatch action never refuses, but it may change the headers.
+    A header match with a mismatch action never refuses, but it changes the headers, once all else
+    of its rule fits. Source: Cilium `pkg/envoy/policy/envoy_l7_rules_translator.go` `getHTTPRule`.
     """
     parts = ((":path", rule.path), (":method", rule.method), (":authority", rule.host))
     for name, expression in parts:
@@ -207,8 +212,11 @@ def http_rule_matches(rule: HttpRule, headers: Headers) -> bool:
             return False
     if not all(_header_fits(headers, written) for written in rule.headers):
         return False
-    fits = [_header_match_fits(headers, match) for match in rule.header_matches]
-    return all(fits)
+    if not all(_header_match_fits(headers, match) for match in rule.header_matches):
+        return False
+    for match in rule.header_matches:
+        _apply_mismatch(headers, match)
+    return True
 
 
 def _header(headers: Headers, name: str) -> str | None:
@@ -232,9 +240,17 @@ def _header_match_fits(headers: Headers, match: HeaderMatch) -> bool:
     """Compare one header match. A secret's value is not known here, as if it were missing."""
     if match.has_secret and not match.value:
         return False
+    if match.mismatch:
+        return True
+    value = _header(headers, match.name)
+    return value is not None and match.value in ("", value)
+
+
+def _apply_mismatch(headers: Headers, match: HeaderMatch) -> None:
+    """Change the headers as a mismatch action asks; the proxy of the next direction sees it."""
     value = _header(headers, match.name)
     if value is not None and match.value in ("", value):
-        return True
+        return
     key = _header_key(match.name)
     if match.mismatch == "ADD":
         headers.setdefault(key, []).append(match.value)
@@ -242,4 +258,3 @@ def _header_match_fits(headers: Headers, match: HeaderMatch) -> bool:
         headers[key] = [match.value]
     elif match.mismatch == "DELETE" and match.value:
         headers.pop(key, None)
-    return bool(match.mismatch)

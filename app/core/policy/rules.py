@@ -230,7 +230,7 @@ class GroupSelector:
         """Say whether the identity carries the groups' labels and is not excepted."""
         if self.is_wildcard:
             return True
-        if self.world_only and identity.address is None and identity.kind != IdentityKind.WORLD:
+        if self.world_only and identity.address is None and not _is_world(identity.labels):
             return False
         fits = self._fits_pairs if self.by_pairs else self._fits_labels
         if not all(fits(requirement, identity) for requirement in self.requirements):
@@ -247,6 +247,10 @@ class GroupSelector:
             return requirement.fits(identity.labels)
         held = any((requirement.key, value) in identity.groups for value in requirement.values)
         return held is (requirement.operator is Operator.IN)
+
+
+def _is_world(labels: LabelSet) -> bool:
+    return any(labels.has_reserved(key) for key in ("world", "world-ipv4", "world-ipv6"))
 
 
 @dataclass(frozen=True, slots=True)

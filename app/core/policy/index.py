@@ -1,0 +1,137 @@
+"""Selectors resolved to sets of identities, each set one integer with a bit for an identity.
+
+Sets of some ten thousand identities are combined by `&`, `|` and `~` in well under a microsecond,
+which is what makes all pairs of a cluster affordable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.core.model.labels import ANY_SOURCE, RESERVED_SOURCE, Label, LabelSet
+from app.core.policy.rules import (
+    CIDR_SOURCE,
+    CidrSelector,
+    FqdnSelector,
+    Identity,
+    LabelSelector,
+    Operator,
+    PeerSelector,
+    Requirement,
+)
+
+Bits = int
+"""A set of identities: bit n stands for the n-th."""
+
+_BYTE_BITS = 8
+
+
+def bits_of(members: Iterable[int], size: int) -> Bits:
+    """Make a set of its members' numbers, all below `size`."""
+    table = bytearray(size // _BYTE_BITS + 1)
+    for member in members:
+        table[member >> 3] |= 1 << (member & 7)
+    return int.from_bytes(table, "little")
+
+
+def members_of(bits: Bits) -> Iterator[int]:
+    """Yield the numbers in a set, ascending."""
+    digits = bin(bits)[:1:-1]
+    place = digits.find("1")
+    while place >= 0:
+        yield place
+        place = digits.find("1", place + 1)
+
+
+class SelectorIndex:
+    """Answers which of its identities a selector selects, and remembers the answer.
+
+    Answers are kept by the selector's key, so an index serves every policy of one agent version
+    over the same identities.
+    """
+
+    def __init__(self, identities: Sequence[Identity]) -> None:
+        self.everyone: Bits = (1 << len(identities)) - 1
+        self._identities = identities
+        self._holders: dict[str, dict[Label, list[int]]] = {}
+        self._outside: list[int] = []
+        self._aggregates: dict[str, list[int]] = {}
+        self._by_requirement: dict[Requirement, Bits] = {}
+        self._by_selector: dict[PeerSelector, Bits] = {}
+        for number, identity in enumerate(identities):
+            self._add(number, identity)
+
+    def _add(self, number: int, identity: Identity) -> None:
+        for label in identity.labels.values():
+            self._holders.setdefault(label.key, {}).setdefault(label, []).append(number)
+        if identity.address is not None or identity.names:
+            self._outside.append(number)
+        if identity.aggregate:
+            self._aggregates.setdefault(identity.aggregate, []).append(number)
+
+    def selected(self, selector: PeerSelector) -> Bits:
+        """Give the identities that the selector holds as peers, aggregates included."""
+        found = self._by_selector.get(selector)
+        if found is None:
+            found = self._resolve(selector) | self._through_aggregates(selector)
+            self._by_selector[selector] = found
+        return found
+
+    def labelled(self, selector: LabelSelector) -> Bits:
+        """Give the identities whose labels fit, as for the subject of a policy."""
+        found = self.everyone
+        for requirement in selector.requirements:
+            found &= self._fitting(requirement)
+        return found
+
+    def _resolve(self, selector: PeerSelector) -> Bits:
+        if isinstance(selector, LabelSelector):
+            return self.labelled(selector)
+        if isinstance(selector, FqdnSelector):
+            return self._scan(selector, self._outside)
+        if isinstance(selector, CidrSelector) and selector.block.prefixlen:
+            return self._scan(selector, self._outside)
+        return self._scan(selector, range(len(self._identities)))
+
+    def _scan(self, selector: PeerSelector, candidates: Iterable[int]) -> Bits:
+        identities = self._identities
+        chosen = [number for number in candidates if selector.selects(identities[number])]
+        return bits_of(chosen, len(identities))
+
+    def _through_aggregates(self, selector: PeerSelector) -> Bits:
+        """Add those that a selector without positive requirements holds by their aggregate.
+
+        Source: Cilium 1.20 `pkg/policy/aggregate.go`; see `reference._selects_aggregate`.
+        """
+        found = 0
+        for aggregate, members in self._aggregates.items():
+            labels = LabelSet((Label(RESERVED_SOURCE, aggregate),))
+            if selector.selects(Identity(self._identities[members[0]].kind, labels)):
+                found |= bits_of(members, len(self._identities))
+        return found
+
+    def _fitting(self, requirement: Requirement) -> Bits:
+        found = self._by_requirement.get(requirement)
+        if found is None:
+            found = self._by_requirement[requirement] = self._resolve_requirement(requirement)
+        return found
+
+    def _resolve_requirement(self, requirement: Requirement) -> Bits:
+        if requirement.source == CIDR_SOURCE:
+            members = [
+                number
+                for number, identity in enumerate(self._identities)
+                if requirement.fits(identity.labels)
+            ]
+            return bits_of(members, len(self._identities))
+        by_value = requirement.operator in (Operator.IN, Operator.NOT_IN)
+        holders: list[int] = []
+        for label, numbers in self._holders.get(requirement.key, {}).items():
+            if requirement.source not in (ANY_SOURCE, label.source):
+                continue
+            if not by_value or label.value in requirement.values:
+                holders += numbers
+        found = bits_of(holders, len(self._identities))
+        if requirement.operator in (Operator.IN, Operator.EXISTS):
+            return found
+        return self.everyone & ~found
