@@ -48,7 +48,10 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Topology(msgspec.Struct, frozen=True):
-    """Everything the demo's objects are made of. `outside` maps names to addresses."""
+    """Everything the demo's objects are made of.
+
+    `outside` maps names to addresses, `blocks` addresses to the block that policies name.
+    """
 
     domain: str
     cilium_version: str
@@ -57,6 +60,7 @@ class Topology(msgspec.Struct, frozen=True):
     nodes: dict[str, str]
     namespaces: dict[str, dict[str, str]]
     outside: dict[str, str]
+    blocks: dict[str, str]
     workload: tuple[Workload, ...]
     service: tuple[ServiceSpec, ...]
     route: tuple[Route, ...]
