@@ -1,0 +1,280 @@
+"""The application: one workspace, a history of places, one timer, one watcher of pictures.
+
+Background work never touches a widget: it ends in `_watch_pictures`, which hands each new picture
+to the screen that is shown. The timer lets that screen draw at most ten times a second; a screen
+that is not shown draws nothing. Nothing a source does ends the application.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+
+from app.config import Settings
+from app.core.errors import ConfigError
+from app.ports import Clock
+from app.services.doctor import Surroundings
+from app.services.workspace import Workspace
+from app.tui.actions import all_clashes, unknown_ids
+from app.tui.clipboard import fits_osc52, native_tool, run_tool
+from app.tui.messages import Copy, Go, Save, Wander
+from app.tui.palette import PaletteProvider
+from app.tui.places import ALL, History, Place
+from app.tui.screens.frame import Frame
+from app.tui.session import Session
+from app.tui.themes import THEMES
+from widgets.marks import ASCII, UNICODE, Marks
+
+FRAME_S = 0.1
+"""Seconds between paints of what moves."""
+HEADER_S = 1.0
+"""Seconds between paints of ages and countdowns."""
+ROOMY = 120
+"""Columns from which the detail stands beside the table."""
+AGAIN_S = 2.0
+"""Seconds in which a second ctrl+c quits."""
+
+
+class K8treApp(App[None], inherit_bindings=False):
+    """The terminal face of a workspace. `context` is what to call the cluster on screen."""
+
+    TITLE = "k8tre-tui"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {PaletteProvider}
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  # Textual declares it for instances
+        (0, "-narrow"),
+        (ROOMY, "-roomy"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "interrupt", "Copy the selection, or quit if pressed twice", show=False)
+    ]
+    CSS = """
+    Toast { max-width: 100%; }
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        *,
+        clock: Clock,
+        context: str = "",
+        start: Place | None = None,
+        surroundings: Surroundings | None = None,
+        zone: tzinfo | None = None,
+    ) -> None:
+        super().__init__(watch_css=False)
+        check_keys(settings)
+        self.session = Session(
+            workspace,
+            settings,
+            clock,
+            context or "?",
+            zone=zone or local_zone(),
+            marks=choose_marks(settings.ui.glyphs, os.environ),
+            surroundings=surroundings or Surroundings(),
+        )
+        self._history = History()
+        self._start = start or Place("policies")
+        self._last_interrupt = 0.0
+        self.animation_level = "none"
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = check_theme(settings.ui.theme)
+        self.set_keymap(dict(settings.keys))
+
+    # Life
+
+    def on_mount(self) -> None:
+        """Show the first screen, then begin to read."""
+        self._open(self._start, visit=True)
+        self.set_interval(FRAME_S, self._tick)
+        self.set_interval(HEADER_S, self._draw_frame)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.run_worker(self.session.workspace.run(), group="workspace", exit_on_error=False)
+        self.run_worker(self._watch_pictures(), group="pictures", exit_on_error=False)
+
+    async def _watch_pictures(self) -> None:
+        revision = 0
+        while True:
+            picture = await self.session.workspace.newer_than(revision)
+            revision = picture.revision
+            if (screen := self.frame) is not None:
+                screen.show_picture(picture)
+                screen.draw_frame()
+
+    @property
+    def frame(self) -> Frame | None:
+        """The screen under any dialog."""
+        return next((one for one in reversed(self.screen_stack) if isinstance(one, Frame)), None)
+
+    def _tick(self) -> None:
+        self.session.meter.update(self.session.workspace.ring)
+        if (screen := self.frame) is not None:
+            screen.tick()
+
+    def _draw_frame(self) -> None:
+        if (screen := self.frame) is not None:
+            screen.draw_frame()
+
+    # Places
+
+    @on(Go)
+    def _go(self, event: Go) -> None:
+        place = event.place
+        if place.screen == "quit":
+            self.exit()
+        elif place.screen == "theme":
+            self._use_theme(place.args[0])
+        elif place.screen == "ns":
+            self._use_namespace(place.args[0])
+        else:
+            self._remember()
+            self._open(place, visit=True)
+
+    @on(Wander)
+    def _wander(self, event: Wander) -> None:
+        self._remember()
+        moves: dict[str, Callable[[], Place | None]] = {
+            "back": self._history.back,
+            "forward": self._history.forward,
+            "last": self._history.swap,
+        }
+        place = moves[event.where]()
+        if place is None:
+            self.notify(f"nowhere to go {event.where}; `ctrl+q` quits", markup=False)
+            return
+        self._open(place, visit=False)
+
+    def _remember(self) -> None:
+        if (screen := self.frame) is not None and self._history.now is not None:
+            self._history.update(screen.memo())
+
+    def _open(self, place: Place, *, visit: bool) -> None:
+        if place.namespace is not None:
+            self.session.look_at(place.namespace)
+        if visit:
+            self._history.visit(place)
+        screen = make_screen(self.session, place)
+        if len(self.screen_stack) > 1:
+            self.switch_screen(screen)
+        else:
+            self.push_screen(screen)
+
+    def _use_namespace(self, name: str) -> None:
+        self.session.look_at("" if name == ALL else name)
+        if (screen := self.frame) is not None:
+            screen.show_picture(self.session.picture)
+            screen.draw_frame()
+
+    def _use_theme(self, name: str) -> None:
+        if name not in THEMES:
+            self.notify(f"no theme `{name}`; there are: {', '.join(THEMES)}", markup=False)
+            return
+        self.theme = name
+
+    # Doing
+
+    @on(Copy)
+    async def _copy(self, event: Copy) -> None:
+        tool = native_tool(os.environ)
+        if tool is not None and await run_tool(tool, event.text):
+            self.notify(f"copied {event.what} with {tool[0]}", markup=False)
+        elif fits_osc52(event.text):
+            self.copy_to_clipboard(event.text)
+            self.notify(f"sent {event.what} to the terminal's clipboard (OSC 52)", markup=False)
+        else:
+            self.notify(f"{event.what} is too long for a terminal's clipboard", markup=False)
+
+    @on(Save)
+    def _save(self) -> None:
+        """Save the screen as SVG in the working directory."""
+        stamp = datetime.fromtimestamp(self.session.clock.now_ns() / 1e9, self.session.zone)
+        name = f"k8tre-tui-{stamp:%Y%m%d-%H%M%S}.svg"
+        try:
+            path = self.save_screenshot(name, path=".")
+        except OSError as error:
+            self.notify(f"could not save {name}: {error}", severity="error", markup=False)
+            return
+        self.notify(f"saved {path}", markup=False)
+
+    def action_interrupt(self) -> None:
+        """Copy a selection; without one, quit when pressed twice."""
+        if selected := self.screen.get_selected_text():
+            self.post_message(Copy(selected, "the selection"))
+            return
+        now = self.session.clock.monotonic()
+        if now - self._last_interrupt < AGAIN_S:
+            self.exit()
+            return
+        self._last_interrupt = now
+        self.notify("press ctrl+c again to quit", markup=False)
+
+
+def make_screen(session: Session, place: Place) -> Frame:
+    """Make the screen of a place; each is imported when it is first shown."""
+    from importlib import import_module
+
+    module, name = SCREENS[place.screen]
+    kind: Callable[[Session, Place], Frame] = getattr(
+        import_module(f"app.tui.screens.{module}"), name
+    )
+    return kind(session, place)
+
+
+SCREENS: dict[str, tuple[str, str]] = {
+    "policies": ("policies", "Policies"),
+    "policy": ("policy", "Policy"),
+    "endpoints": ("endpoints", "Endpoints"),
+    "endpoint": ("endpoints", "Endpoint"),
+    "flows": ("flows", "Flows"),
+    "flow": ("flow", "FlowScreen"),
+    "why": ("why", "Why"),
+    "sources": ("sources", "Sources"),
+    "can-i": ("sources", "Rights"),
+    "log": ("sources", "Log"),
+    "doctor": ("sources", "Doctor"),
+}
+
+
+def check_theme(name: str) -> str:
+    """Give the name of a theme; raises `ConfigError` with the list for an unknown one."""
+    if name in THEMES:
+        return name
+    raise ConfigError(f"no theme `{name}`", hint=f"themes: {', '.join(THEMES)}", key="ui.theme")
+
+
+def check_keys(settings: Settings) -> None:
+    """Check the `[keys]` table; raises `ConfigError` for unknown actions and double keys."""
+    if unknown := unknown_ids(settings.keys):
+        raise ConfigError(
+            f"no action `{unknown[0]}`", hint="`?` and docs/keys.md list them", key="keys"
+        )
+    if found := all_clashes(settings.keys):
+        raise ConfigError(found[0], hint="give one of them another key", key="keys")
+
+
+def choose_marks(glyphs: str, environ: dict[str, str] | os._Environ[str]) -> Marks:
+    """Choose glyphs: as told, or by whether the locale speaks UTF-8."""
+    if glyphs == "ascii":
+        return ASCII
+    if glyphs == "unicode":
+        return UNICODE
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    return UNICODE if "utf" in locale.lower() or not locale else ASCII
+
+
+def local_zone() -> tzinfo:
+    """The zone of this machine."""
+    zone = datetime.now().astimezone().tzinfo
+    assert zone is not None  # noqa: S101  # astimezone always sets it
+    return zone

@@ -1,0 +1,36 @@
+"""What screens ask of the app."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from app.tui.places import Place
+
+
+class Go(Message):
+    """Go to a place."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        super().__init__()
+
+
+class Wander(Message):
+    """Move through the history: `back`, `forward` or `last`."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__()
+
+
+class Save(Message):
+    """Save a picture of the screen."""
+
+
+class Copy(Message):
+    """Put text on the clipboard; `what` names it in the answer."""
+
+    def __init__(self, text: str, what: str) -> None:
+        self.text = text
+        self.what = what
+        super().__init__()

@@ -1,0 +1,90 @@
+"""One flow: the verdict first, then everything that is known of it."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from app.core.model.flow import Flow
+from app.services.inventory import policy_rows
+from app.services.picture import Picture
+from app.tui.actions import Need, Scope, bindings
+from app.tui.places import Place
+from app.tui.questions import observe_command
+from app.tui.screens.document import DocumentScreen
+from app.tui.screens.flows import why_of
+from app.tui.views import flows as views
+from app.tui.views.policies import policy_key
+from app.tui.views.why import short_answer
+from widgets.document import Paragraph, paragraph
+from widgets.frame import StatusView
+
+
+class FlowScreen(DocumentScreen):
+    """The flow is the place's subject; `args` may hold `json`."""
+
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.FLOW, Scope.TEXT)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.FLOW)]
+
+    @property
+    def flow(self) -> Flow:
+        """What is shown."""
+        flow = self.place.subject
+        if not isinstance(flow, Flow):
+            raise TypeError(flow)
+        return flow
+
+    def show_picture(self, picture: Picture) -> None:
+        """Draw the flow, with what the policies as read now say of it."""
+        if "json" in self.place.args:
+            self.document.show(json_paragraphs(self.flow))
+            return
+        look = views.FlowLook(self.session.marks, self.session.zone)
+        said = short_answer(picture, self.session, self.flow)
+        first, *rest = views.describe(self.flow, look)
+        self.document.show((first, *said, *rest))
+
+    def status(self) -> StatusView:
+        """Say which flow."""
+        view = (self.filter_text,) if self.filter_text else ()
+        return StatusView(("flows", views.connection_text(self.flow)), view=view)
+
+    def missing(self, need: Need) -> str:
+        """Drafts may be switched off."""
+        return self.session.no_drafts if need is Need.DRAFTS else super().missing(need)
+
+    def do_open(self) -> None:
+        """Open the policy under the cursor."""
+        for row in policy_rows(self.session.picture):
+            if str(row.ref) == self.document.target:
+                self.go(Place("policy", ("rules",), subject=policy_key(row)))
+                return
+        self.do_why()
+
+    def do_why(self) -> None:
+        """Ask why it was judged so."""
+        self.go(why_of(self.flow))
+
+    def do_draft(self) -> None:
+        """Draft a rule: first the answer, with its fixes."""
+        self.do_why()
+
+    def do_json(self) -> None:
+        """Show Hubble's JSON, or the explanation."""
+        args = () if "json" in self.place.args else ("json",)
+        self.place = Place("flow", args, subject=self.flow)
+        self.show_picture(self.session.picture)
+
+    def do_copy_command(self) -> None:
+        """Copy a command that shows such flows."""
+        self.copy(observe_command(self.flow), "the command")
+
+
+def json_paragraphs(flow: Flow) -> tuple[Paragraph, ...]:
+    """A flow in Hubble's own form."""
+    from app.core.flows.encode import encode
+
+    text = json.dumps(encode(flow), indent=2, ensure_ascii=False)
+    return tuple(paragraph(row, indent=4) for row in text.splitlines())

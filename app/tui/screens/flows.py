@@ -1,0 +1,430 @@
+"""Live flows: every flow as it comes, or one line per connection, through a filter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from app.core.errors import UsageError
+from app.core.flows.filters import Filter, parse_filter
+from app.core.flows.ring import Predicate
+from app.core.model.flow import Flow
+from app.services.picture import Picture
+from app.tui.actions import Need, Scope, bindings
+from app.tui.feed import FlowFeed, FlowRows
+from app.tui.places import ALL, Place
+from app.tui.questions import observe_command, words_of
+from app.tui.screens.frame import Frame
+from app.tui.session import Session
+from app.tui.times import span_of
+from app.tui.views import flows as views
+from app.tui.views.groups import COLUMNS as GROUP_COLUMNS
+from app.tui.views.groups import Group, group_flows, group_rows
+from app.tui.views.words import empty
+from widgets.document import Document, paragraph
+from widgets.frame import StatusView
+from widgets.grid import Grid, TableRows
+from widgets.spans import Line, Span, Tone
+from widgets.stream import Stream
+
+WINDOWS_S = (None, None, 60, 300, 900, 1800, 3600)
+"""What the digits 0 to 6 show: 0 and 1 everything kept, then the last seconds."""
+REGROUP_S = 1.0
+"""Seconds between two countings of groups."""
+QUIET_S = 2.0
+"""Seconds after a step of the cursor in which groups keep their order."""
+
+
+class Flows(Frame):
+    """The ring of flows. `args` may hold `faults`."""
+
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.FLOWS,)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.FLOWS)]
+    DEFAULT_CSS = """
+    Flows {
+        #main, #groups { width: 2fr; }
+        #groups { display: none; }
+        &.-grouped #groups { display: block; }
+        &.-grouped #main { display: none; }
+        #detail { width: 1fr; max-width: 70; border-left: vkey $panel; display: none; }
+        &.-roomy #detail { display: block; }
+        &.-detail #detail { display: block; }
+        &.-no-detail #detail { display: none; }
+    }
+    """
+
+    def __init__(self, session: Session, place: Place) -> None:
+        super().__init__(session, place)
+        self._faults = "faults" in place.args
+        self._window = 0
+        self._look = views.FlowLook(session.marks, session.zone)
+        self._feed = FlowFeed(session.workspace.ring, self._cells, len(views.COLUMNS))
+        self._filter: Filter | None = None
+        self._grouped = False
+        self._groups: list[Group] = []
+        self._counted_at = 0.0
+        self._stepped_at = 0.0
+        self._detailed_at = -REGROUP_S
+        self._shown = -1
+
+    def _cells(self, flow: Flow) -> tuple[Line, ...]:
+        return views.flow_cells(flow, self._look)
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out stream, groups and detail."""
+        marks = self.session.marks
+        with Horizontal(id="body"):
+            yield Stream(views.COLUMNS, marks=marks, id="main")
+            yield Grid(GROUP_COLUMNS, marks=marks, id="groups")
+            yield Document(id="detail")
+
+    def on_mount(self) -> None:
+        """Filter as the place says."""
+        self._refilter()
+        super().on_mount()
+        self.show_flows()
+        self.show_detail()
+
+    @property
+    def stream(self) -> Stream:
+        """The stream."""
+        return self.query_one("#main", Stream)
+
+    @property
+    def table(self) -> Grid:
+        """The table of groups."""
+        return self.query_one("#groups", Grid)
+
+    # Drawing
+
+    def show_picture(self, picture: Picture) -> None:
+        """A new picture changes no flow, but the namespace may be another."""
+        del picture
+        self._refilter()
+        self._shown = -1
+
+    def tick(self) -> None:
+        """Look at what came and draw it."""
+        added = self._feed.update()
+        now = self.session.clock.monotonic()
+        if self._grouped:
+            if now - self._counted_at >= REGROUP_S and now - self._stepped_at >= QUIET_S:
+                self.show_groups()
+        elif added and not self._feed.is_still:
+            self.show_flows()
+        elif self._moves_with_time and now - self._counted_at >= REGROUP_S:
+            self._counted_at = now
+            self.show_flows()
+        if added:
+            self.draw_status()
+
+    @property
+    def _moves_with_time(self) -> bool:
+        return WINDOWS_S[self._window] is not None or self._look.age_at is not None
+
+    def rows(self) -> FlowRows:
+        """Give the flows as they are to be shown now."""
+        return self._feed.rows(self.session.clock.now_ns())
+
+    def show_flows(self) -> None:
+        """Draw the stream."""
+        rows = self.rows()
+        if self._look.age_at is not None:
+            self._look = replace(self._look, age_at=self.session.clock.now_ns())
+            self.stream.forget()
+        self._shown = len(rows)
+        self.stream.show_stream(rows, empty=() if len(rows) else self._why_empty())
+
+    def show_groups(self) -> None:
+        """Count connections and draw them."""
+        self._counted_at = self.session.clock.monotonic()
+        rows = self.rows()
+        self._groups = group_flows(rows.flows())
+        self._shown = len(rows)
+        self.table.show(
+            TableRows(group_rows(self._groups, self._look)),
+            empty=() if self._groups else self._why_empty(),
+        )
+
+    def show_detail(self) -> None:
+        """Draw the pane beside the flows."""
+        pane = self.query_one("#detail", Document)
+        if not pane.display:
+            return
+        flow = self.flow
+        pane.show(
+            views.describe(flow, self._look) if flow else (paragraph("no flow"),), keep_place=False
+        )
+
+    def draw_status(self) -> None:
+        """Draw the status line alone."""
+        self.draw_frame()
+
+    def _why_empty(self) -> tuple[Line, ...]:
+        ring = self.session.workspace.ring
+        if ring.seen and (self.filter_text or self._faults or self.session.namespace):
+            return empty(
+                f"None of the {len(ring):,} flows kept fits.",
+                "`esc` clears the filter, `:flows all` shows all namespaces.",
+            )
+        if ring.seen:
+            return empty("No flow in this window.", "`0` shows everything kept.")
+        return empty(
+            "No flow has come yet.",
+            "`:sources` says whether Hubble answers. Without Hubble: `--flows FILE` reads "
+            "recorded flows, `--hubble-address HOST:PORT` names a Relay, `--demo` plays some.",
+        )
+
+    def status(self) -> StatusView:
+        """Say what is filtered, whether it stands still, what was lost."""
+        view = [self.filter_text] if self.filter_text else []
+        view += ["faults"] if self._faults else []
+        if (seconds := WINDOWS_S[self._window]) is not None:
+            view.append(f"last {span_of(seconds)}")
+        ring = self.session.workspace.ring
+        namespace = self.session.namespace
+        return StatusView(
+            ("flows", namespace or ALL, *(("grouped",) if self._grouped else ())),
+            view=tuple(view),
+            notes=(*self._pause_notes(), *self._loss_notes()),
+            counts=f"{max(0, self._shown):,}/{len(ring):,} rows",
+        )
+
+    def _pause_notes(self) -> tuple[Span, ...]:
+        if not self._feed.is_still:
+            return ()
+        marks = self.session.marks
+        notes = [Span(f"{marks.pause} PAUSED +{self._feed.waiting:,}", Tone.WARN)]
+        if evicted := self._feed.evicted:
+            notes.append(Span(f"{marks.up} {evicted:,} evicted", Tone.DIM))
+        return tuple(notes)
+
+    def _loss_notes(self) -> tuple[Span, ...]:
+        ring = self.session.workspace.ring
+        counts = (
+            ("lost", sum(ring.lost.values())),
+            ("dropped here", ring.dropped),
+            ("unreadable", ring.unreadable),
+        )
+        return tuple(Span(f"{count:,} {word}", Tone.BAD) for word, count in counts if count)
+
+    # Filter
+
+    def apply_filter(self, text: str) -> str:
+        """Filter by the filter language; gives what is wrong with it."""
+        try:
+            self._filter = self._parse(text)
+        except UsageError as error:
+            return f"{error}; {error.hint}" if error.hint else str(error)
+        self.filter_text = text
+        self._refilter()
+        self._redraw()
+        return ""
+
+    def _parse(self, text: str) -> Filter | None:
+        if not text.strip():
+            return None
+        return parse_filter(text, now_ns=self.session.clock.now_ns())
+
+    def _refilter(self) -> None:
+        if self._filter is None and self.filter_text.strip():
+            self._filter = self._parse(self.filter_text)
+        wanted = self._predicate()
+        self._feed.filter(wanted, self.session.clock.now_ns())
+
+    def _predicate(self) -> Predicate | None:
+        parts: list[Predicate] = []
+        if namespace := self.session.namespace:
+            parts.append(
+                lambda flow: namespace in (flow.source.namespace, flow.destination.namespace)
+            )
+        if self._faults:
+            parts.append(views.is_fault)
+        if self._filter is not None:
+            parts.append(self._filter.matches)
+        if len(parts) < 2:  # noqa: PLR2004  # one predicate needs no joining
+            return parts[0] if parts else None
+        return lambda flow: all(part(flow) for part in parts)
+
+    def _redraw(self) -> None:
+        if self._grouped:
+            self.show_groups()
+        else:
+            self.show_flows()
+        self.show_detail()
+
+    # The cursor
+
+    @property
+    def flow(self) -> Flow | None:
+        """The flow under the cursor; of a group, its newest."""
+        if self._grouped:
+            key = self.table.cursor_key
+            return next((group.last for group in self._groups if group.key == key), None)
+        return self.rows().flow(self.stream.cursor_key)
+
+    def missing(self, need: Need) -> str:
+        """A flow is missing when there is none under the cursor."""
+        if need is Need.FLOW and self.flow is None:
+            return "there is no flow here"
+        if need is Need.DRAFTS:
+            return self.session.no_drafts
+        return super().missing(need)
+
+    def memo(self) -> Place:
+        """Remember filter, namespace and faults."""
+        return replace(
+            self.place,
+            args=("faults",) if self._faults else (),
+            filter=self.filter_text,
+            namespace=self.session.namespace,
+        )
+
+    @on(Grid.Moved)
+    def _moved(self) -> None:
+        now = self.session.clock.monotonic()
+        self._stepped_at = now
+        following = self.stream.following and not self._grouped
+        if not following or now - self._detailed_at >= REGROUP_S:
+            self._detailed_at = now
+            self.show_detail()
+
+    @on(Grid.Opened)
+    def _opened(self) -> None:
+        self.do_open()
+
+    @on(Stream.Released)
+    def _released(self) -> None:
+        self._feed.stop(self.session.clock.now_ns())
+        self.show_flows()
+        self.draw_frame()
+
+    @on(Stream.Resumed)
+    def _resumed(self) -> None:
+        self._feed.go_on()
+        self.show_flows()
+        self.draw_frame()
+
+    # Actions
+
+    def do_open(self) -> None:
+        """Open the flow."""
+        self.go(Place("flow", subject=self.flow))
+
+    def do_json(self) -> None:
+        """Open the flow as Hubble's JSON."""
+        self.go(Place("flow", ("json",), subject=self.flow))
+
+    def do_why(self) -> None:
+        """Ask why it was judged so."""
+        if (flow := self.flow) is not None:
+            self.go(why_of(flow))
+
+    def do_draft(self) -> None:
+        """Draft a rule: first the answer, with its fixes."""
+        self.do_why()
+
+    def do_follow(self) -> None:
+        """Stand still, or follow again."""
+        if self.stream.following:
+            self.stream.release()
+        else:
+            self._feed.go_on()
+            self.show_flows()
+            self.stream.follow()
+
+    def do_group(self) -> None:
+        """One line per connection, or every flow."""
+        self._grouped = not self._grouped
+        self.set_class(self._grouped, "-grouped")
+        (self.table if self._grouped else self.stream).focus()
+        self._redraw()
+
+    @property
+    def main(self) -> Grid:
+        """The grid that has the keyboard."""
+        return self.table if self._grouped else self.stream
+
+    def do_faults(self) -> None:
+        """Only drops, audits and errors, or everything."""
+        self._faults = not self._faults
+        self._refilter()
+        self._redraw()
+
+    def do_window(self, digit: int) -> None:
+        """Choose how far back flows are shown."""
+        self._window = digit
+        self._feed.window(WINDOWS_S[digit], self.session.clock.now_ns())
+        self._redraw()
+        if digit == 1:
+            self.do_top()
+        elif not self._grouped:
+            self._feed.go_on()
+            self.show_flows()
+            self.stream.follow()
+
+    def do_used_by(self) -> None:
+        """Open the destination, where its policies are."""
+        if (flow := self.flow) is not None:
+            self._open_end(flow.destination.namespace, flow.destination.pod)
+
+    def do_source(self) -> None:
+        """Open the source, where its policies are."""
+        if (flow := self.flow) is not None:
+            self._open_end(flow.source.namespace, flow.source.pod)
+
+    def _open_end(self, namespace: str, pod: str) -> None:
+        if not pod:
+            self.say("that end is not a pod: no policy selects it")
+            return
+        self.go(Place("endpoint", (f"{namespace}/{pod}",)))
+
+    def do_detail(self) -> None:
+        """Show or hide the detail pane."""
+        shown = self.query_one("#detail", Document).display
+        self.set_class(not shown, "-detail")
+        self.set_class(shown, "-no-detail")
+        self.call_after_refresh(self.show_detail)
+
+    def do_wide(self) -> None:
+        """Show every column, or those that fit."""
+        self.main.set_wide(wide=not self.main.wide)
+
+    def do_time(self) -> None:
+        """Clock times, or ages."""
+        at = None if self._look.age_at is not None else self.session.clock.now_ns()
+        self._look = replace(self._look, age_at=at)
+        self.stream.forget()
+        self._redraw()
+
+    def do_clear(self) -> None:
+        """Show only what comes from now on."""
+        self._feed.clear()
+        self._redraw()
+        self.stream.follow()
+
+    def do_copy_name(self) -> None:
+        """Copy the connection."""
+        if (flow := self.flow) is not None:
+            self.copy(views.connection_text(flow), "the connection")
+
+    def do_copy_namespace(self) -> None:
+        """Copy the destination's namespace."""
+        if (flow := self.flow) is not None:
+            self.copy(flow.destination.namespace or flow.source.namespace, "the namespace")
+
+    def do_copy_command(self) -> None:
+        """Copy a command that shows such flows."""
+        if (flow := self.flow) is not None:
+            self.copy(observe_command(flow), "the command")
+
+
+def why_of(flow: Flow) -> Place:
+    """Ask why a flow was judged as it was."""
+    words = words_of(flow)
+    return Place("why", (words.source, words.destination, words.port, words.request), subject=flow)

@@ -1,0 +1,321 @@
+"""The frame around every screen: header, body, status line, prompt, footer, and the keys.
+
+A screen says which scopes its keys come from and implements a `do_…` method for each action. It
+draws on three occasions only: a new picture, a tick (at most ten a second), and a key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from app.core.errors import UsageError
+from app.services.picture import Picture
+from app.tui.actions import BY_ID, COMMON, Action, Need, Scope, bindings, of_scopes, remapped
+from app.tui.messages import Copy, Go, Save, Wander
+from app.tui.places import Place, complete, parse_command
+from app.tui.session import Session
+from app.tui.themes import THEMES
+from app.tui.views.frame import header_view
+from widgets.frame import KeyHint, StatusView, draw_footer, draw_header, draw_status
+from widgets.lines import Lines
+from widgets.motion import Motion, Movable
+from widgets.prompt import Prompt
+
+
+def shown_key(key: str) -> str:
+    """Give a key as it is written on keyboards."""
+    return {"escape": "esc"}.get(key, key)
+
+
+class Frame(Screen[None], inherit_bindings=False):
+    """Base of all screens. `SCOPES` come before the common ones in the footer."""
+
+    SCOPES: ClassVar[tuple[Scope, ...]] = ()
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*COMMON)]
+    DEFAULT_CSS = """
+    Frame {
+        #header { background: $panel; }
+        #status { background: $panel; height: 1; }
+        #footer { height: 1; }
+        #body { height: 1fr; }
+    }
+    """
+
+    def __init__(self, session: Session, place: Place) -> None:
+        super().__init__()
+        self.session = session
+        self.place = place
+        self.filter_text = place.filter
+        self._filter_before = ""
+
+    # What a screen is
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out what is between header and status line; the main widget has the id `main`."""
+        raise NotImplementedError
+
+    def show_picture(self, picture: Picture) -> None:
+        """Draw a new picture, or the same one for another namespace or filter."""
+
+    def tick(self) -> None:
+        """Draw what changed since the last tenth of a second."""
+
+    def status(self) -> StatusView:
+        """Say where one is, what is filtered, how much is shown."""
+        return StatusView((self.place.screen,))
+
+    def missing(self, need: Need) -> str:
+        """Say why something an action needs is not there; empty when it is."""
+        del need
+        return ""
+
+    def apply_filter(self, text: str) -> str:
+        """Filter or search; gives what is wrong with the text, or nothing."""
+        del text
+        return "nothing to filter here"
+
+    def memo(self) -> Place:
+        """Give the place with what must be restored when one comes back."""
+        return self.place
+
+    @property
+    def main(self) -> Widget:
+        """The widget that has the keyboard."""
+        return self.query_one("#main")
+
+    # The frame
+
+    def compose(self) -> ComposeResult:
+        """Lay out the frame around the body."""
+        yield Lines(id="header")
+        yield from self.compose_body()
+        yield Lines(id="status")
+        yield Prompt(id="prompt")
+        yield Lines(id="footer")
+
+    def on_mount(self) -> None:
+        """Draw everything once."""
+        self.main.focus()
+        self.show_picture(self.session.picture)
+        self.draw_frame()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Fit header and footer to the new width."""
+        self.draw_frame()
+
+    def draw_frame(self) -> None:
+        """Draw header, status line and footer."""
+        width = self.size.width
+        header = header_view(self.session)
+        lines = draw_header(header, width, self.session.marks, folded=self.session.folded)
+        self.query_one("#header", Lines).show(lines)
+        self.query_one("#status", Lines).show((draw_status(self.status(), width),))
+        self.query_one("#footer", Lines).show((draw_footer(self.hints(), width),))
+
+    def actions(self) -> tuple[Action, ...]:
+        """Give this screen's actions with the user's keys, its own scopes first."""
+        return remapped(of_scopes((*self.SCOPES, *COMMON)), self.session.settings.keys)
+
+    def hints(self) -> tuple[KeyHint, ...]:
+        """Give the keys for the footer."""
+        hints = tuple(
+            KeyHint(shown_key(action.keys[0]), action.label, enabled=not self.why_not(action))
+            for action in self.actions()
+            if action.label and action.keys
+        )
+        helps = remapped((BY_ID["everywhere.help"],), self.session.settings.keys)
+        return (*hints, *(KeyHint(shown_key(one.keys[0]), "help") for one in helps if one.keys))
+
+    def why_not(self, action: Action) -> str:
+        """Say why an action cannot be done now; empty when it can."""
+        return next((reason for need in action.needs if (reason := self.missing(need))), "")
+
+    def action_run(self, action_id: str) -> None:
+        """Do an action of the registry, or say why it cannot be done."""
+        action = BY_ID[action_id]
+        if reason := self.why_not(action):
+            self.say(reason)
+            return
+        handler = getattr(self, action.handler)
+        if action.argument is None:
+            handler()
+        else:
+            handler(action.argument)
+        self.draw_frame()
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Show a short message; never markup."""
+        severity = "error" if bad else "information"
+        self.notify(text, severity="error" if severity == "error" else "information", markup=False)
+
+    def go(self, place: Place) -> None:
+        """Ask the app to go somewhere."""
+        self.post_message(Go(place))
+
+    def copy(self, text: str, what: str) -> None:
+        """Ask the app to copy."""
+        self.post_message(Copy(text, what))
+
+    # Prompt
+
+    def do_command(self) -> None:
+        """Open the command line."""
+        self.query_one(Prompt).open(":", "", self._complete_command)
+
+    def do_filter(self) -> None:
+        """Open the filter with what it is now."""
+        self._filter_before = self.filter_text
+        self.query_one(Prompt).open("/", self.filter_text, self.complete_filter)
+
+    def complete_filter(self, text: str) -> str | None:
+        """Complete a filter; screens with a filter language say more."""
+        del text
+        return None
+
+    def _complete_command(self, text: str) -> str | None:
+        cluster = self.session.picture.cluster
+        ends = sorted({endpoint.key for endpoint in cluster.endpoints})
+        values = {
+            "namespace": ("all", *sorted(cluster.namespaces)),
+            "theme": tuple(THEMES),
+            "end": ends,
+        }
+        return complete(text, values)
+
+    @on(Prompt.Changed)
+    def _prompt_changed(self, event: Prompt.Changed) -> None:
+        event.stop()
+        self.set_filter(event.text, quietly=True)
+
+    @on(Prompt.Cancelled)
+    def _prompt_cancelled(self, event: Prompt.Cancelled) -> None:
+        event.stop()
+        self.main.focus()
+        if event.mode == "/":
+            self.set_filter(self._filter_before)
+
+    @on(Prompt.Submitted)
+    def _prompt_submitted(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        self.main.focus()
+        if event.mode == "/":
+            self.set_filter(event.text)
+        elif event.text.strip():
+            self._run_command(event.text)
+
+    def _run_command(self, text: str) -> None:
+        try:
+            place = parse_command(text, self.session.settings.aliases)
+        except UsageError as error:
+            self.say(f"{error}: {error.hint}", bad=True)
+            return
+        self.go(place)
+
+    def set_filter(self, text: str, *, quietly: bool = False) -> None:
+        """Filter; a text that cannot be used is refused with its reason."""
+        problem = self.apply_filter(text)
+        if problem:
+            if not quietly:
+                self.say(problem, bad=True)
+            return
+        self.filter_text = text
+        self.draw_frame()
+
+    # Everywhere
+
+    def do_back(self) -> None:
+        """Clear the filter; without one, go back."""
+        if self.filter_text:
+            self.set_filter("")
+            return
+        self.post_message(Wander("back"))
+
+    def do_history_back(self) -> None:
+        """Go to the place before."""
+        self.post_message(Wander("back"))
+
+    def do_history_forward(self) -> None:
+        """Go forward again."""
+        self.post_message(Wander("forward"))
+
+    def do_history_last(self) -> None:
+        """Swap with the last place."""
+        self.post_message(Wander("last"))
+
+    def do_help(self) -> None:
+        """Show the keys of this screen."""
+        from app.tui.screens.help import Help
+
+        self.app.push_screen(Help(self.session, self.actions()))
+
+    def do_palette(self) -> None:
+        """Open the palette."""
+        self.app.action_command_palette()
+
+    def do_diagnostics(self) -> None:
+        """Show what went wrong lately."""
+        self.go(Place("log"))
+
+    def do_header(self) -> None:
+        """Fold or unfold the header."""
+        self.session.folded = not self.session.folded
+
+    def do_retry(self) -> None:
+        """Try every waiting source again."""
+        self.session.workspace.retry()
+        self.say("trying the sources again")
+
+    def do_save(self) -> None:
+        """Save a picture of this screen."""
+        self.post_message(Save())
+
+    def do_quit(self) -> None:
+        """Quit."""
+        self.app.exit()
+
+    # Moving
+
+    def move(self, motion: Motion) -> None:
+        """Move in whatever widget has the keyboard, or in the main one."""
+        for target in (self.focused, self.main):
+            if isinstance(target, Movable):
+                target.move(motion)
+                return
+
+    def do_down(self) -> None:
+        """One down."""
+        self.move(Motion.DOWN)
+
+    def do_up(self) -> None:
+        """One up."""
+        self.move(Motion.UP)
+
+    def do_top(self) -> None:
+        """Go to the first line."""
+        self.move(Motion.TOP)
+
+    def do_bottom(self) -> None:
+        """Go to the last line."""
+        self.move(Motion.BOTTOM)
+
+    def do_page_down(self) -> None:
+        """A page down."""
+        self.move(Motion.PAGE_DOWN)
+
+    def do_page_up(self) -> None:
+        """A page up."""
+        self.move(Motion.PAGE_UP)
+
+    def do_left(self) -> None:
+        """Scroll left."""
+        self.move(Motion.LEFT)
+
+    def do_right(self) -> None:
+        """Scroll right."""
+        self.move(Motion.RIGHT)

@@ -1,0 +1,140 @@
+"""One policy: summary, rules as a tree, YAML, the endpoints it selects, their flows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from app.core.diagnose.commands import get_policy
+from app.services.inventory import PolicyDetail, policy_detail, policy_rows
+from app.services.picture import Picture
+from app.tui.actions import Scope, bindings
+from app.tui.places import Place
+from app.tui.screens.document import DocumentScreen
+from app.tui.screens.policies import why_about
+from app.tui.views import policies as views
+from app.tui.views.words import ref_text
+from widgets.document import Document, Paragraph, paragraph
+from widgets.frame import StatusView
+from widgets.lines import Lines
+from widgets.spans import Span, Tone
+
+TABS = ("summary", "rules", "yaml", "selects", "flows")
+
+
+class Policy(DocumentScreen):
+    """A policy known by its row's key; `args` name the tab."""
+
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.POLICY, Scope.TEXT)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.POLICY)]
+
+    _detail: PolicyDetail | None = None
+    _changed = False
+
+    @property
+    def tab(self) -> str:
+        """The tab that is open."""
+        return self.place.args[0] if self.place.args else TABS[0]
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the tabs and the text."""
+        yield Lines(id="tabs")
+        yield from super().compose_body()
+
+    def show_picture(self, picture: Picture) -> None:
+        """Look the policy up again; a change is marked."""
+        rows = (row for row in policy_rows(picture) if views.policy_key(row) == self.place.subject)
+        row = next(rows, None)
+        if row is None:
+            self._changed = self._detail is not None
+        else:
+            before = self._detail.yaml if self._detail else None
+            self._detail = policy_detail(picture, row)
+            self._changed = self._changed or before not in (None, self._detail.yaml)
+        self.show_tab()
+
+    def show_tab(self) -> None:
+        """Draw the open tab."""
+        spans = [Span(" ")]
+        for at, name in enumerate(TABS, 1):
+            tone = Tone.BADGE if name == self.tab else Tone.DIM
+            spans += [Span(f" {at} {name} ", tone), Span(" ")]
+        self.query_one("#tabs", Lines).show((tuple(spans),))
+        self.document.show(self._paragraphs())
+
+    def _paragraphs(self) -> tuple[Paragraph, ...]:
+        detail, marks = self._detail, self.session.marks
+        if detail is None:
+            return (paragraph("This policy is not there (any more)."),)
+        if self.tab == "rules":
+            return views.tree_paragraphs(detail.tree, marks) or (paragraph("It has no rules."),)
+        if self.tab == "yaml":
+            return views.yaml_paragraphs(detail.yaml)
+        if self.tab == "selects":
+            return views.selected(detail)
+        return views.summary(detail, marks)
+
+    def status(self) -> StatusView:
+        """Say which policy, and whether it changed while one looked."""
+        name = ref_text(self._detail.row.ref) if self._detail else "?"
+        notes = (Span("changed meanwhile", Tone.WARN),) if self._changed else ()
+        view = (self.filter_text,) if self.filter_text else ()
+        return StatusView(("policies", name, self.tab), view=view, notes=notes)
+
+    def _open_tab(self, name: str) -> None:
+        if name == "flows":
+            self.do_flows()
+            return
+        self.place = replace(self.place, args=(name,))
+        self.show_tab()
+
+    def do_tab(self, digit: int) -> None:
+        """Open a tab by its number."""
+        self._open_tab(TABS[digit - 1])
+
+    def do_next_tab(self) -> None:
+        """Open the next tab."""
+        self._open_tab(TABS[(TABS.index(self.tab) + 1) % (len(TABS) - 1)])
+
+    def do_last_tab(self) -> None:
+        """Open the tab before."""
+        self._open_tab(TABS[(TABS.index(self.tab) - 1) % (len(TABS) - 1)])
+
+    def do_open(self) -> None:
+        """From a rule to its line in the YAML; from an endpoint to the endpoint."""
+        target = self.document.target
+        if self._detail is None or not target:
+            return
+        if self.tab == "selects":
+            self.go(Place("endpoint", (target,)))
+            return
+        if self.tab == "rules":
+            self._open_tab("yaml")
+            at = views.yaml_line_of(self._detail.yaml, target)
+            self.call_after_refresh(self.query_one("#main", Document).show_paragraph, at)
+
+    def do_yaml(self) -> None:
+        """Open the YAML."""
+        self._open_tab("yaml")
+
+    def do_used_by(self) -> None:
+        """Open the selected endpoints."""
+        self._open_tab("selects")
+
+    def do_flows(self) -> None:
+        """Show flows of what it selects: of its namespace."""
+        namespace = self._detail.row.ref.namespace if self._detail else ""
+        self.go(Place("flows", namespace=namespace))
+
+    def do_why(self) -> None:
+        """Ask about a connection that it governs."""
+        if self._detail is not None:
+            self.go(why_about(self.session.picture, self._detail.row))
+
+    def do_copy_command(self) -> None:
+        """Copy a kubectl command."""
+        if self._detail is not None:
+            self.copy(get_policy(self._detail.row.ref), "the command")

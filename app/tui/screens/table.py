@@ -1,0 +1,219 @@
+"""What the inventories have in common: rows, sorting, a filter, namespaces on digits, detail."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from app.services.picture import Picture
+from app.tui.actions import Need, Scope, bindings
+from app.tui.places import ALL, Place
+from app.tui.screens.frame import Frame
+from app.tui.session import Session
+from widgets.document import Document, Paragraph
+from widgets.frame import StatusView
+from widgets.grid import Column, Grid, Row, sort_rows
+from widgets.spans import Line, Span, Tone
+
+
+class TableScreen(Frame):
+    """A grid of things of the cluster with the detail of one beside it where there is room."""
+
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.TABLE,)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.TABLE)]
+    COLUMNS: ClassVar[tuple[Column, ...]]
+    NAME: ClassVar[int]
+    NAMESPACE: ClassVar[int]
+    DEFAULT_CSS = """
+    TableScreen {
+        Grid { width: 2fr; }
+        #detail { width: 1fr; border-left: vkey $panel; }
+        &.-narrow #detail { display: none; }
+    }
+    """
+
+    def __init__(self, session: Session, place: Place) -> None:
+        super().__init__(session, place)
+        self._faults = False
+        self._sort: tuple[int, bool] | None = None
+        self._total = 0
+        self._rows: tuple[Row, ...] = ()
+
+    # What a table is
+
+    def all_rows(self, picture: Picture) -> int:
+        """Ask for the rows of the present namespace and keep them; gives how many there are."""
+        raise NotImplementedError
+
+    def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
+        """Give the rows that the filter leaves."""
+        raise NotImplementedError
+
+    def why_empty(self, total: int) -> tuple[Line, ...]:
+        """Say why there are no rows."""
+        raise NotImplementedError
+
+    def describe(self, key: Hashable) -> tuple[Paragraph, ...]:
+        """Say more of a row, for the pane beside the table."""
+        raise NotImplementedError
+
+    def name_of(self, key: Hashable) -> tuple[str, str]:
+        """Give a row's namespace and name."""
+        raise NotImplementedError
+
+    def command_of(self, key: Hashable) -> str:
+        """Give a command that shows the row's object."""
+        raise NotImplementedError
+
+    # Drawing
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out table and detail."""
+        with Horizontal(id="body"):
+            yield Grid(self.COLUMNS, marks=self.session.marks, id="main")
+            yield Document(id="detail")
+
+    def on_mount(self) -> None:
+        """Come back to the row one left."""
+        super().on_mount()
+        if self.place.cursor is not None and isinstance(self.place.cursor, Hashable):
+            self.grid.select(self.place.cursor)
+        self.show_detail()
+
+    @property
+    def grid(self) -> Grid:
+        """The table."""
+        return self.query_one("#main", Grid)
+
+    def show_picture(self, picture: Picture) -> None:
+        """Ask for the rows anew."""
+        self._total = self.all_rows(picture)
+        self.show_rows()
+        self.show_detail()
+
+    def show_rows(self) -> None:
+        """Filter and sort what there is."""
+        rows = self.wanted_rows(sought=self.filter_text, faults=self._faults)
+        self._rows = rows
+        column, descending = self._sort or (0, False)
+        table = sort_rows(rows, column, descending=descending) if self._sort else None
+        self.grid.show(
+            table or sort_rows(rows, self.NAMESPACE),
+            empty=self.why_empty(self._total),
+            sorted_by=(self.COLUMNS[column].key, descending) if self._sort else None,
+        )
+
+    def show_detail(self) -> None:
+        """Draw the pane beside the table."""
+        key = self.grid.cursor_key
+        pane = self.query_one("#detail", Document)
+        pane.show(self.describe(key) if key is not None else (), keep_place=False)
+
+    def status(self) -> StatusView:
+        """Say what is filtered and how much is shown."""
+        view = [self.filter_text] if self.filter_text else []
+        view += ["faults"] if self._faults else []
+        return StatusView(
+            (self.place.screen, self.session.namespace or ALL),
+            view=tuple(view),
+            notes=self._notes(),
+            counts=f"{len(self._rows):,}/{self._total:,} rows",
+        )
+
+    def _notes(self) -> tuple[Span, ...]:
+        notices = len(self.session.picture.notices)
+        return (Span(f"{notices} notices (!)", Tone.WARN),) if notices else ()
+
+    def apply_filter(self, text: str) -> str:
+        """Filter by text."""
+        self.filter_text = text
+        self.show_rows()
+        return ""
+
+    def missing(self, need: Need) -> str:
+        """A row is missing when the table is empty."""
+        if need is Need.ROW and self.grid.cursor_key is None:
+            return "there is no row"
+        return super().missing(need)
+
+    def memo(self) -> Place:
+        """Remember filter and row."""
+        key = self.grid.cursor_key
+        return replace(self.place, filter=self.filter_text, cursor=key)
+
+    @on(Grid.Moved)
+    def _moved(self) -> None:
+        self.show_detail()
+
+    @on(Grid.Opened)
+    def _opened(self) -> None:
+        self.do_open()
+
+    def do_open(self) -> None:
+        """Open the row."""
+        raise NotImplementedError
+
+    # Actions
+
+    def do_namespace(self, digit: int) -> None:
+        """Look at a favourite namespace."""
+        namespace = self.session.favourite(digit)
+        if namespace is None:
+            self.say(f"no namespace on {digit}; set `ui.favourites` in the settings")
+            return
+        self.session.look_at(namespace)
+        self.show_picture(self.session.picture)
+
+    def do_wide(self) -> None:
+        """Show all columns, or those that fit."""
+        self.grid.set_wide(wide=not self.grid.wide)
+
+    def do_faults(self) -> None:
+        """Show only what is wrong."""
+        self._faults = not self._faults
+        self.show_rows()
+
+    def do_sort_name(self) -> None:
+        """Sort by name."""
+        self._sort_by(self.NAME)
+
+    def do_sort_namespace(self) -> None:
+        """Sort by namespace."""
+        self._sort_by(self.NAMESPACE)
+
+    def do_sort_left(self) -> None:
+        """Sort by the column to the left."""
+        self._sort_by(((self._sort[0] if self._sort else 1) - 1) % len(self.COLUMNS))
+
+    def do_sort_right(self) -> None:
+        """Sort by the column to the right."""
+        self._sort_by(((self._sort[0] if self._sort else -1) + 1) % len(self.COLUMNS))
+
+    def do_sort_reverse(self) -> None:
+        """Reverse the order."""
+        column, descending = self._sort or (self.NAMESPACE, False)
+        self._sort = (column, not descending)
+        self.show_rows()
+
+    def _sort_by(self, column: int) -> None:
+        self._sort = (column, False)
+        self.show_rows()
+
+    def do_copy_name(self) -> None:
+        """Copy the row's name."""
+        namespace, name = self.name_of(self.grid.cursor_key)
+        self.copy(f"{namespace}/{name}" if namespace else name, "the name")
+
+    def do_copy_namespace(self) -> None:
+        """Copy the row's namespace."""
+        self.copy(self.name_of(self.grid.cursor_key)[0], "the namespace")
+
+    def do_copy_command(self) -> None:
+        """Copy a command that shows the object."""
+        self.copy(self.command_of(self.grid.cursor_key), "the command")

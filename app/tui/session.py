@@ -1,0 +1,66 @@
+"""What every screen shares: the workspace, the settings, the clock and where one looks."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from app.config import Settings
+from app.ports import Clock
+from app.services.doctor import Surroundings
+from app.services.picture import Picture
+from app.services.workspace import Workspace
+from app.tui.meter import DropMeter
+from app.tui.places import ALL
+from widgets.marks import UNICODE, Marks
+
+DIGITS = 9
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of the terminal. `namespace` empty means all; `context` is what to call the cluster.
+
+    `badge` says that nothing here writes to a cluster.
+    """
+
+    workspace: Workspace
+    settings: Settings
+    clock: Clock
+    context: str
+    zone: tzinfo = UTC
+    marks: Marks = UNICODE
+    namespace: str = ""
+    badge: str = "GITOPS"
+    meter: DropMeter = field(default_factory=DropMeter)
+    folded: bool = False
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
+    _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
+
+    @property
+    def picture(self) -> Picture:
+        """The newest picture."""
+        return self.workspace.picture
+
+    def look_at(self, namespace: str) -> None:
+        """Look at one namespace, or at all (empty)."""
+        self.namespace = namespace
+        if namespace and namespace not in self.settings.ui.favourites:
+            if namespace in self._recent:
+                self._recent.remove(namespace)
+            self._recent.appendleft(namespace)
+
+    def favourites(self) -> tuple[tuple[str, str], ...]:
+        """(digit, namespace) pairs: 0 is all, then favourites, recent ones, and the others."""
+        names = dict.fromkeys(
+            (*self.settings.ui.favourites, *self._recent, *sorted(self.picture.cluster.namespaces))
+        )
+        return (("0", ALL), *((str(at), name) for at, name in enumerate(names, 1) if at <= DIGITS))
+
+    def favourite(self, digit: int) -> str | None:
+        """Give the namespace on a digit: empty for 0, None for a digit without one."""
+        if digit == 0:
+            return ""
+        return next((name for key, name in self.favourites() if key == str(digit)), None)

@@ -1,0 +1,204 @@
+"""A flow as cells of the stream, and as paragraphs of the detail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from app.core.diagnose.drop_reasons import drop_reason
+from app.core.model.flow import Flow, FlowEndpoint, PolicyEvidence
+from app.core.model.provenance import ObjectRef
+from app.services.flow_words import (
+    deciding,
+    destination_words,
+    end_words,
+    policy_words_of,
+    port_words,
+    reason_words,
+    request_words,
+    source_words,
+)
+from app.tui.times import NS, clock_time, span_of
+from app.tui.views.words import field, ref_text, section
+from widgets.document import Paragraph, paragraph
+from widgets.grid import Column
+from widgets.marks import Marks, flow_verdict
+from widgets.spans import Line, Span, Tone, line
+
+COLUMNS = (
+    Column("time", "TIME", 8),
+    Column("direction", "DIR", 3, rank=3),
+    Column("source", "SOURCE", 15, flex=2),
+    Column("destination", "DESTINATION", 15, flex=2),
+    Column("port", "PORT", 9),
+    Column("verdict", "VERDICT", 12),
+    Column("reason", "REASON", 14, flex=1, rank=4),
+    Column("l7", "L7", 12, flex=2, rank=6),
+    Column("policy", "POLICY", 14, flex=1, rank=5),
+    Column("node", "NODE", 10, rank=7),
+    Column("identities", "IDENTITIES", 14, wide=True),
+    Column("flags", "FLAGS", 10, wide=True),
+    Column("point", "TRACE POINT", 14, wide=True),
+    Column("labels", "LABELS", 80, wide=True),
+)
+
+FAULTS = frozenset({"DROPPED", "AUDIT", "ERROR"})
+
+_ARROWS = {"EGRESS": "out", "INGRESS": "in"}
+
+
+def is_fault(flow: Flow) -> bool:
+    """Whether a flow did not get through, or would not with audit mode off."""
+    return flow.verdict in FAULTS
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLook:
+    """How flows are drawn: glyphs, zone, and `age_at` where ages stand in for clock times."""
+
+    marks: Marks
+    zone: tzinfo
+    age_at: int | None = None
+
+
+def flow_cells(flow: Flow, look: FlowLook) -> tuple[Line, ...]:
+    """Give the cells of one row."""
+    return (
+        line(Span(_when(flow, look), Tone.DIM)),
+        line(Span(_ARROWS.get(flow.direction, "?"), Tone.DIM)),
+        _end_line(flow.source, source_words(flow)),
+        _end_line(flow.destination, destination_words(flow)),
+        line(Span(port_words(flow), Tone.ACCENT)),
+        line(flow_verdict(flow.verdict, look.marks)),
+        line(Span(reason_words(flow), Tone.BAD)),
+        line(request_words(flow.l7)),
+        line(Span(policy_words_of(flow), Tone.DIM)),
+        line(Span(flow.node, Tone.DIM)),
+        line(Span(f"{flow.source.identity} {flow.destination.identity}", Tone.DIM)),
+        line(Span(flow.tcp_flags, Tone.DIM)),
+        line(Span(flow.trace_point, Tone.DIM)),
+        line(Span(" ".join((*flow.source.labels, *flow.destination.labels)), Tone.DIM)),
+    )
+
+
+def _when(flow: Flow, look: FlowLook) -> str:
+    if look.age_at is None:
+        return clock_time(flow.time_ns, look.zone)
+    return span_of((look.age_at - flow.time_ns) / NS)
+
+
+def _end_line(end: FlowEndpoint, text: str) -> Line:
+    if not end.pod:
+        return (Span(text),)
+    return (Span(end.namespace, Tone.DIM, yields=True), Span("/", Tone.DIM), Span(end.pod))
+
+
+def connection_text(flow: Flow) -> str:
+    """One connection in a line, as it is copied."""
+    return f"{source_words(flow)} -> {destination_words(flow)}:{port_words(flow)}"
+
+
+# Detail
+
+
+def verdict_sentence(flow: Flow, marks: Marks) -> Line:
+    """Say what happened, where, and by whose decision."""
+    where = {"EGRESS": " leaving", "INGRESS": " entering"}.get(flow.direction, " at")
+    end = destination_words(flow) if flow.direction == "INGRESS" else source_words(flow)
+    parts = [flow_verdict(flow.verdict, marks), Span(f"{where} {end}")]
+    if reason := reason_words(flow):
+        parts.append(Span(f": {reason}", Tone.BAD))
+    named = deciding(flow)
+    if named:
+        verb = "denied" if flow.egress_denied_by or flow.ingress_denied_by else "allowed"
+        parts.append(Span(f", {verb} by {', '.join(evidence_text(one) for one in named)}"))
+    elif flow.drop_reason == "POLICY_DENIED":
+        parts.append(Span(", by default deny: no rule matched"))
+    return tuple(parts)
+
+
+def evidence_text(evidence: PolicyEvidence) -> str:
+    """Name a policy that Hubble named."""
+    return ref_text(ObjectRef(evidence.kind, evidence.namespace, evidence.name))
+
+
+def describe(flow: Flow, look: FlowLook) -> tuple[Paragraph, ...]:
+    """The whole flow: verdict first, then tuple, identities, evidence."""
+    return (
+        Paragraph(verdict_sentence(flow, look.marks), indent=2),
+        *_reason(flow),
+        paragraph(),
+        field("From", *_whole_end(flow.source, flow.source_ip, flow.source_port)),
+        field("To", *_whole_end(flow.destination, flow.destination_ip, flow.destination_port)),
+        field("Protocol", port_words(flow), f"  {flow.tcp_flags}" if flow.tcp_flags else ""),
+        field("Time", f"{clock_time(flow.time_ns, look.zone, millis=True)} on {flow.node or '?'}"),
+        field("Seen at", _seen_at(flow)),
+        *_names(flow),
+        *_layer7(flow),
+        *section("Policies Hubble names", *_evidence(flow)),
+        *section("Labels of the source", *_labels(flow.source)),
+        *section("Labels of the destination", *_labels(flow.destination)),
+    )
+
+
+def _reason(flow: Flow) -> tuple[Paragraph, ...]:
+    reason = drop_reason(flow.drop_reason) if flow.drop_reason else None
+    if reason is None:
+        return ()
+    return (paragraph(Span(reason.meaning, Tone.DIM)),)
+
+
+def _whole_end(end: FlowEndpoint, ip: str, port: int) -> tuple[Span, ...]:
+    name = f"{end.namespace}/{end.pod}" if end.pod else end_words(end, "", ())
+    workload = f" ({end.workload_kind} {end.workload})" if end.workload else ""
+    address = f"  {ip}" + (f" port {port}" if port else "")
+    return (
+        Span(name, Tone.STRONG),
+        Span(workload, Tone.DIM),
+        Span(address),
+        Span(f"  identity {end.identity or '?'}", Tone.DIM),
+    )
+
+
+def _seen_at(flow: Flow) -> str:
+    words = [flow.direction.lower(), flow.trace_point, f"event {flow.event}"]
+    reply = {True: "reply", False: "request", None: ""}[flow.is_reply]
+    return ", ".join(word for word in (*words, reply) if word)
+
+
+def _names(flow: Flow) -> Iterator[Paragraph]:
+    if flow.destination_names:
+        yield field("Names", ", ".join(flow.destination_names))
+    if flow.source_names:
+        yield field("Names", ", ".join(flow.source_names))
+
+
+def _layer7(flow: Flow) -> Iterator[Paragraph]:
+    if flow.l7 is None:
+        return
+    yield field("Layer 7", f"{flow.l7.type.lower()}  {request_words(flow.l7)}")
+    if flow.l7.http is not None:
+        for name, value in flow.l7.http.headers:
+            yield field("", f"{name}: {value}")
+
+
+def _evidence(flow: Flow) -> tuple[Paragraph, ...]:
+    groups = (
+        ("egress denied by", flow.egress_denied_by),
+        ("ingress denied by", flow.ingress_denied_by),
+        ("egress allowed by", flow.egress_allowed_by),
+        ("ingress allowed by", flow.ingress_allowed_by),
+    )
+    return tuple(
+        Paragraph(
+            (Span(f"{word} ", Tone.DIM), Span(evidence_text(one), Tone.STRONG)),
+            target=str(ObjectRef(one.kind, one.namespace, one.name)),
+        )
+        for word, group in groups
+        for one in group
+    )
+
+
+def _labels(end: FlowEndpoint) -> tuple[Paragraph, ...]:
+    return tuple(paragraph(label) for label in end.labels)

@@ -1,0 +1,277 @@
+"""The answer to "why?", in the order of economy: verdict, cause, line, proof, change, unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.errors import K8treError
+from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
+from app.core.model.flow import Flow
+from app.core.model.verdict import DirectionTrace, Verdict
+from app.services.picture import Picture
+from app.services.wording import direction_sentence, place, policy_words, rule_words
+from app.tui.questions import Words, split_request, words_of
+from app.tui.session import Session
+from app.tui.views.words import field, section
+from widgets.document import Paragraph, heading, paragraph
+from widgets.marks import Marks, policy_verdict
+from widgets.spans import Line, Span, Tone
+
+OBSERVED = ("flow", "dns", "status")
+MOST_SEEN = 3
+_STEP_LOOKS = {
+    StepStatus.FINE: ("good", Tone.GOOD),
+    StepStatus.PROBLEM: ("bad", Tone.BAD),
+    StepStatus.UNKNOWN: ("unknown", Tone.WARN),
+    StepStatus.SKIPPED: ("off", Tone.DIM),
+}
+
+FIX = "fix:"
+"""Begins the target of a fix; its position follows."""
+
+
+def flow_evidence(session: Session) -> FlowEvidence | None:
+    """The flows kept, with what was lost; None when no flow ever came."""
+    ring = session.workspace.ring
+    if not ring.seen:
+        return None
+    return FlowEvidence(
+        list(ring),
+        lost=sum(ring.lost.values()),
+        policies_as_of_ns=session.picture.as_of_ns,
+    )
+
+
+def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
+    """Ask the one service that answers. Raises a `K8treError` for a question that has no sense."""
+    from app.services import ask
+
+    kind, request = split_request(words.request)
+    asked = ask.make_question(
+        words.source,
+        words.destination,
+        words.port,
+        http=request if kind == "http" else "",
+        dns=request if kind == "dns" else "",
+        sni=request if kind == "sni" else "",
+    )
+    return ask.why(picture, flow_evidence(session), asked)
+
+
+def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragraph, ...]:
+    """What the policies say of a flow's connection, in two lines."""
+    if not picture.revision:
+        return ()
+    try:
+        answer = answer_to(picture, session, words_of(flow))
+    except K8treError as error:
+        return (field("Policies", Span(f"cannot say: {error}", Tone.DIM)),)
+    return (
+        field("Policies", policy_verdict(answer.verdict.value, session.marks)),
+        field("Cause", Span(answer.cause.summary), Span(f"  {_sure(answer)}", Tone.DIM)),
+        *_look_at(answer),
+    )
+
+
+def describe(
+    answer: WhyAnswer, marks: Marks, *, unfolded: bool, chosen: int
+) -> Iterator[Paragraph]:
+    """The whole answer; `chosen` is the fix whose patch is shown."""
+    yield Paragraph(_verdict_line(answer, marks), indent=2)
+    if answer.cause.code.value != "none":
+        yield field("Cause", Span(answer.cause.summary, Tone.STRONG))
+        yield field("", Span(_sure(answer), Tone.ACCENT))
+    elif answer.cause.summary:
+        yield field("Cause", answer.cause.summary)
+    if answer.cause.detail:
+        yield field("", Span(answer.cause.detail, Tone.DIM))
+    yield from _look_at(answer)
+    yield from _paths(answer, marks)
+    yield field("Egress", *_direction(answer.egress, _from(answer), marks))
+    yield field("Ingress", *_direction(answer.ingress, _to(answer), marks))
+    yield from _seen(answer)
+    yield from _fixes(answer, chosen)
+    for unknown in answer.not_known:
+        yield field("Not known", Span(unknown, Tone.WARN))
+    for at, step in enumerate(answer.next):
+        yield field("Next" if not at else "", step.title)
+        if step.command:
+            yield field("", Span(step.command, Tone.KEY))
+    if unfolded:
+        yield from _steps(answer, marks)
+        yield from _evidence(answer)
+        yield from _trace(answer.egress, marks)
+        yield from _trace(answer.ingress, marks)
+
+
+def _verdict_line(answer: WhyAnswer, marks: Marks) -> Line:
+    port = f":{answer.port}/{answer.protocol}" if answer.port else ""
+    return (
+        policy_verdict(answer.verdict.value, marks),
+        Span(f"  {_from(answer)} {marks.arrow} {_to(answer)}{port}", Tone.STRONG),
+    )
+
+
+def _from(answer: WhyAnswer) -> str:
+    return answer.resolved_from or answer.asked_from
+
+
+def _to(answer: WhyAnswer) -> str:
+    return answer.resolved_to or answer.asked_to
+
+
+def _sure(answer: WhyAnswer) -> str:
+    return f"{answer.cause.code.value} · {answer.cause.confidence.value}"
+
+
+def _look_at(answer: WhyAnswer) -> Iterator[Paragraph]:
+    at = place(answer.cause.file, answer.cause.line)
+    if at or answer.cause.look_at:
+        yield field("Look at", Span(at, Tone.ACCENT), Span(f"  {answer.cause.look_at}"))
+
+
+def _paths(answer: WhyAnswer, marks: Marks) -> Iterator[Paragraph]:
+    for at, hop in enumerate(answer.hops):
+        verdict = policy_verdict(hop.verdict.value, marks)
+        yield field("Path" if not at else "", f"{hop.number} ", verdict, f"  {hop.text}")
+    for at, backend in enumerate(answer.backends):
+        verdict = policy_verdict(backend.verdict.value, marks)
+        text = f"  {backend.address}:{backend.port}"
+        yield field("Backends" if not at else "", verdict, text)
+
+
+def _direction(trace: DirectionTrace, who: str, marks: Marks) -> Line:
+    return (
+        policy_verdict(trace.outcome.value, marks),
+        Span(f"  {direction_sentence(trace, who)}"),
+    )
+
+
+def _seen(answer: WhyAnswer) -> Iterator[Paragraph]:
+    """What was observed, not what was read: the rest is in the unfolded answer."""
+    observed = [one for one in answer.evidence if one.kind in OBSERVED][:MOST_SEEN]
+    for at, evidence in enumerate(observed):
+        yield field("Seen" if not at else "", evidence.text)
+
+
+def _steps(answer: WhyAnswer, marks: Marks) -> Iterator[Paragraph]:
+    yield from section("Step by step", *(_step(step, marks) for step in answer.steps))
+
+
+def _step(step: StepAnswer, marks: Marks) -> Paragraph:
+    glyph, tone = _STEP_LOOKS[step.status]
+    return Paragraph(
+        (
+            Span(f"{getattr(marks, glyph)} ", tone),
+            Span(f"{step.asks}  ", Tone.DIM),
+            Span(step.text),
+        ),
+        indent=4,
+    )
+
+
+def _evidence(answer: WhyAnswer) -> Iterator[Paragraph]:
+    yield from section(
+        "Evidence",
+        *(
+            Paragraph(
+                (
+                    Span(f"{one.kind:<8}", Tone.DIM),
+                    Span(one.text),
+                    Span(f"  {one.ref}" if one.ref else "", Tone.DIM),
+                ),
+                indent=8,
+            )
+            for one in answer.evidence
+        ),
+    )
+
+
+def _fixes(answer: WhyAnswer, chosen: int) -> Iterator[Paragraph]:
+    if not answer.fixes and answer.verdict is Verdict.DENIED:
+        yield field("Change", Span("none offered", Tone.DIM))
+    for at, fix in enumerate(answer.fixes):
+        label = "Change" if not at else ""
+        yield Paragraph(
+            (
+                Span(f"{label:<11}", Tone.DIM),
+                Span(f"{at + 1} ", Tone.KEY),
+                Span(fix.title, Tone.STRONG if at == chosen else Tone.PLAIN),
+            ),
+            indent=13,
+            target=f"{FIX}{at}",
+        )
+        if at == chosen:
+            yield from fix_paragraphs(fix)
+
+
+def fix_paragraphs(fix: Fix) -> Iterator[Paragraph]:
+    """What a fix opens, and its patch."""
+    if fix.opens:
+        yield field("", Span("Opens: ", Tone.DIM), Span(fix.opens, Tone.WARN), width=13)
+    yield from patch_paragraphs(fix.patch or "")
+
+
+def patch_paragraphs(patch: str, indent: int = 13) -> Iterator[Paragraph]:
+    """A unified diff; the sign of a line says what its colour says."""
+    for row in patch.splitlines():
+        tone = Tone.DIM
+        if row.startswith("+"):
+            tone = Tone.GOOD
+        elif row.startswith("-"):
+            tone = Tone.BAD
+        elif row.startswith("@@"):
+            tone = Tone.ACCENT
+        yield Paragraph((Span(" " * indent), Span(row, tone)), wraps=False)
+
+
+def _trace(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
+    yield from section(f"{trace.direction.value.capitalize()}, rule by rule", *_rules(trace, marks))
+
+
+def _rules(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
+    selected = ", ".join(policy_words(ref) for ref in trace.selected_by) or "no policy"
+    yield field("Selected by", selected, width=13)
+    if trace.implicit:
+        yield field("By itself", trace.implicit, width=13)
+    for match in trace.matched:
+        glyph = Span(f"{marks.good} ", Tone.GOOD)
+        if match.effect.value == "deny":
+            glyph = Span(f"{marks.bad} ", Tone.BAD)
+        layer7 = "  with layer 7 rules" if match.l7 else ""
+        yield Paragraph(
+            (glyph, Span(f"{match.effect.value}s: {rule_words(match.rule)}{layer7}")), indent=4
+        )
+    for miss in trace.nearest:
+        yield Paragraph(
+            (
+                Span(f"{marks.audit} ", Tone.DIM),
+                Span(f"no match on {miss.failed_on.value}: "),
+                Span(rule_words(miss.rule)),
+                Span(f"  wants {miss.wanted or 'nothing'}, has {miss.got or 'none'}", Tone.DIM),
+            ),
+            indent=4,
+        )
+    for request in trace.requests:
+        mark, tone = (marks.good, Tone.GOOD) if request.allowed else (marks.bad, Tone.BAD)
+        yield Paragraph((Span(f"{mark} ", tone), Span(request.text)), indent=4)
+    for doubt in trace.uncertain:
+        yield field("Uncertain", Span(doubt, Tone.WARN), width=13)
+
+
+def how_to_ask() -> tuple[Paragraph, ...]:
+    """What is shown before anything was asked."""
+    return (
+        heading("Why is it blocked?"),
+        paragraph("Name both ends and a port, then press enter."),
+        paragraph(),
+        field("A pod", "NS/NAME, or the beginning of its name: jupyterhub/jupyter-alice"),
+        field("A workload", "deploy:NS/NAME, sts:, ds:, job:"),
+        field("By labels", "label:NS/app=web,tier=db"),
+        field("A Service", "svc:NS/NAME:PORT"),
+        field("Outside", "pypi.org, fqdn:NAME=ADDRESS, or an address"),
+        field("Others", "entity:host, remote-node, kube-apiserver, health, ingress, world"),
+        field("Port", "443, 53/UDP, https, 8/ICMP"),
+        field("Request", "GET /simple/, dns pypi.org, or sni host (may stay empty)"),
+    )

@@ -1,0 +1,40 @@
+"""Small pieces of text that several screens share."""
+
+from __future__ import annotations
+
+from app.core.model.provenance import ObjectRef
+from app.services.wording import SHORT_KINDS, place
+from widgets.document import Paragraph, heading, paragraph
+from widgets.spans import Line, Span, Tone, line
+
+
+def short_kind(kind: str) -> str:
+    """`CNP`, as the tables have it."""
+    return SHORT_KINDS.get(kind, kind)
+
+
+def ref_text(ref: ObjectRef) -> str:
+    """`CNP ns/name`, or `CCNP name`."""
+    where = f"{ref.namespace}/" if ref.namespace else ""
+    return f"{short_kind(ref.kind)} {where}{ref.name}"
+
+
+def field(label: str, *parts: str | Span, width: int = 11) -> Paragraph:
+    """Make a labelled line whose continuation stands under its text."""
+    return Paragraph((Span(f"{label:<{width}}", Tone.DIM), *line(*parts)), indent=width)
+
+
+def empty(*texts: str) -> tuple[Line, ...]:
+    """Make the reason why a table has no rows, one sentence a line."""
+    first, *rest = texts
+    return (line(Span(first, Tone.STRONG)), *(line(Span(text, Tone.DIM)) for text in rest))
+
+
+def section(title: str, *paragraphs: Paragraph) -> tuple[Paragraph, ...]:
+    """Give a heading with what belongs to it, and a blank line before; nothing if it is empty."""
+    return (paragraph(), heading(title), *paragraphs) if paragraphs else ()
+
+
+def source_text(file: str | None, line_number: int | None) -> str:
+    """`file:line`, or what an object without a file is."""
+    return place(file, line_number) or "in the cluster only"
