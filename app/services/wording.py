@@ -46,14 +46,17 @@ def rule_words(rule: RuleRef) -> str:
     return f"{policy_words(rule.policy)}, {path}" + (f" ({at})" if at else "")
 
 
-def direction_sentence(trace: DirectionTrace, who: str) -> str:
-    """One direction in one sentence; `who` is the end whose policy was asked."""
+def direction_sentence(trace: DirectionTrace, who: str, *, nearest: bool = True) -> str:
+    """One direction in one sentence; `who` is the end whose policy was asked.
+
+    `nearest` adds what the nearest rule would have to name, where nothing matched.
+    """
     if trace.outcome is Outcome.NOT_APPLICABLE:
         return f"not applicable: no policy can apply at {who}"
     if trace.outcome is Outcome.NOT_ENFORCED:
         return f"not enforced: {_why_open(trace, who)}"
     if trace.outcome is Outcome.DENIED:
-        return _denied(trace)
+        return _denied(trace, nearest=nearest)
     by = _deciding(trace)
     tail = ", subject to its layer 7 rules" if trace.outcome is Outcome.REDIRECTED else ""
     return f"allowed by {by}{tail}"
@@ -61,9 +64,10 @@ def direction_sentence(trace: DirectionTrace, who: str) -> str:
 
 def nearest_sentence(trace: DirectionTrace) -> str:
     """What the nearest rule that did not match asks for instead; empty without one."""
-    if not trace.missed:
+    allows = [miss for miss in trace.nearest if "Deny[" not in miss.rule.path]
+    if not allows:
         return ""
-    miss = trace.nearest[0]
+    miss = allows[0]
     return (
         f"nearest {rule_words(miss.rule)} fails on {miss.failed_on.value}: "
         f"it names {miss.wanted or 'nothing'}, the connection has {miss.got or 'none'}"
@@ -81,15 +85,15 @@ def _why_open(trace: DirectionTrace, who: str) -> str:
     return f"no policy selects {who} for {trace.direction.value}"
 
 
-def _denied(trace: DirectionTrace) -> str:
+def _denied(trace: DirectionTrace, *, nearest: bool) -> str:
     if denies := [match for match in trace.matched if match.effect is Effect.DENY]:
         return f"denied by {_rules(denies)}"
     if trace.l4 in (Outcome.ALLOWED, Outcome.REDIRECTED):
         return f"the connection is let through by {_deciding(trace)}, the request is refused"
-    by = trace.selected_by
+    by = tuple(dict.fromkeys(rule.policy for rule in trace.default_deny_by)) or trace.selected_by
     selected = f"selected by {_list(by)}" if by else trace.implicit or "no rule"
-    nearest = nearest_sentence(trace)
-    return f"default deny ({selected})" + (f" · {nearest}" if nearest else "")
+    near = nearest_sentence(trace) if nearest else ""
+    return f"default deny ({selected})" + (f" · {near}" if near else "")
 
 
 def _deciding(trace: DirectionTrace) -> str:

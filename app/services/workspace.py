@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.core.diagnose.evidence import FlowEvidence
@@ -104,7 +104,10 @@ class Workspace:
         self._jitter = jitter
         self._changed = asyncio.Event()
         self._feeds = [_Feed(reader, self._connect(reader.name)) for reader in readers]
-        self._flows = [(source, self._connect(source.name)) for source in flows]
+        taken = {reader.name for reader in readers}
+        self._flows = [
+            (source, self._connect(_label(source.name, taken=taken))) for source in flows
+        ]
         self._names = NameBook()
         self._published = asyncio.Condition()
         self._objects_dirty = False
@@ -275,6 +278,11 @@ class Workspace:
             tuple(right for read in reads for right in read.rights),
             max((read.as_of_ns for read in reads), default=0),
         )
+
+
+def _label(name: str, *, taken: Container[str]) -> str:
+    """What to call a source of flows whose cluster may have the same name."""
+    return f"{name} flows" if name in taken else name
 
 
 def _version_of(reads: Iterable[ClusterPicture]) -> Version | None:

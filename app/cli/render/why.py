@@ -10,7 +10,6 @@ from app.core.model.verdict import DirectionTrace, Effect, Verdict
 from app.services.wording import SIGNS, direction_sentence, direction_title, place, rule_words
 
 LABEL_COLUMNS = 11
-FEW_EVIDENCE = 4
 
 STYLES = {
     Verdict.ALLOWED: Style.GOOD,
@@ -22,14 +21,13 @@ STYLES = {
 
 def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
     """The answer on one screen; `explain` unfolds the trace below it."""
-    port = f":{answer.port}" if answer.port is not None else ""
     style = STYLES[answer.verdict]
     verdict = f"{SIGNS[answer.verdict]} {answer.verdict.value.upper()}"
     source = answer.resolved_from or answer.asked_from
-    destination = answer.resolved_to or f"{answer.asked_to}{port}/{answer.protocol}"
+    destination = _destination(answer)
     out.line(f"{out.paint(verdict, style)}{' ' * max(1, LABEL_COLUMNS - len(verdict))}"
              f"{source} → {destination}")  # fmt: skip
-    for label, text in _lines(answer):
+    for label, text in _lines(answer, explain=explain):
         out.line(f"{out.paint(f'{label:<{LABEL_COLUMNS}}', Style.DIM)}"
                  f"{out.wrap(text, LABEL_COLUMNS)}")  # fmt: skip
     if explain:
@@ -37,7 +35,18 @@ def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
         _print_trace(out, answer.ingress)
 
 
-def _lines(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
+def _destination(answer: WhyAnswer) -> str:
+    """The destination as policies see it, and how it was asked for where that differs."""
+    port = f":{answer.port}/{answer.protocol}" if answer.port is not None else ""
+    if answer.hops:
+        return answer.asked_to
+    if not answer.resolved_to:
+        return f"{answer.asked_to}{port}"
+    asked = "" if answer.asked_to.startswith(answer.resolved_to) else f" (as {answer.asked_to})"
+    return f"{answer.resolved_to}{port}{asked}"
+
+
+def _lines(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
     cause = answer.cause
     if cause.summary:
         yield "Cause", f"{cause.summary}   {cause.code.value} · {cause.confidence.value}"
@@ -48,21 +57,28 @@ def _lines(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
     for hop in answer.hops:
         yield f"Hop {hop.number}", f"{SIGNS[hop.verdict]} {hop.text}"
     if not answer.hops:
-        for trace, who in (
-            (answer.egress, answer.resolved_from or answer.asked_from),
-            (answer.ingress, answer.resolved_to or answer.asked_to),
-        ):
-            yield direction_title(trace.direction), direction_sentence(trace, who)
+        yield from _directions(answer)
     for backend in answer.backends if len(answer.backends) > 1 else ():
         words = f"{backend.address}:{backend.port} {backend.verdict.value}"
         yield "Backend", f"{SIGNS[backend.verdict]} {words}"
+    for evidence in answer.evidence:
+        if explain or evidence.kind != "object":
+            ref = f"   {evidence.ref}" if evidence.ref else ""
+            yield _EVIDENCE_TITLES.get(evidence.kind, "Seen"), f"{evidence.text}{ref}"
     yield from _tail(answer)
 
 
+def _directions(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
+    """Both directions; the nearest rule only where the cause has not named it already."""
+    nearest = not answer.cause.detail
+    for trace, who in (
+        (answer.egress, answer.resolved_from or answer.asked_from),
+        (answer.ingress, answer.resolved_to or answer.asked_to),
+    ):
+        yield direction_title(trace.direction), direction_sentence(trace, who, nearest=nearest)
+
+
 def _tail(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
-    for evidence in answer.evidence[:FEW_EVIDENCE]:
-        ref = f"   {evidence.ref}" if evidence.ref else ""
-        yield _EVIDENCE_TITLES.get(evidence.kind, "Seen"), f"{evidence.text}{ref}"
     for number, fix in enumerate(answer.fixes, start=1):
         yield ("Change" if number == 1 else "Or"), _fix_words(fix, number, answer)
     for text in (*answer.not_known, *answer.egress.uncertain, *answer.ingress.uncertain):

@@ -215,7 +215,7 @@ class Identities:
 
     def _outside_identity(self, peer: Peer) -> Identity:
         if peer.address is None:
-            return Identity(peer.kind, peer.labels)
+            return Identity(peer.kind, peer.labels, names=peer.names)
         labels = self._world_labels(peer.address, peer.names)
         aggregate = ""
         if len(labels) > 1 and self.config.cilium_version >= FIRST_WITH_AGGREGATES:
