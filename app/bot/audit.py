@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,15 +35,20 @@ class Entry:
 
 
 class AuditLog:
-    """Appends entries to a file; one process writes it."""
+    """Appends entries to a file; one process writes it, from any thread."""
 
     def __init__(self, path: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
         self._path = path
         self._rotate_bytes = rotate_bytes
+        self._lock = threading.Lock()
         self._last = _last_hash(path)
 
     def record(self, entry: Entry) -> None:
         """Write one entry and flush it to the disk. Raises `OSError`."""
+        with self._lock:
+            self._append(entry)
+
+    def _append(self, entry: Entry) -> None:
         body = {name: getattr(entry, name) for name in entry.__slots__}
         line = _line({**body, "previous": self._last})
         self._make_room(len(line))

@@ -26,6 +26,8 @@ _RESERVED = {
     "ingress": 8,
 }
 """Numbers of reserved identities. Source: Cilium `pkg/identity/numericidentity.go`."""
+_LABELS = {"kube-apiserver": ("reserved:kube-apiserver", "reserved:remote-node")}
+"""Labels of reserved identities that carry more than their own name."""
 _LOCAL_SCOPE = 1 << 24
 """Identities of addresses and names outside are node-local and carry this bit."""
 
@@ -127,7 +129,8 @@ class Cast:
         )
 
     def _reserved(self, role: str, peer: Peer, address: str, *, node: str = "") -> Actor:
-        wire = FlowEndpoint(identity=_RESERVED[role], labels=(f"reserved:{role}",))
+        labels = _LABELS.get(role, (f"reserved:{role}",))
+        wire = FlowEndpoint(identity=_RESERVED[role], labels=labels)
         return Actor(f"{role} {address}", peer, address, wire, wire, node=node)
 
     def _pod(self, endpoint: Endpoint) -> Actor:
