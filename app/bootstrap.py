@@ -14,6 +14,7 @@ from app.config import Loaded, Settings, find_secret
 from app.core.errors import UsageError
 from app.ports import ClusterReader, FlowRequest, FlowSource
 from app.services.doctor import Surroundings
+from app.services.flows import Sifted
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
 
@@ -135,5 +136,16 @@ def _live_reader(sources: Sources, settings: Settings) -> ClusterReader:
 
 
 def build_flow_sources(sources: Sources, settings: Settings) -> tuple[FlowSource, ...]:
-    """Sources of flows: a recording, the demo's traffic, or Relay."""
+    """Sources of flows: a recording, else the demo's traffic, else the cluster's own Relay.
+
+    A snapshot without a recording has none.
+    """
+    if sources.flows:
+        from integrations.hubble.files import FlowFile
+
+        return (FlowFile(sources.flows),)
+    if sources.demo:
+        from integrations.demo.flows import DemoFlows
+
+        return (Sifted(DemoFlows()),)
     return ()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import structs
 
 from app.core.errors import UsageError
+from app.core.flows.match import compile_filters
 from app.core.flows.observe_flags import Given, build_filters, parse_raw_filters
 from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
 from app.ports import FlowRequest, FlowSource, SourceState
@@ -79,6 +80,35 @@ async def observe(
             budget -= min(budget, len(item.flows))
             if not budget:
                 return
+
+
+class Sifted:
+    """A source that knows no filters, with those of the request applied here.
+
+    `last` counts what passes the filters, so the source itself is asked for everything.
+    """
+
+    def __init__(self, source: FlowSource) -> None:
+        self._source = source
+
+    @property
+    def name(self) -> str:
+        """The source's own name."""
+        return self._source.name
+
+    async def flows(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        """The source's batches without what the request leaves out."""
+        passes = compile_filters(request.allow, request.deny)
+        plain = replace(request, allow=(), deny=(), last=None if passes else request.last)
+        first = passes is not None and request.last is not None
+        async for item in self._source.flows(plain):
+            if passes is None or not isinstance(item, FlowBatch):
+                yield item
+                continue
+            kept = tuple(flow for flow in item.flows if passes(flow))
+            if first and kept:
+                kept, first = kept[-(request.last or 0) :], False
+            yield structs.replace(item, flows=kept)
 
 
 async def _last_of(
