@@ -83,9 +83,9 @@ class Script:
             self.wait(2)
             self._request(link, judgement, request)
         self.wait(40)
-        self._arrive(link, flags="ACK,PSH", reason="ESTABLISHED")
+        self._arrive(link, flags="PSH,ACK", reason="ESTABLISHED")
         self.wait(120)
-        self._arrive(link, flags="ACK,FIN", reason="ESTABLISHED")
+        self._arrive(link, flags="FIN,ACK", reason="ESTABLISHED")
         return True
 
     def look_up(self, source: Actor, name: str) -> bool:

@@ -30,6 +30,8 @@ REASONS = {
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 DNS_TTL_S = 30
 
+_FLAG_WORDS = {"SYN": "SYN", "SYN,ACK": "SYN, ACK", "PSH,ACK": "ACK, PSH", "FIN,ACK": "ACK, FIN"}
+"""Flags in the schema's order, and in that of Hubble's summary."""
 _EMITTER = ("Hubble", "1.19.3")
 _NODE_LABELS = ("kubernetes.io/arch=amd64", "kubernetes.io/os=linux")
 _DROP_FILE = ("bpf_lxc.c", 1382)
@@ -173,7 +175,7 @@ def _packet(
     sender, receiver = reversed(ends) if reply else ends
     icmp = link.protocol is Protocol.ICMP
     port = ECHO_REPLY if icmp and reply else link.port
-    summary = f"TCP Flags: {flags.replace(',', ', ')}" if flags else link.protocol.value
+    summary = f"TCP Flags: {_FLAG_WORDS[flags]}" if flags else link.protocol.value
     if icmp:
         summary = "ICMPv4 EchoReply" if reply else "ICMPv4 EchoRequest"
     return Flow(
