@@ -5,13 +5,16 @@ Every adapter is imported where it is built, so that a command loads what it use
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.config import Loaded, Settings, find_secret
 from app.core.errors import UsageError
+from app.core.model.provenance import Manifest
 from app.ports import ClusterReader, FlowRequest, FlowSource
 from app.services.doctor import Surroundings
 from app.services.flows import Sifted
@@ -19,6 +22,7 @@ from app.services.picture import parse_version
 from app.services.workspace import Workspace
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
+REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
 SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
 
@@ -63,6 +67,23 @@ def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) ->
             ("slack", slack.origin if slack else "", f"set {SLACK_BOT_TOKEN[0]}[_FILE]"),
         ),
     )
+
+
+def save_snapshot(
+    manifests: Iterable[Manifest], file: str, *, redact_key: bytes | None = None
+) -> int:
+    """Write what `--snapshot` reads; gives how many objects. Raises `BadInput`."""
+    from integrations.kubernetes.snapshot import write_snapshot
+
+    return write_snapshot(manifests, Path(file), redact_key=redact_key)
+
+
+def redaction_key(environ: Mapping[str, str]) -> bytes:
+    """The key of aliases: the user's, or a new one that is forgotten afterwards."""
+    given = find_secret(environ, REDACT_KEY)
+    if given is None:
+        return secrets.token_bytes(32)
+    return hashlib.sha256(given.reveal().encode()).digest()
 
 
 def _is_checkout(path: str) -> bool:

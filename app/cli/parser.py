@@ -43,6 +43,7 @@ COMMANDS = (
     Command("flows", "show flows, as hubble observe does", "app.cli.commands.flows"),
     Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
     Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
+    Command("snapshot", "write down what was read", "app.cli.commands.snapshot"),
     Command(
         "conformance", "judge the engine against recorded verdicts", "app.cli.commands.conformance"
     ),

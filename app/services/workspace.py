@@ -259,17 +259,20 @@ class Workspace:
             self._picture = picture
             self._published.notify_all()
 
-    def _ingredients(self) -> Ingredients:
-        reads = [feed.read for feed in self._feeds if feed.read is not None]
-        manifests = [
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Every object as it was read, of every reader."""
+        return tuple(
             manifest
             for feed in self._feeds
             for manifests in feed.objects.values()
             for manifest in manifests
-        ]
+        )
+
+    def _ingredients(self) -> Ingredients:
+        reads = [feed.read for feed in self._feeds if feed.read is not None]
         settings = {key: value for read in reads for key, value in read.settings.items()}
         return Ingredients(
-            tuple(manifests),
+            self.manifests(),
             settings,
             self._version or _version_of(reads),
             self._names.names(),
