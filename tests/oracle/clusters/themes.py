@@ -125,8 +125,9 @@ class Theme:
         dice = self.world.dice
         subject = pod_end(self.subject if dice.chance(0.85) else self.world.pod())
         peer = self.peer if isinstance(self.peer, str) else pod_end(self.peer)
-        if dice.chance(0.15):
-            peer = pod_end(self.world.pod())
+        if dice.chance(0.15) or peer == subject:
+            others = [pod for pod in self.world.pods if pod_end(pod) != subject]
+            peer = pod_end(dice.pick(others))
         ends = (subject, peer) if self.direction == "egress" else (peer, subject)
         kind = self.kind if self.direction == "egress" or self.kind != "dns" else "http"
         protocol = dice.pick(["UDP", "TCP"]) if kind == "dns" else "TCP"
@@ -140,7 +141,7 @@ def make_theme(world: World) -> Theme:
     dice = world.dice
     direction = dice.pick(["egress", "egress", "ingress"])
     subject = dice.pick(world.favourites)
-    peer: KubernetesObject | str = dice.pick(world.pods)
+    peer: KubernetesObject | str = dice.pick([pod for pod in world.pods if pod is not subject])
     if dice.chance(0.35):
         peer = f"ip:{dice.pick(world.addresses)}"
         if direction == "egress" and dice.chance(0.6):

@@ -113,9 +113,13 @@ func (p *proxies) redirects(o *owner, selected policy.SelectorPolicy) (map[strin
 		id := policy.ProxyID(uint16(o.id), filter.Ingress, string(filter.Protocol), port, rules.Policy.GetListener())
 		proxy := proxyPort(rules.Policy.L7Parser, filter.Ingress)
 		last[id] = max(last[id], filter.EndPort, port)
+		span := portSpan{ingress: filter.Ingress, protocol: protocol, first: port}
+		if !knownParsers[rules.Policy.L7Parser] {
+			odd[id] = span
+		}
 		if taken := ports[id]; taken != 0 {
 			if taken != proxy || (proxy == portDNS && first[id] != filter) {
-				odd[id] = portSpan{ingress: filter.Ingress, protocol: protocol, first: port}
+				odd[id] = span
 			}
 			continue
 		}
@@ -157,6 +161,11 @@ func proxyPort(parser policy.L7ParserType, ingress bool) uint16 {
 		return portAnyIngress
 	}
 	return portAnyEgress
+}
+
+// knownParsers: what other parsers (Kafka, proxylib) do with a request is not judged here.
+var knownParsers = map[policy.L7ParserType]bool{
+	policy.ParserTypeHTTP: true, policy.ParserTypeDNS: true, policy.ParserTypeTLS: true, policy.ParserTypeCRD: true,
 }
 
 // ties finds the ports of which only the policies' names are not sure.

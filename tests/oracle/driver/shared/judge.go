@@ -50,7 +50,7 @@ func run(w *watcher, c *testCase) *answers {
 	configure(c)
 	known := readCluster(w, c.Objects)
 	e := newEngine(newStage(c, known))
-	result := &answers{Name: c.Name, Invalid: known.invalid}
+	result := &answers{Name: c.Name, Invalid: known.invalid, Expect: []expectation{}}
 	for i := range c.Queries {
 		result.Expect = append(result.Expect, e.answer(&c.Queries[i]))
 	}
