@@ -399,7 +399,6 @@ def _automatic_filter(selector: PeerSelector, *, tiers: bool) -> Filter:
     policy = SelectorPolicy(
         selector,
         Effect.ALLOW,
-        logs=frozenset(("",)),
         default_tier=tiers,
         map_only=selector is HOST and not tiers,
     )
@@ -419,4 +418,4 @@ def _open_redirects_to_host(filters: list[Filter]) -> None:
             policy.parser and policy.selector.selects(host) for policy in item.policies.values()
         )
         if redirects and named not in item.policies:
-            item.policies[named] = SelectorPolicy(HOST, Effect.ALLOW, logs=frozenset(("",)))
+            item.policies[named] = SelectorPolicy(HOST, Effect.ALLOW)

@@ -57,7 +57,7 @@ class SelectorIndex:
         self._outside: list[int] = []
         self._aggregates: dict[str, list[int]] = {}
         self._by_requirement: dict[Requirement, Bits] = {}
-        self._by_selector: dict[PeerSelector, Bits] = {}
+        self._by_key: dict[str, Bits] = {}
         for number, identity in enumerate(identities):
             self._add(number, identity)
 
@@ -71,10 +71,10 @@ class SelectorIndex:
 
     def selected(self, selector: PeerSelector) -> Bits:
         """Give the identities that the selector holds as peers, aggregates included."""
-        found = self._by_selector.get(selector)
+        found = self._by_key.get(selector.key)
         if found is None:
             found = self._resolve(selector) | self._through_aggregates(selector)
-            self._by_selector[selector] = found
+            self._by_key[selector.key] = found
         return found
 
     def labelled(self, selector: LabelSelector) -> Bits:

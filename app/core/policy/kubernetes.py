@@ -164,12 +164,12 @@ def _pod_peer(
     written = read_selector(reader, pods, f"{path}.podSelector")
     draft = Draft(context.delimiter, path)
     if spaces is None:
-        _add_cluster(draft, written, context)
         _add_pods(draft, written, namespace)
+        _add_cluster(draft, written, context)
         return _finished(reader, draft)
     _add_namespaces(draft, read_selector(reader, spaces, f"{path}.namespaceSelector"))
-    _add_cluster(draft, written, context)
     add_knp(draft, written)
+    _add_cluster(draft, written, context)
     return _finished(reader, draft)
 
 

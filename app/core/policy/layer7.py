@@ -130,7 +130,7 @@ def _read_dns(reader: Reader, value: Any, path: str) -> DnsRule:
     fields = reader.fields(value, path, ("matchName", "matchPattern"))
     name = text(fields.get("matchName"), f"{path}.matchName")
     pattern = text(fields.get("matchPattern"), f"{path}.matchPattern")
-    check_name(name, pattern, path)
+    check_name(reader, name, pattern, path)
     if bool(name) is bool(pattern):
         reader.warn("the API server wants exactly one of matchName and matchPattern", path)
     return DnsRule(name, pattern, path)

@@ -13,6 +13,7 @@ _LABEL_CHAR = "[-a-zA-Z0-9_]"
 _WHOLE_LABELS = f"({_LABEL_CHAR}+([.]{_LABEL_CHAR}+)*)[.]"
 _ANY_NAME = rf"(?:(?:{_LABEL_CHAR}+[.])+|[.])\Z"
 _ONLY_STARS = re.compile(r"[*]+[.]?\Z")
+_NAME_CHARS = re.compile(r"[-a-zA-Z0-9_.]+\Z")
 _PATTERN = re.compile(r"[-a-zA-Z0-9_.*]+\Z")
 _LEADING_STARS = re.compile(r"[*]{2,}\[\.\]")
 _STARS = re.compile(r"[*]+")
@@ -24,10 +25,18 @@ FIRST_WITH_WHOLE_LABELS = (1, 19, 0)
 def is_match_name(text: str) -> bool:
     """Say whether the agent takes `text` as a `matchName`.
 
+    Source: Cilium `pkg/policy/api/fqdn.go` `allowedMatchNameChars`.
+    """
+    return _NAME_CHARS.match(text) is not None
+
+
+def is_crd_name(text: str) -> bool:
+    """Say whether the API server takes a name too: it also refuses misplaced dots.
+
     Source: Cilium `pkg/policy/api/fqdn.go` `FQDNMatchNameRegexString`. Written without repeated
     groups that overlap, unlike the original, so that a hostile name costs linear time.
     """
-    return bool(re.fullmatch(r"[-a-zA-Z0-9_.]+", text)) and text[0] != "." and ".." not in text
+    return not text.startswith(".") and ".." not in text
 
 
 def is_match_pattern(text: str) -> bool:

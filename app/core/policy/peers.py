@@ -385,7 +385,7 @@ def _read_fqdn(reader: Reader, value: Any, path: str, scope: PeerScope) -> list[
     pattern = text(fields.get("matchPattern"), f"{path}.matchPattern")
     if name and pattern:
         raise Refused("only one of matchName and matchPattern may be set", path)
-    check_name(name, pattern, path)
+    check_name(reader, name, pattern, path)
     if not name and not pattern:
         reader.warn("the API server refuses an element without matchName and matchPattern", path)
     whole_labels = scope.context.version >= names.FIRST_WITH_WHOLE_LABELS
@@ -394,9 +394,11 @@ def _read_fqdn(reader: Reader, value: Any, path: str, scope: PeerScope) -> list[
     return [FqdnSelector(key, name, pattern, expression, name or pattern, path)]
 
 
-def check_name(name: str, pattern: str, path: str) -> None:
+def check_name(reader: Reader, name: str, pattern: str, path: str) -> None:
     """Refuse characters that no name has. Source: Cilium `pkg/policy/api/fqdn.go` `sanitize`."""
     if name and not names.is_match_name(name):
         raise Refused(f"`{name}` is no domain name", f"{path}.matchName")
     if not names.is_match_pattern(pattern):
         raise Refused(f"`{pattern}` is no pattern of a domain name", f"{path}.matchPattern")
+    if not names.is_crd_name(name or pattern):
+        reader.warn(f"the API server refuses the dots of `{name or pattern}`", path)

@@ -208,7 +208,7 @@ def _longest(hits: list[Hit]) -> list[Hit]:
 def _is_aggregated(hit: Hit, own: list[Hit], shared: list[Hit]) -> bool:
     """Say whether the wildcard has the same entry at the same key, policy log included."""
     beside = [other for other in shared if other.length == hit.length]
-    return bool(beside) and _logs(beside) == _logs(
+    return bool(beside) and _marks(beside) == _marks(
         [other for other in own if other.length == hit.length]
     )
 
@@ -227,8 +227,10 @@ def _effective_rank(hit: Hit, hits: list[Hit]) -> int:
     )
 
 
-def _logs(hits: list[Hit]) -> frozenset[str]:
-    return frozenset(log for hit in hits for log in hit.policy.logs)
+def _marks(hits: list[Hit]) -> tuple[frozenset[str], frozenset[str]]:
+    """Give the authentication modes and policy logs that hits of one key add up to."""
+    auth = frozenset(hit.policy.auth for hit in hits if hit.policy.auth)
+    return auth, frozenset(log for hit in hits for log in hit.policy.logs if log)
 
 
 def _sorted(hits: tuple[Hit, ...]) -> tuple[ObjectRef, ...]:

@@ -1,0 +1,87 @@
+"""Identity groups: the ends of connections that no policy can tell apart.
+
+Pods of one namespace with the same labels and the same port names get the same answers, so all
+pairs of a cluster are the pairs of its groups. Source of what an identity is made of: Cilium
+`Documentation/security/identity.rst`, and `pkg/types/portmap.go` for the port names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app.core.model.cluster import Endpoint
+from app.core.model.labels import LabelSet
+from app.core.model.verdict import Peer
+from app.core.policy.identities import Identities
+from app.core.policy.named import named_ports
+from app.core.policy.rules import Identity
+
+PortNames = tuple[tuple[str, tuple[str, int]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What makes a group; equal in two clusters when they mean the same ends."""
+
+    namespace: str
+    labels: LabelSet
+    names: PortNames
+    outside: Peer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityGroup:
+    """One group. `peer` stands for all of `endpoints`, which are empty for an end of another kind.
+
+    `has_policy`: rules can select it; nodes, addresses and unmanaged pods are peers only.
+    """
+
+    key: GroupKey
+    peer: Peer
+    identity: Identity
+    endpoints: tuple[Endpoint, ...] = ()
+
+    @property
+    def subject(self) -> Endpoint | None:
+        """The endpoint whose policy stands for the group's; None when it has none."""
+        return self.peer.endpoint
+
+    @property
+    def size(self) -> int:
+        """How many endpoints, one for ends that are no pods."""
+        return max(1, len(self.endpoints))
+
+
+def group_endpoints(
+    endpoints: Iterable[Endpoint], identities: Identities
+) -> tuple[IdentityGroup, ...]:
+    """Give the groups of the pods that have a policy, in the order they are met."""
+    members: dict[tuple[str, LabelSet, object], list[Endpoint]] = {}
+    for endpoint in endpoints:
+        if endpoint.managed and not endpoint.host_network:
+            key = (endpoint.namespace, endpoint.labels, endpoint.ports)
+            members.setdefault(key, []).append(endpoint)
+    merged: dict[GroupKey, list[Endpoint]] = {}
+    for same in members.values():
+        first = same[0]
+        names = _port_names(named_ports(first.ports))
+        merged.setdefault(GroupKey(first.namespace, first.labels, names), []).extend(same)
+    return tuple(_pod_group(key, same, identities) for key, same in merged.items())
+
+
+def _port_names(names: Mapping[str, tuple[str, int]]) -> PortNames:
+    return tuple(sorted(names.items()))
+
+
+def _pod_group(key: GroupKey, same: list[Endpoint], identities: Identities) -> IdentityGroup:
+    peer = identities.of_endpoint(same[0])
+    return IdentityGroup(key, peer, identities.identity(peer), tuple(same))
+
+
+def group_of_peer(peer: Peer, identities: Identities) -> IdentityGroup:
+    """Give the group of an end that is no pod: an entity, or an address outside."""
+    subject = peer.endpoint
+    namespace = subject.namespace if subject is not None else ""
+    key = GroupKey(namespace, peer.labels, (), peer)
+    return IdentityGroup(key, peer, identities.identity(peer))

@@ -1,0 +1,206 @@
+"""Which rules select which identity groups, so that one changed policy costs little.
+
+Groups that the same entries select (and, where port names matter, with the same port names) make
+a *subject class* and share one compiled policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakValueDictionary
+
+from app.core.model.cluster import ClusterConfig
+from app.core.model.labels import Label
+from app.core.model.verdict import Direction
+from app.core.policy.filters import DirectionPolicy, compile_direction
+from app.core.policy.groups import IdentityGroup, PortNames
+from app.core.policy.index import Bits, SelectorIndex, bits_of, members_of
+from app.core.policy.rules import Entry, LabelSelector, ParsedPolicy
+
+ClassKey = tuple[tuple[int, ...], Label | None, Label | None, PortNames]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRules:
+    """The entries of one policy that have one subject, with their places, and whom they select."""
+
+    policy: ParsedPolicy
+    entries: tuple[tuple[int, Entry], ...]
+    selected: Bits
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class SubjectClass:
+    """Groups with one compiled policy, of which `first` is one.
+
+    `kept` is for whoever computes with the policy to keep results in: it lives as long as the
+    class, which engines share while nothing about it changes.
+    """
+
+    entries: tuple[Entry, ...]
+    policy: DirectionPolicy
+    first: IdentityGroup
+    kept: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What all directions share: the groups, their index, the agent's settings."""
+
+    groups: Sequence[IdentityGroup]
+    index: SelectorIndex
+    config: ClusterConfig
+    policed: Bits
+    by_namespace: Mapping[str, Bits]
+
+    @classmethod
+    def of(cls, groups: Sequence[IdentityGroup], config: ClusterConfig) -> Scope:
+        """Index the groups."""
+        members: dict[str, list[int]] = {}
+        for number, group in enumerate(groups):
+            members.setdefault(group.key.namespace, []).append(number)
+        return cls(
+            groups,
+            SelectorIndex([group.identity for group in groups]),
+            config,
+            bits_of((n for n, one in enumerate(groups) if one.subject is not None), len(groups)),
+            {name: bits_of(found, len(groups)) for name, found in members.items()},
+        )
+
+    def subjects_of(self, namespace: str, selector: LabelSelector) -> Bits:
+        """Give the groups that a subject selector means; no namespace is all of them."""
+        within = self.by_namespace.get(namespace, 0) if namespace else self.policed
+        return self.index.labelled(selector) & within & self.policed
+
+
+class Subjects:
+    """The subject class of every group in one direction, for one set of policies.
+
+    A group without a policy of its own (`IdentityGroup.subject` is None) has no class.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        direction: Direction,
+        policies: Sequence[ParsedPolicy],
+        known: Subjects | None = None,
+    ) -> None:
+        self.scope = scope
+        self.direction = direction
+        self._policies = policies  # ids are keys only while their objects live
+        self._order = {id(policy): place for place, policy in enumerate(policies)}
+        self._rules: dict[int, tuple[SubjectRules, ...]] = {
+            id(policy): (known.rules_of(policy) if known else None) or self._read(policy)
+            for policy in policies
+        }
+        self._by_key: WeakValueDictionary[ClassKey, SubjectClass] = (
+            known._by_key if known else WeakValueDictionary()  # noqa: SLF001  # same class
+        )
+        self._selecting: list[tuple[SubjectRules, ...]] = (
+            list(known._selecting) if known else [()] * len(scope.groups)  # noqa: SLF001
+        )
+        self.classes: list[SubjectClass | None] = (
+            list(known.classes) if known else [None] * len(scope.groups)
+        )
+        self.touched: Bits = self._move(known) if known else self._place_all()
+        """The groups whose rules are not what they were in `known`."""
+
+    def replace(self, policies: Sequence[ParsedPolicy]) -> Subjects:
+        """Give the subjects for changed policies; only the groups they select are looked at."""
+        return Subjects(self.scope, self.direction, policies, self)
+
+    def rules_of(self, policy: ParsedPolicy) -> tuple[SubjectRules, ...] | None:
+        """Give what is known of a policy; None when it is new."""
+        return self._rules.get(id(policy))
+
+    def members(self) -> dict[SubjectClass, Bits]:
+        """Give the groups of each class."""
+        numbers: dict[SubjectClass, list[int]] = {}
+        for number, one in enumerate(self.classes):
+            if one is not None:
+                numbers.setdefault(one, []).append(number)
+        size = len(self.classes)
+        return {one: bits_of(found, size) for one, found in numbers.items()}
+
+    def _read(self, policy: ParsedPolicy) -> tuple[SubjectRules, ...]:
+        by_subject: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
+        for place, entry in enumerate(policy.entries):
+            if entry.direction is self.direction and not entry.node:
+                key = (entry.namespace, entry.subject.key)
+                by_subject.setdefault(key, []).append((place, entry))
+        return tuple(
+            SubjectRules(
+                policy,
+                tuple(placed),
+                self.scope.subjects_of(namespace, placed[0][1].subject),
+            )
+            for (namespace, _), placed in by_subject.items()
+        )
+
+    def _place_all(self) -> Bits:
+        collected: list[list[SubjectRules]] = [[] for _ in self.scope.groups]
+        for found in self._rules.values():
+            for rules in found:
+                for number in members_of(rules.selected):
+                    collected[number].append(rules)
+        self._selecting = [tuple(found) for found in collected]
+        self._classify(members_of(self.scope.policed))
+        return self.scope.policed
+
+    def _move(self, known: Subjects) -> Bits:
+        """Take gone policies away from the groups they selected, and give them the new ones."""
+        gone = {key for key in known._rules if key not in self._rules}
+        came = [key for key in self._rules if key not in known._rules]
+        new = [rules for key in came for rules in self._rules[key]]
+        touched = 0
+        for rules in (*new, *(r for key in gone for r in known._rules[key])):
+            touched |= rules.selected
+        members = list(members_of(touched))
+        for number in members:
+            kept = [r for r in self._selecting[number] if id(r.policy) not in gone]
+            kept += [r for r in new if r.selected >> number & 1]
+            self._selecting[number] = tuple(kept)
+        self._classify(members)
+        return touched
+
+    def _classify(self, numbers: Iterable[int]) -> None:
+        known: dict[tuple[int, ...], tuple[Entry, ...]] = {}
+        for number in numbers:
+            selecting = self._selecting[number]
+            key = tuple(map(id, selecting))
+            entries = known.get(key)
+            if entries is None:
+                entries = known[key] = self._entries(selecting)
+            self.classes[number] = self._class_of(self.scope.groups[number], entries)
+
+    def _entries(self, selecting: tuple[SubjectRules, ...]) -> tuple[Entry, ...]:
+        """Put entries in the order of their policies, and of their places in each."""
+        placed = [
+            (self._order[id(rules.policy)], place, entry)
+            for rules in selecting
+            for place, entry in rules.entries
+        ]
+        placed.sort(key=lambda item: item[:2])
+        return tuple(entry for _, _, entry in placed)
+
+    def _class_of(self, group: IdentityGroup, entries: tuple[Entry, ...]) -> SubjectClass:
+        labels = group.key.labels
+        names = group.key.names if self._needs_names(entries) else ()
+        key = (tuple(map(id, entries)), labels.get("host"), labels.get("init"), names)
+        found = self._by_key.get(key)
+        if found is None:
+            subject = group.peer.endpoint
+            if subject is None:
+                raise ValueError(group)
+            policy = compile_direction(entries, self.direction, subject, self.scope.config)
+            found = self._by_key[key] = SubjectClass(entries, policy, group)
+        return found
+
+    def _needs_names(self, entries: tuple[Entry, ...]) -> bool:
+        """Say whether the subject's own port names matter: on ingress, where a rule has a name."""
+        return self.direction is Direction.INGRESS and any(
+            spec.name for entry in entries for rule in entry.ports for spec in rule.ports
+        )
