@@ -8,18 +8,22 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.config import Loaded, Settings, find_secret
-from app.core.errors import UsageError
+from app.config import APP, Loaded, Settings, find_secret
+from app.core.errors import ConfigError, UsageError
 from app.core.model.provenance import Manifest
-from app.ports import ClusterReader, FlowRequest, FlowSource
+from app.ports import Chat, ClusterReader, FlowRequest, FlowSource
 from app.services.doctor import Surroundings
 from app.services.flows import Sifted
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.bot.desk import Desk
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
 REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
@@ -170,3 +174,43 @@ def build_flow_sources(sources: Sources, settings: Settings) -> tuple[FlowSource
 
         return (Sifted(DemoFlows()),)
     return ()
+
+
+def build_desk(workspace: Workspace, settings: Settings, cluster: str) -> Desk:
+    """Where the bot's questions are answered, by the rules of the settings.
+
+    Raises `ConfigError` for a level that does not exist.
+    """
+    from platformdirs import user_state_path
+
+    from app.bot.access import make_rules
+    from app.bot.audit import AuditLog
+    from app.bot.desk import Desk, known_in
+
+    file = settings.bot.audit or user_state_path(APP) / "audit.jsonl"
+    rules = make_rules(settings.bot, settings.projects)
+    return Desk(known_in(workspace, cluster), rules, AuditLog(Path(file)), SystemClock())
+
+
+def build_local_desk(workspace: Workspace, cluster: str) -> Desk:
+    """The desk for trying the bot on this machine: no rules, no record."""
+    from app.bot.access import Level, Rules
+    from app.bot.audit import Unrecorded
+    from app.bot.desk import Desk, known_in
+    from app.testing.slack_server import CHANNEL
+
+    rules = Rules(channels=frozenset({CHANNEL}), level=Level.FULL)
+    return Desk(known_in(workspace, cluster), rules, Unrecorded(), SystemClock())
+
+
+def build_slack(desk: Desk, environ: Mapping[str, str], say: Callable[[str], None]) -> Chat:
+    """Slack with the tokens of the environment. Raises `ConfigError` when one is missing."""
+    from integrations.slack.chat import SlackAccess, SlackChat
+
+    bot, app = (find_secret(environ, *names) for names in (SLACK_BOT_TOKEN, SLACK_APP_TOKEN))
+    if bot is None or app is None:
+        missing = SLACK_BOT_TOKEN if bot is None else SLACK_APP_TOKEN
+        raise ConfigError(
+            "no Slack token", hint=f"set {missing[0]} or {missing[0]}_FILE; to try it: bot --local"
+        )
+    return SlackChat(SlackAccess(bot.reveal(), app.reveal()), desk.answer, say)

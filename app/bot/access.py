@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from app.config import BotSettings
+from app.core.errors import ConfigError
 from app.core.model.chat import Caller
 
 EVERYONE = "*"
@@ -59,3 +61,20 @@ class Rules:
         if not members:
             return True
         return any(EVERYONE in who or caller.user in who for who in members)
+
+
+def make_rules(settings: BotSettings, projects: Mapping[str, str]) -> Rules:
+    """The rules that the settings declare. Raises `ConfigError` for an unknown level."""
+    if settings.level not in [level.value for level in Level]:
+        raise ConfigError(
+            f"`{settings.level}` is no level of detail",
+            hint=f"one of {', '.join(Level)}",
+            key="bot.level",
+        )
+    return Rules(
+        settings.team,
+        frozenset(settings.channels),
+        frozenset(settings.users),
+        {name: frozenset(users.replace(",", " ").split()) for name, users in projects.items()},
+        Level(settings.level),
+    )

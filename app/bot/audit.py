@@ -34,6 +34,13 @@ class Entry:
     duration_ms: int
 
 
+class Unrecorded:
+    """No record at all, for trying the bot on one's own machine."""
+
+    def record(self, entry: Entry) -> None:
+        """Forget the entry."""
+
+
 class AuditLog:
     """Appends entries to a file; one process writes it, from any thread."""
 

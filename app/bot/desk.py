@@ -17,6 +17,7 @@ from app.core.model.chat import Incoming, Reply, ReplyKind
 from app.core.text import clean
 from app.ports import Clock
 from app.services.picture import Picture
+from app.services.workspace import Workspace
 
 _COMMAND_KEPT = 300
 _DECISIONS = {ReplyKind.REFUSAL: "refused", ReplyKind.FAILURE: "failed"}
@@ -37,6 +38,11 @@ class Known:
     picture: Picture
     flows: FlowEvidence | None
     cluster: str
+
+
+def known_in(workspace: Workspace, cluster: str) -> Callable[[], Known]:
+    """What a workspace knows whenever it is asked, under the name of the cluster."""
+    return lambda: Known(workspace.picture, workspace.evidence(), cluster)
 
 
 @dataclass(slots=True)
@@ -72,6 +78,8 @@ class Desk:
             words = f"that is a lot of questions: ask again in {max(1, round(wait_s))} s"
             return Reply(ReplyKind.REFUSAL, words), "limited"
         known = self.known()
+        if not known.picture.revision:
+            return Reply(ReplyKind.FAILURE, "nothing has been read yet: ask again"), "failed"
         context = Context(caller, known.picture, self.rules, known.flows, known.cluster)
         reply = await asyncio.to_thread(handle, incoming.text, context)
         return reply, _DECISIONS.get(reply.kind, "answered")

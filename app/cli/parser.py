@@ -48,6 +48,7 @@ COMMANDS = (
         "conformance", "judge the engine against recorded verdicts", "app.cli.commands.conformance"
     ),
     Command("doctor", "say what was found, and what is missing", "app.cli.commands.doctor"),
+    Command("bot", "answer questions in Slack, or here to try it", "app.cli.commands.bot"),
     Command("config", "show, check or find the settings", "app.cli.commands.config"),
 )
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from app.testing.slack_server import COMMAND, Exchange, SlackServer
+from app.services.tasks import Tasks
+from app.testing.slack_server import APP_TOKEN, BOT_TOKEN, COMMAND, Exchange, SlackServer
+from integrations.slack.chat import Answer, SlackAccess, SlackChat
 
 WELCOME = (
     "A local stand-in for Slack. Type what you would type there, as",
@@ -15,6 +18,19 @@ WELCOME = (
     "A number presses the button of that number. An empty line or Ctrl-D leaves.",
 )
 PROMPT = "> "
+
+
+async def try_out(
+    answer: Answer, read_line: Callable[[str], str], write: Callable[[str], None]
+) -> None:
+    """Run the bot against a server of its own, and let a person talk to it."""
+    async with SlackServer() as server:
+        access = SlackAccess(BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}))
+        chat = SlackChat(access, answer, write)
+        async with Tasks(lambda caught: write(str(caught))) as tasks:
+            tasks.start("slack", chat.run())
+            await server.connected()
+            await converse(server, read_line, write)
 
 
 async def converse(
@@ -36,10 +52,23 @@ async def converse(
 
 
 async def _next(read_line: Callable[[str], str]) -> str:
-    try:
-        return await asyncio.to_thread(read_line, PROMPT)
-    except EOFError:
-        return ""
+    """Read in a thread that holds nobody up when the program is told to stop."""
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+
+    def give(text: str) -> None:
+        if not line.done():
+            line.set_result(text)
+
+    def read() -> None:
+        try:
+            text = read_line(PROMPT)
+        except EOFError:
+            text = ""
+        loop.call_soon_threadsafe(give, text)
+
+    threading.Thread(target=read, daemon=True).start()
+    return await line
 
 
 async def _message(exchange: Exchange) -> Mapping[str, Any]:

@@ -1,0 +1,72 @@
+"""`bot`: answer questions in Slack, or on this machine to try it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from app.cli.context import Context
+
+if TYPE_CHECKING:
+    from app.services.workspace import Workspace
+
+EXAMPLE = """  k8tre-tui bot --demo
+  K8TRE_TUI_SLACK_BOT_TOKEN_FILE=bot.token K8TRE_TUI_SLACK_APP_TOKEN_FILE=app.token k8tre-tui bot
+
+who may ask, and where, is in the settings (section bot); docs/slack.md tells how to set it up"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The words of this command."""
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="no Slack: a prompt in front of a local stand-in (always so with --demo)",
+    )
+    parser.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
+
+
+def run(context: Context) -> int:
+    """Serve until interrupted; a local conversation ends with its input."""
+    asyncio.run(_serve(context))
+    return 0
+
+
+async def _serve(context: Context) -> None:
+    from app.bootstrap import build_workspace
+    from app.services.tasks import Caught, Tasks
+
+    def report(caught: Caught) -> None:
+        context.out.say(str(caught))
+
+    workspace = build_workspace(context.sources, context.config.settings)
+    async with Tasks(report) as tasks:
+        tasks.start("workspace", workspace.run())
+        if context.args.local or context.args.demo:
+            await _try_out(context, workspace)
+        else:
+            await _answer(context, workspace)
+
+
+async def _answer(context: Context, workspace: Workspace) -> None:
+    from app.bootstrap import build_desk, build_slack
+
+    desk = build_desk(workspace, context.config.settings, context.sources.title)
+    await build_slack(desk, context.environ, context.out.say).run()
+
+
+async def _try_out(context: Context, workspace: Workspace) -> None:
+    from app.bootstrap import build_local_desk
+    from integrations.slack.console import try_out
+
+    def read_line(prompt: str) -> str:
+        context.out.stdout.write(prompt)
+        context.out.stdout.flush()
+        if not (line := context.stdin.readline()):
+            raise EOFError
+        return line
+
+    await workspace.newer_than(0)
+    desk = build_local_desk(workspace, context.sources.title)
+    await try_out(desk.answer, read_line, context.out.line)
