@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from app.core.errors import BadInput, SourceCause, SourceUnavailable
+from app.core.errors import K8treError, SourceCause, SourceUnavailable
 from app.ports import Clock, SourceState
 
 FIRST_RETRY_S = 1.0
@@ -32,16 +32,13 @@ def backoff_s(attempt: int, jitter: float) -> float:
     return full * (1.0 - jitter / 2)
 
 
-Failure = SourceUnavailable | BadInput
-
-
-def needs_operator(error: Failure) -> bool:
-    """Whether trying again cannot help: refused credentials or rights, or an unreadable file."""
-    return isinstance(error, BadInput) or error.cause in DENIALS
+def needs_operator(error: K8treError) -> bool:
+    """Whether trying again cannot help: refused rights, no kubeconfig, an unreadable file."""
+    return not isinstance(error, SourceUnavailable) or error.cause in DENIALS
 
 
 def describe_failure(
-    source: str, error: Failure, *, now_ns: int, next_try_s: float | None
+    source: str, error: K8treError, *, now_ns: int, next_try_s: float | None
 ) -> SourceState:
     """The state after `error`; `next_try_s` None means that nobody tries again."""
     cause = error.cause if isinstance(error, SourceUnavailable) else SourceCause.PROTOCOL
@@ -104,7 +101,7 @@ class Connection:
         self.enter("connecting")
         try:
             yield
-        except (SourceUnavailable, BadInput) as error:
+        except K8treError as error:
             now_ns = self.clock.now_ns()
             self._move(describe_failure(self.source, error, now_ns=now_ns, next_try_s=None))
             if strict:
@@ -122,14 +119,14 @@ class Connection:
             self.enter("connecting")
             try:
                 await serve()
-            except (SourceUnavailable, BadInput) as error:
+            except K8treError as error:
                 attempt = 1 if self._was_live else attempt + 1
                 await self._wait_after(error, attempt)
             else:
                 self.enter("ended")
                 return
 
-    async def _wait_after(self, error: Failure, attempt: int) -> None:
+    async def _wait_after(self, error: K8treError, attempt: int) -> None:
         delay = None if needs_operator(error) else backoff_s(attempt, self.jitter())
         now_ns = self.clock.now_ns()
         self._move(describe_failure(self.source, error, now_ns=now_ns, next_try_s=delay))

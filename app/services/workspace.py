@@ -145,8 +145,8 @@ class Workspace:
     async def load(self, *, strict: bool = True) -> Picture:
         """Read every reader once and give the picture.
 
-        Raises `SourceUnavailable` or `BadInput` of the first reader that gave nothing, unless not
-        `strict`: then its state says so.
+        Raises the `K8treError` of the first reader that gave nothing, unless not `strict`: then
+        its state says so.
         """
         for feed in self._feeds:
             with feed.connection.once(strict=strict):
@@ -159,7 +159,7 @@ class Workspace:
     async def load_flows(self, request: FlowRequest, *, strict: bool = True) -> None:
         """Read every flow source to its end into the ring, then learn the names in them.
 
-        Raises `SourceUnavailable` or `BadInput` as the source does, unless not `strict`.
+        Raises `K8treError` as a source does, unless not `strict`.
         """
         for source, connection in self._flows:
             with connection.once(strict=strict):

@@ -1,0 +1,294 @@
+"""Every command that asks a question, over the demo and over files, in this process."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Ran, Run
+
+POLICY = """\
+# what a workspace may do
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: workspace
+  namespace: lung
+spec:
+  endpointSelector:
+    matchLabels: {app: jupyter}
+  egress:
+  - toEndpoints:
+    - matchLabels: {"k8s:io.kubernetes.pod.namespace": mirror}
+    toPorts:
+    - ports: [{port: "8080", protocol: TCP}]
+  - toFQDNs: [{matchPattern: "*.${DOMAIN}"}]
+"""
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: gone
+contexts: [{name: gone, context: {cluster: gone, user: me}}]
+clusters: [{name: gone, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: me, user: {}}]
+"""
+
+WORKLOADS = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: jupyter, namespace: lung}
+spec: {template: {metadata: {labels: {app: jupyter}}, spec: {containers: [{name: a}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: mirror, namespace: mirror}
+spec:
+  template:
+    metadata: {labels: {app: mirror}}
+    spec: {containers: [{name: a, ports: [{containerPort: 8080}]}]}
+"""
+
+
+@pytest.fixture(name="files")
+def _files(tmp_path: Path) -> Path:
+    folder = tmp_path / "gitops"
+    folder.mkdir()
+    (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    (folder / "workloads.yaml").write_text(WORKLOADS, encoding="utf-8")
+    return folder
+
+
+def of_files(run: Run, files: Path, *words: str) -> Ran:
+    return run(words, "--snapshot", str(files), "--set", "DOMAIN=tre.example.org")
+
+
+def test_policies_lists_every_object_with_file_and_line(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "policies", "-o", "json")
+    assert ran.code == 0
+    assert ran.json["schema"] == "k8tre-tui/v1"
+    (item,) = ran.json["items"]
+    assert (item["name"], item["namespace"], item["rules"]) == ("workspace", "lung", 2)
+    assert item["file"].endswith("policy.yaml")
+    assert item["line"] == 2
+    assert item["selects"] == 1
+
+
+def test_policies_as_table_has_one_line_each(run: Run, files: Path) -> None:
+    head, line = of_files(run, files, "policies").out.splitlines()
+    assert head.split()[:3] == ["KIND", "NAMESPACE", "NAME"]
+    assert line.split()[:3] == ["CNP", "lung", "workspace"]
+
+
+@pytest.mark.parametrize(("form", "count"), [("jsonl", 1), ("yaml", 1)])
+def test_policies_in_other_forms(run: Run, files: Path, form: str, count: int) -> None:
+    ran = of_files(run, files, "policies", "-o", form)
+    items = ran.jsonl if form == "jsonl" else yaml.safe_load(ran.out)["items"]
+    assert [item["name"] for item in items] == ["workspace"] * count
+
+
+def test_namespace_narrows_and_an_empty_list_is_fine(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "policies", "-n", "mirror", "-o", "json")
+    assert (ran.code, ran.json["items"]) == (0, [])
+    ran = of_files(run, files, "policies", "-n", "mirror")
+    assert (ran.code, ran.out) == (0, "")
+    assert "no policies here" in ran.err
+
+
+def test_one_policy_is_shown_as_a_tree(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "policies", "lung/workspace")
+    assert ran.code == 0
+    assert "on 8080/TCP" in ran.out
+    assert "to name *.tre.example.org" in ran.out
+    assert "lung/jupyter" in ran.out
+
+
+def test_one_policy_as_yaml_is_the_object(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "policies", "workspace", "-o", "yaml")
+    assert yaml.safe_load(ran.out)["metadata"]["name"] == "workspace"
+
+
+def test_policy_that_is_not_there_names_the_nearest(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "policies", "workspce")
+    assert ran.code == 2
+    assert "did you mean `workspace`?" in ran.err
+
+
+def test_endpoints_say_what_restricts_them(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "endpoints", "-o", "json")
+    items = {item["name"]: item for item in ran.json["items"]}
+    assert items["jupyter"]["egress"]["default_deny"] is True
+    assert items["jupyter"]["template"] is True
+    assert items["mirror"]["ingress"] == {"default_deny": False, "policies": []}
+
+
+def test_one_endpoint_in_full(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "endpoints", "sts:lung/jupyter")
+    assert ran.code == 0
+    assert "CNP workspace" in ran.out
+    ran = of_files(run, files, "endpoints", "sts:lung/jupyter", "-o", "json")
+    assert [row["name"] for row in ran.json["policies"]] == ["workspace"]
+
+
+def test_why_allowed_exits_with_0(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "why", "sts:lung/jupyter", "deploy:mirror/mirror", "8080")
+    assert ran.code == 0
+    assert ran.out.startswith("✓ ALLOWED")
+    assert "policy.yaml:11" in ran.out
+
+
+def test_why_denied_exits_with_1_and_cites_file_and_line(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "why", "sts:lung/jupyter", "deploy:mirror/mirror", "80")
+    assert ran.code == 1
+    assert ran.out.startswith("✗ DENIED")
+    assert "policy.yaml:14" in ran.out
+
+
+def test_why_in_json_has_the_nearest_rule(run: Run, files: Path) -> None:
+    ran = of_files(
+        run, files, "why", "sts:lung/jupyter", "deploy:mirror/mirror", "80", "-o", "json"
+    )
+    nearest = ran.json["egress"]["nearest"][0]
+    assert nearest["failed_on"] == "port"
+    assert nearest["policy"]["name"] == "workspace"
+
+
+def test_why_explains_every_rule_when_asked(run: Run, files: Path) -> None:
+    words = ("why", "sts:lung/jupyter", "deploy:mirror/mirror", "80")
+    short, long = of_files(run, files, *words), of_files(run, files, *words, "--explain")
+    assert long.out.startswith(short.out.splitlines()[0])
+    assert len(long.out) > len(short.out)
+    assert "Egress: denied" in long.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lung/jupyter", "nonsense"),
+        ("lung/nobody", "mirror/mirror"),
+        ("lung/jupyter", "mirror/mirror", "99999"),
+        ("lung/jupyter", "mirror/mirror", "80", "--http", "GET nonsense"),
+    ],
+)
+def test_why_of_what_is_not_there_exits_with_2(
+    run: Run, files: Path, words: tuple[str, ...]
+) -> None:
+    ran = of_files(run, files, "why", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[-2].startswith("k8tre-tui: ") or "k8tre-tui: " in ran.err
+
+
+def test_matrix_as_csv_has_every_pair(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "matrix", "-o", "csv", "--from", "lung/", "--to", "mirror/")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [(row["protocol"], row["ports"], row["verdict"]) for row in rows] == [
+        ("TCP", "8080", "allowed"),
+        ("ANY", "others", "denied"),
+    ]
+    assert rows[0]["egress_by"] == "CiliumNetworkPolicy/lung/workspace"
+
+
+def test_matrix_keeps_only_the_verdict_asked_for(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "matrix", "-o", "json", "--verdict", "denied", "-n", "lung")
+    assert {item["verdict"] for item in ran.json["items"]} == {"denied"}
+
+
+def test_doctor_says_what_it_found(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "doctor", "-o", "json")
+    found = {(item["area"], item["health"]) for item in ran.json["items"]}
+    assert ran.code == 0
+    assert {("source", "fine"), ("objects", "fine"), ("boundaries", "missing")} <= found
+    assert "✓ objects" in of_files(run, files, "doctor").out
+
+
+def test_doctor_exits_with_3_when_a_source_fails(run: Run, tmp_path: Path) -> None:
+    ran = run("doctor", "--kubeconfig", str(tmp_path / "none"))
+    assert ran.code == 3
+    assert "✗ source" in ran.out
+
+
+def test_source_that_cannot_be_reached_is_one_line_and_3(run: Run, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kube.yaml"
+    kubeconfig.write_text(KUBECONFIG, encoding="utf-8")
+    ran = run("policies", "--kubeconfig", str(kubeconfig))
+    assert ran.code == 3
+    assert ran.err.startswith("k8tre-tui: ")
+    assert "Traceback" not in ran.err
+
+
+def test_missing_kubeconfig_is_a_wrong_setting(run: Run, tmp_path: Path) -> None:
+    ran = run("policies", "--kubeconfig", str(tmp_path / "none"))
+    assert ran.code == 2
+    assert "--demo" in ran.err
+
+
+def test_snapshot_is_read_back(run: Run, files: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml.gz"
+    ran = of_files(run, files, "snapshot", "-o", str(file))
+    assert (ran.code, ran.out) == (0, "")
+    again = run("policies", "-o", "json", "--snapshot", str(file))
+    assert [item["name"] for item in again.json["items"]] == ["workspace"]
+
+
+def test_redacted_snapshot_names_nobody(run: Run, files: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    of_files(run, files, "snapshot", "-o", str(file), "--redact")
+    text = file.read_text(encoding="utf-8")
+    assert "jupyter" not in text
+    assert "workspace" not in text
+
+
+def test_conformance_judges_and_prints(run: Run, tmp_path: Path) -> None:
+    case = tmp_path / "case.jsonl"
+    case.write_text(
+        '{"name": "empty", "config": {}, "objects": [], "queries": '
+        '[{"from": "entity:world", "to": "entity:host", "port": 80, "protocol": "TCP"}], '
+        '"expect": [{"verdict": "allowed"}]}\n',
+        encoding="utf-8",
+    )
+    ran = run("conformance", str(case))
+    assert (ran.code, ran.out) == (0, "1 cases, 1 verdicts, 0 disagree\n")
+    case.write_text(case.read_text().replace('"allowed"', '"denied"'), encoding="utf-8")
+    ran = run("conformance", str(case))
+    assert ran.code == 1
+    assert ran.out.splitlines()[-1] == "1 cases, 1 verdicts, 1 disagree"
+    printed = run("conformance", "--print", str(case))
+    assert printed.jsonl[0]["expect"][0]["verdict"] == "allowed"
+
+
+def test_demo_needs_nothing(run: Run) -> None:
+    ran = run("policies", "--demo", "-o", "json")
+    assert ran.code == 0
+    assert len(ran.json["items"]) >= 25
+    assert all(item["file"] for item in ran.json["items"])
+
+
+def test_demo_flows_take_the_filters_of_hubble_observe(run: Run) -> None:
+    ran = run("flows", "--demo", "--verdict", "DROPPED", "--last", "3", "-o", "json")
+    flows = [line["flow"] for line in ran.jsonl if "flow" in line]
+    assert ran.code == 0
+    assert [flow["verdict"] for flow in flows] == ["DROPPED"] * 3
+    ran = run("flows", "--demo", "--not", "--verdict", "FORWARDED", "--last", "50", "-o", "jsonl")
+    assert "FORWARDED" not in {line["flow"]["verdict"] for line in ran.jsonl if "flow" in line}
+
+
+def test_flows_as_a_table_has_signs_and_ends(run: Run) -> None:
+    lines = run("flows", "--demo", "--verdict", "DROPPED", "--last", "3").out.splitlines()
+    assert lines[0].startswith("TIME")
+    assert all("✗ DROPPED" in line and " → " in line for line in lines[1:])
+
+
+def test_wrong_filter_is_refused_in_one_line(run: Run) -> None:
+    ran = run("flows", "--demo", "--verdict", "DROPED")
+    assert ran.code == 2
+    assert "DROPPED" in ran.err
+
+
+def test_why_over_the_demo_shows_the_drops_seen(run: Run) -> None:
+    ran = run("why", "project-lung/jupyter-alice", "svc:mirror/mirror:80", "--demo", "-o", "json")
+    assert ran.code == 1
+    assert ran.json["cause"]["code"] == "service-port-not-target-port"
+    assert ran.json["cause"]["file"].endswith("workspace.yaml")
+    assert [one["kind"] for one in ran.json["evidence"]].count("flow") >= 1
