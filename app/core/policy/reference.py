@@ -78,7 +78,7 @@ def judge(policy: DirectionPolicy, connection: Connection, names: NamedPorts) ->
     if any(hit.policy.effect is Effect.DENY for hit in hits):
         return Judgement(Outcome.DENIED, _sorted(_deciding_denies(hits)), hits=hits)
     winners = _deciding_allows(hits, names)
-    parser = winners[0].policy.parser
+    parser = max(hits, key=lambda hit: hit.policy.rank).policy.parser
     outcome = Outcome.REDIRECTED if parser else Outcome.ALLOWED
     return Judgement(outcome, _sorted(winners), parser, hits)
 
@@ -190,7 +190,7 @@ def _deciding_allows(hits: tuple[Hit, ...], names: NamedPorts) -> tuple[Hit, ...
     own = [hit for hit in top if hit.specific]
     shared = [hit for hit in top if not hit.specific]
     if names.by_peer:
-        own = [hit for hit in own if not _is_aggregated(hit, own, shared)]
+        own = [hit for hit in own if not _is_aggregated(hit, shared)]
     own, shared = _longest(own), _longest(shared)
     if not own or not shared:
         return tuple(own or shared)
@@ -205,12 +205,10 @@ def _longest(hits: list[Hit]) -> list[Hit]:
     return [hit for hit in hits if hit.length == longest]
 
 
-def _is_aggregated(hit: Hit, own: list[Hit], shared: list[Hit]) -> bool:
+def _is_aggregated(hit: Hit, shared: list[Hit]) -> bool:
     """Say whether the wildcard has the same entry at the same key, policy log included."""
     beside = [other for other in shared if other.length == hit.length]
-    return bool(beside) and _marks(beside) == _marks(
-        [other for other in own if other.length == hit.length]
-    )
+    return bool(beside) and _marks(beside) == _marks([hit])
 
 
 def _effective_rank(hit: Hit, hits: list[Hit]) -> int:

@@ -250,7 +250,11 @@ class GroupSelector:
 
 
 def _is_world(labels: LabelSet) -> bool:
-    return any(labels.has_reserved(key) for key in ("world", "world-ipv4", "world-ipv6"))
+    """Say whether labels count as outside; a pod label named `world` is enough for the agent.
+
+    Source: Cilium `pkg/labels/labels.go` `HasWorldLabel`, which looks at keys only.
+    """
+    return any(key in labels for key in ("world", "world-ipv4", "world-ipv6"))
 
 
 @dataclass(frozen=True, slots=True)
