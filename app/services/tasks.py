@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
@@ -44,7 +43,10 @@ async def guard(name: str, work: Awaitable[T], report: Report) -> T | None:
 
 
 class Tasks:
-    """Owner of background tasks, used as `async with Tasks(report) as tasks`."""
+    """Owner of background tasks, used as `async with Tasks(report) as tasks`.
+
+    An error of the block itself leaves it as it is, not wrapped in a group: no task can add one.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -55,21 +57,21 @@ class Tasks:
         await self._group.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         for task in self._running:
             task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        await self._group.__aexit__(None, None, None)
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` until it ends or the block is left; a failure is reported under `name`."""
         task = self._group.create_task(guard(name, work, self._report), name=name)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+
+        def forget(ended: asyncio.Task[None]) -> None:
+            self._running.discard(ended)
+            work.close()  # a task that was cancelled before its first step never awaited it
+
+        task.add_done_callback(forget)
         return task
 
     async def finished(self) -> None:
