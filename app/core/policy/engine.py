@@ -32,7 +32,13 @@ from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.parse import is_enabled, parse_policy
 from app.core.policy.ports import prefix_length
 from app.core.policy.reference import Connection, Judgement, is_denied_by_rule, judge
-from app.core.policy.requests import Headers, RequestVerdict, judge_request, request_headers
+from app.core.policy.requests import (
+    Headers,
+    RequestVerdict,
+    judge_request,
+    request_headers,
+    undefined_proxy,
+)
 from app.core.policy.rules import Entry, Identity, ParsedPolicy, PortSpec, RejectedPolicy
 
 Parsed = ParsedPolicy | RejectedPolicy
@@ -246,6 +252,9 @@ class Engine:
         if question.request and judgement.outcome is Outcome.REDIRECTED:
             protocol = question.protocol.value
             request = judge_request(judgement, question.request, protocol, headers)
+            undefined = undefined_proxy(policy, connection, self.names)
+            if undefined:
+                request = replace(request, unsure=undefined)
         return _Side(judgement, policy, connection, request)
 
     def _trace_of(self, direction: Direction, side: _Side) -> DirectionTrace:

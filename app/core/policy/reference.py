@@ -99,16 +99,23 @@ def match_length(
         return 0
     if item.protocol != connection.protocol:
         return None
-    number, end = item.number, item.end
-    if item.name:
-        resolved = resolve_name(item.name, direction, connection, names)
-        if resolved is None:
-            return None
-        number = resolved
-        if names.by_peer and direction is Direction.EGRESS:
-            end = 0  # from 1.20 on an egress name takes no end port
+    number = first_port(item, direction, connection, names)
+    if number is None:
+        return None
+    end = item.end
+    if item.name and names.by_peer and direction is Direction.EGRESS:
+        end = 0  # from 1.20 on an egress name takes no end port
     bits = prefix_length(number, end, connection.port)
     return None if bits is None else PROTOCOL_BITS + bits
+
+
+def first_port(
+    item: Filter, direction: Direction, connection: Connection, names: NamedPorts
+) -> int | None:
+    """Give the number a filter begins at; None for a name that stands for none."""
+    if not item.name:
+        return item.number
+    return resolve_name(item.name, direction, connection, names)
 
 
 def resolve_name(

@@ -24,8 +24,10 @@ from app.core.model.verdict import (
     SniRequest,
 )
 from app.core.policy.expressions import matches_whole
+from app.core.policy.filters import DirectionPolicy, Filter
+from app.core.policy.named import NamedPorts
 from app.core.policy.names import dns_rules_allow
-from app.core.policy.reference import Hit, Judgement
+from app.core.policy.reference import Connection, Hit, Judgement, first_port
 from app.core.policy.rules import HeaderMatch, HttpRule
 
 HTTP_PARSERS = frozenset({"http"})
@@ -61,6 +63,43 @@ def judge_request(
     if protocol != "TCP":
         return RequestVerdict(allowed=False, unsure="the proxy has no listener for this protocol")
     return _judge_envoy(judgement, request, headers)
+
+
+PROXY_TYPES = {"http": "http", "dns": "dns", "crd": "crd"}
+"""Parsers by listener; every other one, TLS too, shares Envoy's plain TCP listener.
+
+Source: Cilium `pkg/proxy/proxyports/proxyports.go`.
+"""
+
+
+def undefined_proxy(policy: DirectionPolicy, connection: Connection, names: NamedPorts) -> str:
+    """Say why it is not defined which proxy reads the connection's port; empty when it is.
+
+    There is one redirect per direction, protocol and first port; where rules of two kinds share it,
+    the order of a Go map decides. So it does between DNS rules on a port name and on its number.
+    Source: Cilium `pkg/endpoint/bpf.go` `addNewRedirects`.
+    """
+    proxies: dict[int, list[tuple[str, Filter]]] = {}
+    last = 0
+    for item in policy.filters:
+        if item.protocol != connection.protocol:
+            continue
+        first = first_port(item, policy.direction, connection, names)
+        for found in item.policies.values():
+            if first is not None and found.parser:
+                kind = PROXY_TYPES.get(found.parser, "tcp")
+                proxies.setdefault(first, []).append((kind, item))
+    for first, redirects in proxies.items():
+        last = max(first, *(item.end for _, item in redirects))
+        if first <= connection.port <= last and _is_undefined(redirects):
+            return "rules of two kinds share this port, and which proxy reads it is not defined"
+    return ""
+
+
+def _is_undefined(redirects: list[tuple[str, Filter]]) -> bool:
+    kinds = {kind for kind, _ in redirects}
+    readers = {id(item) for kind, item in redirects if kind == "dns"}
+    return len(kinds) > 1 or len(readers) > 1
 
 
 def request_headers(request: Request) -> Headers:
