@@ -89,22 +89,38 @@ def disclosure_for(caller: Caller, rules: Rules, picture: Picture) -> Disclosure
 
 
 def _tokens(cluster: Cluster, hidden: frozenset[str]) -> Iterator[str]:
-    """Everything that names a hidden namespace, longest forms included."""
+    """Everything that names something of a hidden namespace.
+
+    A bare name that something readable has too tells nothing, and stays.
+    """
+    named = list(_named(cluster))
+    readable = {name for namespace, name in named if namespace not in hidden}
     yield from hidden
+    for namespace, name in named:
+        if namespace in hidden:
+            yield f"{namespace}/{name}"
+            if name not in readable:
+                yield name
     for endpoint in cluster.endpoints:
         if endpoint.namespace in hidden:
-            yield endpoint.key
-            yield endpoint.name
             yield from map(str, endpoint.addresses)
     for service in cluster.services:
         if service.namespace in hidden:
-            yield service.key
             yield from map(str, service.cluster_ips)
     for policy in cluster.policies:
         if policy.ref.namespace in hidden:
             yield f"{policy.ref.namespace}/{policy.ref.name}"
-            if policy.file:
-                yield policy.file
+            yield policy.file or policy.ref.namespace
+
+
+def _named(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """Namespace and name of every pod, workload and Service."""
+    for endpoint in cluster.endpoints:
+        yield endpoint.namespace, endpoint.name
+        if endpoint.workload is not None:
+            yield endpoint.namespace, endpoint.workload.name
+    for service in cluster.services:
+        yield service.namespace, service.name
 
 
 def _replacer(names: Mapping[str, str]) -> Callable[[str], str]:

@@ -106,7 +106,7 @@ def _sort(grammar: Grammar, words: Sequence[str]) -> tuple[list[str], dict[str, 
             continue
         flag, equals, value = word[2:].partition("=")
         if flag not in known:
-            near = get_close_matches(flag, known, n=1)
+            near = get_close_matches(flag, known, n=1, cutoff=0.5)
             hint = f"did you mean `--{near[0]}`?" if near else _usage(grammar)
             raise UsageError(f"there is no `--{flag}`", hint=hint)
         if flag in flags:
