@@ -6,7 +6,7 @@ plain computation, safe to share between tasks of one thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from app.core.model.cluster import Address, Cluster, Endpoint, IdentityKind
@@ -31,6 +31,7 @@ from app.core.policy.identities import Identities
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.parse import is_enabled, parse_policy
 from app.core.policy.ports import prefix_length
+from app.core.policy.reachability import Reachability, find_reachability
 from app.core.policy.reference import Connection, Judgement, is_denied_by_rule, judge
 from app.core.policy.requests import (
     Headers,
@@ -50,7 +51,11 @@ class Engine:
     """Decides and explains connections of one cluster."""
 
     def __init__(
-        self, cluster: Cluster, parsed: Mapping[int, Parsed], context: ParseContext
+        self,
+        cluster: Cluster,
+        parsed: Mapping[int, Parsed],
+        context: ParseContext,
+        pairs: Reachability | None = None,
     ) -> None:
         self.cluster = cluster
         self.policies = tuple(item for item in parsed.values() if isinstance(item, ParsedPolicy))
@@ -63,6 +68,7 @@ class Engine:
         self._compiled: dict[tuple[int, str, Direction], DirectionPolicy] = {}
         self._known: dict[tuple[object, ...], Identity] = {}
         self._keep: list[Endpoint] = []
+        self._pairs = pairs
 
     @classmethod
     def build(cls, cluster: Cluster) -> Engine:
@@ -73,10 +79,15 @@ class Engine:
         """Give the engine of a changed cluster; policies that did not change are not read again."""
         same = ParseContext.of(cluster) == self._context
         known = {item.manifest: item for item in self._parsed.values() if item.manifest is not None}
-        return self._with(cluster, known if same else {})
+        return self._with(cluster, known if same else {}, self._pairs)
 
     @classmethod
-    def _with(cls, cluster: Cluster, known: Mapping[Manifest, Parsed]) -> Engine:
+    def _with(
+        cls,
+        cluster: Cluster,
+        known: Mapping[Manifest, Parsed],
+        pairs: Reachability | None = None,
+    ) -> Engine:
         context = ParseContext.of(cluster)
         parsed: dict[int, Parsed] = {}
         for index, manifest in enumerate(cluster.policies):
@@ -85,7 +96,7 @@ class Engine:
             old = known.get(manifest)
             unchanged = old is not None and old.manifest is manifest
             parsed[index] = old if unchanged and old else parse_policy(manifest, context)
-        return cls(cluster, parsed, context)
+        return cls(cluster, parsed, context, pairs)
 
     # -- ends -------------------------------------------------------------------------------
 
@@ -206,6 +217,14 @@ class Engine:
             for rule in entry.ports
             for spec in rule.ports
         )
+
+    def reachability(self, peers: Sequence[Peer] = ()) -> Reachability:
+        """Give all pairs of pods, reserved identities and `peers`, as sets of identity groups.
+
+        What was asked of the engine before, or of the one it replaces, is not computed again.
+        """
+        self._pairs = find_reachability(self._identities, self.names, peers, self._pairs)
+        return self._pairs
 
     # -- questions --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.core.model.cluster import Endpoint
+from app.core.model.cluster import Address, Endpoint, IdentityKind
 from app.core.model.labels import LabelSet
 from app.core.model.verdict import Peer
 from app.core.policy.identities import Identities
@@ -22,20 +22,22 @@ PortNames = tuple[tuple[str, tuple[str, int]], ...]
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """What makes a group; equal in two clusters when they mean the same ends."""
+    """What makes a group; equal under two sets of policies when the same ends are meant.
+
+    An address has no labels here: those of its identity depend on what policies name.
+    """
 
     namespace: str
     labels: LabelSet
-    names: PortNames
-    outside: Peer | None = None
+    names: PortNames = ()
+    kind: IdentityKind = IdentityKind.POD
+    address: Address | None = None
+    fqdns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityGroup:
-    """One group. `peer` stands for all of `endpoints`, which are empty for an end of another kind.
-
-    `has_policy`: rules can select it; nodes, addresses and unmanaged pods are peers only.
-    """
+    """One group. `peer` stands for all of `endpoints`, of which an end of another kind has none."""
 
     key: GroupKey
     peer: Peer
@@ -81,7 +83,6 @@ def _pod_group(key: GroupKey, same: list[Endpoint], identities: Identities) -> I
 
 def group_of_peer(peer: Peer, identities: Identities) -> IdentityGroup:
     """Give the group of an end that is no pod: an entity, or an address outside."""
-    subject = peer.endpoint
-    namespace = subject.namespace if subject is not None else ""
-    key = GroupKey(namespace, peer.labels, (), peer)
+    labels = peer.labels if peer.address is None else LabelSet()
+    key = GroupKey("", labels, (), peer.kind, peer.address, peer.names)
     return IdentityGroup(key, peer, identities.identity(peer))

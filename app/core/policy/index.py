@@ -57,7 +57,7 @@ class SelectorIndex:
         self._outside: list[int] = []
         self._aggregates: dict[str, list[int]] = {}
         self._by_requirement: dict[Requirement, Bits] = {}
-        self._by_key: dict[str, Bits] = {}
+        self._by_key: dict[tuple[str, bool], Bits] = {}
         for number, identity in enumerate(identities):
             self._add(number, identity)
 
@@ -69,12 +69,14 @@ class SelectorIndex:
         if identity.aggregate:
             self._aggregates.setdefault(identity.aggregate, []).append(number)
 
-    def selected(self, selector: PeerSelector) -> Bits:
-        """Give the identities that the selector holds as peers, aggregates included."""
-        found = self._by_key.get(selector.key)
+    def selected(self, selector: PeerSelector, *, aggregates: bool = True) -> Bits:
+        """Give the identities that the selector holds as peers, by default also by aggregate."""
+        found = self._by_key.get((selector.key, aggregates))
         if found is None:
-            found = self._resolve(selector) | self._through_aggregates(selector)
-            self._by_key[selector.key] = found
+            found = self._resolve(selector)
+            if aggregates:
+                found |= self._through_aggregates(selector)
+            self._by_key[selector.key, aggregates] = found
         return found
 
     def labelled(self, selector: LabelSelector) -> Bits:

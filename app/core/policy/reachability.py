@@ -1,40 +1,30 @@
 """All pairs at once: who may open a connection to whom, as sets of identity groups.
 
-A direction allows a pair when no deny of the subject's policy holds the peer and either some allow
+A direction allows a pair when no deny of the subject's policy holds the peer, and either some allow
 does or nothing turns default deny on. So for a subject class and a port one set says it all: the
-peers it allows, a union of selectors' sets without another. Pairs are two such sets met.
+peers it allows, a union of selectors' sets without another. A pair is allowed when each of its ends
+is in the other's set.
 
 The verdicts are those of `reference.judge`; layer 7 rules are not asked, so a pair is allowed,
-denied or redirected. A direction's answer to a pair of one and the same group is that between two
-of its pods, not that of a pod to itself.
+denied or redirected. The pair of a group with itself means two of its pods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from app.core.model.verdict import Direction, Effect, Protocol, Verdict
-from app.core.policy.filters import DirectionPolicy, Filter
-from app.core.policy.groups import IdentityGroup
-from app.core.policy.index import Bits, bits_of, members_of
-from app.core.policy.named import NamedPorts, number_of
-from app.core.policy.ports import MAX_PORT
-from app.core.policy.reference import Connection, judge
+from app.core.model.verdict import Direction, Peer, Protocol, Verdict
+from app.core.policy.groups import IdentityGroup, group_endpoints, group_of_peer
+from app.core.policy.identities import Identities
+from app.core.policy.index import Bits, members_of
+from app.core.policy.named import NamedPorts
+from app.core.policy.rows import Port, Row, Rows
 from app.core.policy.rules import ParsedPolicy
-from app.core.policy.subjects import Scope, SubjectClass, Subjects
+from app.core.policy.subjects import Scope, Subjects
 
-Port = tuple[Protocol, int]
-"""A protocol with a port after Service translation, or with an ICMP type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The peers of one subject class on one port. `redirected` are those the proxy decides on."""
-
-    allowed: Bits
-    redirected: Bits = 0
+ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "health", "ingress")
+"""The reserved identities that are always among the ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +37,195 @@ class PairChange:
     port: int
     before: Verdict
     after: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """Every pair of a cluster's identity groups, computed as far as it is asked for.
+
+    Groups go by their number in `groups`.
+    """
+
+    rows: Rows
+    egress: Subjects
+    ingress: Subjects
+
+    @property
+    def groups(self) -> tuple[IdentityGroup, ...]:
+        """The ends: pods and reserved identities with a policy, then ends that have none."""
+        return self.rows.groups
+
+    def replace(self, policies: Sequence[ParsedPolicy], rows: Rows) -> Reachability:
+        """Give the pairs under changed policies; what they leave alone is not computed again.
+
+        `rows` are the same ones, or new ones of the same scope when the ends outside changed.
+        """
+        return Reachability(rows, self.egress.replace(policies), self.ingress.replace(policies))
+
+    def row(self, direction: Direction, number: int, port: Port) -> Row:
+        """Give the peers that a group allows: destinations on egress, sources on ingress."""
+        classes = self.subjects(direction).classes
+        return self.rows.row(classes[number] if number < len(classes) else None, port)
+
+    def subjects(self, direction: Direction) -> Subjects:
+        """Give one direction's subject classes."""
+        return self.egress if direction is Direction.EGRESS else self.ingress
+
+    def verdict(self, source: int, destination: int, port: Port) -> Verdict:
+        """Give the verdict of one pair."""
+        egress = self.row(Direction.EGRESS, source, port)
+        ingress = self.row(Direction.INGRESS, destination, port)
+        if not (egress.allowed >> destination & 1 and ingress.allowed >> source & 1):
+            return Verdict.DENIED
+        if egress.redirected >> destination & 1 or ingress.redirected >> source & 1:
+            return Verdict.REDIRECTED
+        return Verdict.ALLOWED
+
+    def pairs(self, port: Port) -> list[Row]:
+        """Give for every source the destinations that both ends allow on a port."""
+        accepted = _Accepted(self, port)
+        found: list[Row] = []
+        for number in range(len(self.groups)):
+            sent = self.row(Direction.EGRESS, number, port)
+            taken = accepted.from_source(number)
+            allowed = sent.allowed & taken.allowed
+            found.append(Row(allowed, (sent.redirected | taken.redirected) & allowed))
+        return found
+
+
+def find_reachability(
+    identities: Identities,
+    names: NamedPorts,
+    peers: Sequence[Peer] = (),
+    known: Reachability | None = None,
+) -> Reachability:
+    """Give all pairs of a cluster's pods, its reserved identities and more `peers`.
+
+    `known` are the pairs before a change: what still holds is taken over.
+    """
+    cluster, policies = identities.cluster, identities.policies
+    ends = (*(identities.of_entity(name) for name in ENTITIES), *peers)
+    reserved = [group_of_peer(peer, identities) for peer in ends]
+    outside = tuple(group for group in reserved if group.subject is None)
+    if known is None or not _same_ends(known.rows.scope, identities):
+        own_policy = tuple(group for group in reserved if group.subject is not None)
+        groups = (*group_endpoints(cluster.endpoints, identities), *own_policy)
+        scope = Scope.of(cluster.endpoints, groups, cluster.config)
+        return Reachability(
+            Rows(scope, outside, names),
+            Subjects(scope, Direction.EGRESS, policies),
+            Subjects(scope, Direction.INGRESS, policies),
+        )
+    rows = known.rows
+    if rows.outside != outside:
+        rows = Rows(rows.scope, outside, names)
+    return known.replace(policies, rows)
+
+
+def _same_ends(scope: Scope, identities: Identities) -> bool:
+    cluster = identities.cluster
+    return scope.endpoints is cluster.endpoints and scope.config == cluster.config
+
+
+class _Accepted:
+    """The ingress side turned round: for a source, the destinations that let it in.
+
+    Every set of peers in a class's policy adds the class's members to each peer in it, so the work
+    grows with the sets there are, not with the pairs.
+    """
+
+    def __init__(self, pairs: Reachability, port: Port) -> None:
+        allow: dict[Bits, Bits] = {}
+        deny: dict[Bits, Bits] = {}
+        redirect: dict[Bits, Bits] = {}
+        self._size = len(pairs.groups)
+        self._always = pairs.rows.everyone
+        for one, members in pairs.ingress.members().items():
+            if not one.policy.enforced:
+                continue
+            self._always &= ~members
+            for part, among in pairs.rows.parts(one, port):
+                _add(allow, part.allow, members, among)
+                _add(deny, part.deny, members, among)
+            if redirected := pairs.rows.row(one, port).redirected:
+                _add(redirect, (redirected,), members, None)
+        self._allow = self._spread(allow)
+        self._deny = self._spread(deny)
+        self._redirect = self._spread(redirect)
+
+    def _spread(self, sets: dict[Bits, Bits]) -> list[Bits]:
+        rows = [0] * self._size
+        for peers, members in sets.items():
+            for number in members_of(peers):
+                rows[number] |= members
+        return rows
+
+    def from_source(self, number: int) -> Row:
+        """Give the destinations that let a source in."""
+        allowed = (self._always | self._allow[number]) & ~self._deny[number]
+        return Row(allowed, self._redirect[number] & allowed)
+
+
+def _add(
+    sets: dict[Bits, Bits], pieces: tuple[Bits, ...], members: Bits, among: Bits | None
+) -> None:
+    for piece in pieces:
+        peers = piece if among is None else piece & among
+        sets[peers] = sets.get(peers, 0) | members
+
+
+def difference(
+    before: Reachability, after: Reachability, ports: Sequence[Port]
+) -> Iterator[PairChange]:
+    """Yield every pair and port with another verdict after a change of policies, by source.
+
+    Both must be about the same groups, as those of `replace` are; only pairs with an end whose
+    rules changed are looked at.
+    """
+    if before.rows is not after.rows and not _same_groups(before, after):
+        raise ValueError("pairs of other groups cannot be compared")
+    sources = _changed(before, after, Direction.EGRESS)
+    destinations = _changed(before, after, Direction.INGRESS)
+    for port in ports:
+        for source, candidates in _candidates(before, after, sources, destinations, port):
+            for destination in members_of(candidates):
+                was = before.verdict(source, destination, port)
+                now = after.verdict(source, destination, port)
+                if was is not now:
+                    ends = after.groups[source], after.groups[destination]
+                    yield PairChange(*ends, *port, was, now)
+
+
+def _same_groups(before: Reachability, after: Reachability) -> bool:
+    return [group.key for group in before.groups] == [group.key for group in after.groups]
+
+
+def _changed(before: Reachability, after: Reachability, direction: Direction) -> list[int]:
+    old, new = before.subjects(direction).classes, after.subjects(direction).classes
+    everything_moved = before.rows is not after.rows
+    return [n for n, one in enumerate(old) if everything_moved or one is not new[n]]
+
+
+def _candidates(
+    before: Reachability,
+    after: Reachability,
+    sources: Sequence[int],
+    destinations: Sequence[int],
+    port: Port,
+) -> list[tuple[int, Bits]]:
+    """Give for each source the destinations on which either direction's answer changed."""
+    found: dict[int, Bits] = {}
+    for source in sources:
+        if moved := _moved(before, after, Direction.EGRESS, source, port):
+            found[source] = moved
+    for destination in destinations:
+        for source in members_of(_moved(before, after, Direction.INGRESS, destination, port)):
+            found[source] = found.get(source, 0) | 1 << destination
+    return sorted(found.items())
+
+
+def _moved(
+    before: Reachability, after: Reachability, direction: Direction, number: int, port: Port
+) -> Bits:
+    old, new = before.row(direction, number, port), after.row(direction, number, port)
+    return (old.allowed ^ new.allowed) | (old.redirected ^ new.redirected)

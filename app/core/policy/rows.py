@@ -1,21 +1,27 @@
-"""One subject's compiled policy as sets of peers: a part for each of its filters."""
+"""A subject's compiled policy as sets of peers, and on each port the peers that it allows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol as Shape
+from weakref import WeakKeyDictionary
 
-from app.core.model.verdict import Direction, Effect
+from app.core.model.verdict import Direction, Effect, Outcome, Protocol
 from app.core.policy.filters import DirectionPolicy, Filter
 from app.core.policy.groups import IdentityGroup
-from app.core.policy.index import Bits
+from app.core.policy.index import Bits, SelectorIndex, bits_of, members_of
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.ports import MAX_PORT
+from app.core.policy.reference import Connection, judge
 from app.core.policy.rules import PeerSelector
+from app.core.policy.subjects import Scope, SubjectClass
+
+Port = tuple[Protocol, int]
+"""A protocol with a port after Service translation, or with an ICMP type."""
 
 
-class Selection(Protocol):
+class Selection(Shape):
     """Gives the groups that a selector holds as peers."""
 
     def __call__(self, selector: PeerSelector, *, aggregates: bool) -> Bits:
@@ -104,3 +110,108 @@ def _union(sets: tuple[Bits, ...]) -> Bits:
     for one in sets:
         found |= one
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The peers that one subject allows on one port; a proxy decides about the `redirected`."""
+
+    allowed: Bits
+    redirected: Bits = 0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was computed for one subject class. `exact`: sets alone tell who is redirected."""
+
+    parts: tuple[Part, ...]
+    exact: bool
+    rows: dict[Port, Row] = field(default_factory=dict)
+
+
+class Rows:
+    """The rows of subject classes over fixed ends of connections, each computed once.
+
+    Ends are numbered: first the groups of the scope (pods, reserved identities with a policy),
+    then the ends outside, which have none.
+    """
+
+    def __init__(self, scope: Scope, outside: Sequence[IdentityGroup], names: NamedPorts) -> None:
+        self.scope = scope
+        self.outside = tuple(outside)
+        self.names = names
+        self.groups: tuple[IdentityGroup, ...] = (*scope.groups, *self.outside)
+        self.everyone: Bits = (1 << len(self.groups)) - 1
+        self._outside_index = SelectorIndex([group.identity for group in self.outside])
+        self._declared: dict[tuple[str, Port], Bits] = {}
+        self._kept: WeakKeyDictionary[SubjectClass, _Kept] = WeakKeyDictionary()
+
+    def row(self, one: SubjectClass | None, port: Port) -> Row:
+        """Give a class's row on a port; everybody where no policy is asked."""
+        if one is None or not one.policy.enforced:
+            return Row(self.everyone)
+        kept = self._keep(one)
+        found = kept.rows.get(port)
+        if found is None:
+            found = kept.rows[port] = self._compute(one, kept, port)
+        return found
+
+    def parts(self, one: SubjectClass, port: Port) -> Iterator[tuple[Part, Bits | None]]:
+        """Yield the parts of a class that hold a port; a set narrows the peers it holds for."""
+        protocol, number = port
+        for part in self._keep(one).parts:
+            if part.holds(protocol, number):
+                yield part, self._declaring(part.name, port) if part.name else None
+
+    def selected(self, selector: PeerSelector, *, aggregates: bool) -> Bits:
+        """Give the groups that a selector holds as peers."""
+        inside = self.scope.index.selected(selector, aggregates=aggregates)
+        outside = self._outside_index.selected(selector, aggregates=aggregates)
+        return inside | outside << len(self.scope.groups)
+
+    def _keep(self, one: SubjectClass) -> _Kept:
+        kept = self._kept.get(one)
+        if kept is None:
+            policies = (rules for item in one.policy.filters for rules in item.policies.values())
+            parts = tuple(parts_of(one.policy, one.first, self.names, self.selected))
+            kept = _Kept(parts, exact=not any(rules.auth for rules in policies))
+            self._kept[one] = kept
+        return kept
+
+    def _declaring(self, name: str, port: Port) -> Bits:
+        found = self._declared.get((name, port))
+        if found is None:
+            protocol, number = port
+            declared = (name, (protocol.value, number))
+            members = (n for n, group in enumerate(self.groups) if declared in group.key.names)
+            found = self._declared[name, port] = bits_of(members, len(self.groups))
+        return found
+
+    def _compute(self, one: SubjectClass, kept: _Kept, port: Port) -> Row:
+        allowed = denied = redirected = 0
+        for part, among in self.parts(one, port):
+            allow, deny, proxied = part.unions
+            if among is not None:
+                allow, deny, proxied = allow & among, deny & among, proxied & among
+            allowed |= allow
+            denied |= deny
+            redirected |= proxied
+        allowed &= ~denied
+        redirected &= allowed
+        if redirected and not kept.exact:
+            redirected = self._judge_redirected(one, redirected, port)
+        return Row(allowed, redirected)
+
+    def _judge_redirected(self, one: SubjectClass, candidates: Bits, port: Port) -> Bits:
+        """Ask the reference where an authentication mode may lift a plain allow over the proxy."""
+        subject = one.first.subject
+        if subject is None:
+            return candidates
+        protocol, number = port
+        members = []
+        for place in members_of(candidates):
+            group = self.groups[place]
+            asked = Connection(subject, group.identity, protocol.value, number, group.peer.endpoint)
+            if judge(one.policy, asked, self.names).outcome is Outcome.REDIRECTED:
+                members.append(place)
+        return bits_of(members, len(self.groups))

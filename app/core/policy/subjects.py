@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
-from app.core.model.cluster import ClusterConfig
+from app.core.model.cluster import ClusterConfig, Endpoint
 from app.core.model.labels import Label
 from app.core.model.verdict import Direction
 from app.core.policy.filters import DirectionPolicy, compile_direction
@@ -47,21 +47,31 @@ class SubjectClass:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What all directions share: the groups, their index, the agent's settings."""
+    """The groups that can be subjects, or pods, with their index and the agent's settings.
 
-    groups: Sequence[IdentityGroup]
+    `endpoints` are the pods the groups were made of.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    groups: tuple[IdentityGroup, ...]
     index: SelectorIndex
     config: ClusterConfig
     policed: Bits
     by_namespace: Mapping[str, Bits]
 
     @classmethod
-    def of(cls, groups: Sequence[IdentityGroup], config: ClusterConfig) -> Scope:
+    def of(
+        cls,
+        endpoints: tuple[Endpoint, ...],
+        groups: tuple[IdentityGroup, ...],
+        config: ClusterConfig,
+    ) -> Scope:
         """Index the groups."""
         members: dict[str, list[int]] = {}
         for number, group in enumerate(groups):
             members.setdefault(group.key.namespace, []).append(number)
         return cls(
+            endpoints,
             groups,
             SelectorIndex([group.identity for group in groups]),
             config,
