@@ -19,6 +19,7 @@ from app.core.model.provenance import Manifest
 from app.ports import Chat, ClusterReader, FlowRequest, FlowSource
 from app.services.doctor import Surroundings
 from app.services.flows import Sifted
+from app.services.located import LocatedReader
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
 
@@ -46,8 +47,8 @@ class Sources:
 
     @property
     def live_objects(self) -> bool:
-        """Whether objects are read from a cluster."""
-        return not (self.demo or self.snapshots)
+        """Whether objects are read from a cluster: when one is named, or nothing else is."""
+        return bool(self.kubeconfig or self.context) or not (self.demo or self.snapshots)
 
     @property
     def title(self) -> str:
@@ -134,19 +135,31 @@ def build_workspace(
 
 
 def build_readers(sources: Sources, settings: Settings) -> tuple[ClusterReader, ...]:
-    """Readers of objects: the demo, files, or the live cluster."""
+    """Readers of objects: the demo, files, or the live cluster.
+
+    With a cluster, files are where its policies are written, not objects of their own.
+    """
     readers: list[ClusterReader] = []
     if sources.demo:
         from integrations.demo.cluster import DemoCluster
 
         readers.append(DemoCluster())
-    if sources.snapshots:
-        from integrations.manifests.reader import ManifestReader
-
-        readers.append(ManifestReader(sources.snapshots, sources.sets))
     if sources.live_objects:
-        readers.append(_live_reader(sources, settings))
+        readers.append(_located(_live_reader(sources, settings), sources, settings))
+    elif sources.snapshots:
+        readers.append(_files(sources.snapshots, sources))
     return tuple(readers)
+
+
+def _files(paths: tuple[str, ...], sources: Sources) -> ClusterReader:
+    from integrations.manifests.reader import ManifestReader
+
+    return ManifestReader(paths, sources.sets)
+
+
+def _located(live: ClusterReader, sources: Sources, settings: Settings) -> ClusterReader:
+    checkout = sources.snapshots or ((settings.repo.path,) if settings.repo.path else ())
+    return LocatedReader(live, _files(checkout, sources)) if checkout else live
 
 
 def _live_reader(sources: Sources, settings: Settings) -> ClusterReader:

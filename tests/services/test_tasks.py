@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 
 import pytest
 
@@ -125,4 +126,4 @@ async def test_task_that_never_ran_is_closed() -> None:
         tasks.start("begin", work)
     await asyncio.sleep(0)
     assert not started.is_set()
-    assert work.cr_frame is None
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
