@@ -140,13 +140,17 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class ProposedChange:
-    """What a pull request is made of; every text is already safe for Markdown."""
+    """What a pull request is made of; every text is already safe for Markdown.
+
+    `again` asks for it although the same change was declined before.
+    """
 
     branch: str
     title: str
     body: str
     commit_message: str
     files: tuple[FileChange, ...]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ _TITLE_LIMIT = 255
 _VERSION = "2022-11-28"
 
 
+Intercept = Callable[[web.Request], web.Response | None]
+
+
 @dataclass(slots=True)
 class Recorded:
     """One request as it came in."""
@@ -64,8 +67,8 @@ class Recorded:
 class GitHubServer:
     """Start with `async with`; `folder` is a bare git repository that holds `main`.
 
-    `requests` keeps what was asked. `failures` is a list of responses to give before anything
-    else: each is called with the request and returns a response, or None to let it pass.
+    `requests` keeps what was asked. The next requests are answered by `failures`, one each; after
+    them `intercept` sees every request and answers it, or returns None to let it pass.
     """
 
     folder: Path
@@ -76,7 +79,8 @@ class GitHubServer:
     archived: bool = False
     requests: list[Recorded] = field(default_factory=list)
     pulls: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[Callable[[web.Request], web.Response | None]] = field(default_factory=list)
+    failures: list[Intercept] = field(default_factory=list)
+    intercept: Intercept = lambda _: None
     url: str = ""
     _runner: web.AppRunner | None = None
 
@@ -142,9 +146,9 @@ class GitHubServer:
         )
         if (refusal := self._refuse(request)) is not None:
             return refusal
-        while self.failures:
-            if (failure := self.failures.pop(0)(request)) is not None:
-                return failure
+        answer = self.failures.pop(0)(request) if self.failures else self.intercept(request)
+        if answer is not None:
+            return answer
         try:
             response: web.StreamResponse = await handler(request)
         except web.HTTPNotFound:

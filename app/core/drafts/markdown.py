@@ -1,0 +1,54 @@
+"""Untrusted text in Markdown that a forge renders, and in commit messages.
+
+Forges act on mentions and closing keywords, but not inside code spans and fences; so text that
+others chose stands in code, behind more back-ticks than it holds.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.core.text import clean
+
+_TICKS = re.compile(r"`+")
+_ACTIVE = re.compile(r"([@#!])(?=\w)|(?<=\w)(#)(?=\d)")
+_ZERO_WIDTH_SPACE = "\u200b"
+_DANGEROUS_LINES = re.compile(
+    r"^\s*(?:co-authored-by|signed-off-by|k8tre-tui-change|requested-by)\s*:.*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SKIP_CI = re.compile(
+    r"\[(?:skip[ -]ci|ci[ -]skip|no[ -]ci|skip[ -]actions|actions[ -]skip)\]", re.IGNORECASE
+)
+
+
+def code_span(text: str) -> str:
+    """Give text as an inline code span; fit for a table cell too."""
+    text = clean(text).replace("|", "\\|")
+    ticks = "`" * (_longest_ticks(text) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") or not text else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+def fence(text: str, language: str = "") -> str:
+    """Give text as a fenced block; every line is cleaned, no line can end the fence."""
+    lines = [clean(line) for line in text.split("\n")]
+    body = "\n".join(lines).removesuffix("\n")
+    ticks = "`" * max(3, _longest_ticks(body) + 1)
+    return f"{ticks}{language}\n{body}\n{ticks}"
+
+
+def _longest_ticks(text: str) -> int:
+    return max((len(run) for run in _TICKS.findall(text)), default=0)
+
+
+def plain(text: str) -> str:
+    """Give text on one line that mentions nobody and closes nothing, for titles and prose."""
+    return _ACTIVE.sub(lambda match: match.group() + _ZERO_WIDTH_SPACE, clean(text))
+
+
+def message_text(text: str) -> str:
+    """Give prose for a commit message: no mentions, no trailers, nothing that steers a build."""
+    lines = [clean(line) for line in _SKIP_CI.sub("", text).split("\n")]
+    kept = _DANGEROUS_LINES.sub("", "\n".join(lines)).strip()
+    return "\n".join(plain(line) for line in kept.split("\n"))
