@@ -29,7 +29,7 @@ async def test_policy_takes_file_and_lines_from_the_checkout() -> None:
 
 
 async def test_policy_that_differs_is_cited_as_a_document_and_said() -> None:
-    changed = {"endpointSelector": {}, "ingress": []}
+    changed: dict[str, Any] = {"endpointSelector": {}, "ingress": []}
     picture = await reader([policy("in", changed)], [policy("in", source=WRITTEN)]).read()
     (one,) = picture.manifests
     assert (one.file, one.line_of("spec.ingress[0]")) == ("a/in.yaml", 4)
