@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from app.ports import Right, SourceState
 from app.services.picture import Picture
+from app.services.wording import counted
 
 
 class Health(StrEnum):
@@ -94,7 +95,8 @@ def _objects(picture: Picture) -> Iterator[Check]:
     else:
         templates = sum(endpoint.template for endpoint in cluster.endpoints)
         kinds = f" ({templates} of them pod templates)" if templates else ""
-        yield Check("objects", Health.FINE, f"{len(cluster.endpoints)} endpoints{kinds}")
+        number = counted(len(cluster.endpoints), "endpoint")
+        yield Check("objects", Health.FINE, f"{number}{kinds}")
     if not cluster.nodes:
         text = "no nodes: addresses of nodes and of the API server are not known"
         yield Check("objects", Health.MISSING, text)
@@ -124,8 +126,9 @@ def _policies(picture: Picture) -> Iterator[Check]:
         at = f"{one.file}:{one.line}: " if one.file else ""
         yield Check("policies", Health.BROKEN, f"{at}{one.ref} is refused: {one.reason}")
     if picture.shadowed:
-        text = f"{len(picture.shadowed)} objects stand in two places; one of each is in force"
+        number = counted(len(picture.shadowed), "object")
+        text = f"{number} not in force: another of the same name is"
         yield Check("policies", Health.MISSING, text)
     if picture.notices:
         fix = "they are printed on stderr by every command"
-        yield Check("notices", Health.MISSING, f"{len(picture.notices)} notices", fix)
+        yield Check("notices", Health.MISSING, counted(len(picture.notices), "notice"), fix)

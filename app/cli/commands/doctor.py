@@ -30,10 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Look at everything; a source that fails is a finding, not an error."""
+    from app.ports import FlowRequest
     from app.services.contract import check_form, listing, right_form
     from app.services.doctor import examine
 
-    picture = context.load(strict=False).picture
+    picture = context.load(flows=FlowRequest(follow=False, last=1), strict=False).picture
     if context.args.can_i:
         context.print_items(picture.rights, right_form, _rights_table)
         return 0
