@@ -35,6 +35,13 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "port", nargs="?", default="", metavar="PORT", help="443, 53/UDP, https or 8/ICMP"
     )
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        default="",
+        metavar="NS",
+        help="namespace of pods written without one",
+    )
     request = parser.add_mutually_exclusive_group()
     request.add_argument("--http", default="", metavar="REQUEST", help='as "GET /simple/"')
     request.add_argument("--dns", default="", metavar="NAME", help="a DNS question for this name")
@@ -46,13 +53,19 @@ def asked(args: argparse.Namespace) -> Asked:
     from app.services.ask import make_question
 
     return make_question(
-        args.source,
-        args.destination,
+        in_namespace(args.source, args.namespace),
+        in_namespace(args.destination, args.namespace),
         args.port,
         http=args.http,
         dns=args.dns,
         sni=args.sni,
     )
+
+
+def in_namespace(end: str, namespace: str) -> str:
+    """A pod written as a plain name, with the namespace before it; anything else as it is."""
+    plain = end and not set(end) & set("/:.")
+    return f"{namespace}/{end}" if namespace and plain else end
 
 
 def run(context: Context) -> int:

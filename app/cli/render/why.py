@@ -105,9 +105,9 @@ def _print_trace(out: Output, trace: DirectionTrace) -> None:
     for rule in trace.default_deny_by:
         out.line(f"  default deny  {rule_words(rule)}")
     for match in trace.matched:
-        verb = "denies" if match.effect is Effect.DENY else "allows"
+        verb = "✗ denies" if match.effect is Effect.DENY else "✓ allows"
         tail = " (layer 7 decides)" if match.l7 else ""
-        out.line(f"  ✓ {verb:<12}{rule_words(match.rule)}{tail}")
+        out.line(f"  {verb:<14}{rule_words(match.rule)}{tail}")
     for miss in trace.nearest:
         line = (
             f"· {miss.failed_on.value:<12}{rule_words(miss.rule)}: "
