@@ -81,7 +81,10 @@ def draw_header(view: HeaderView, width: int, marks: Marks, *, folded: bool) -> 
         width,
     )
     second = _spread(_favourites(view), _totals(view, marks), width)
-    if width_of(plain((*_where(view, width), *pills, view.age))) + len(view.clock) + 4 <= width:
+    needed = width_of(plain((*_where(view, width), *pills, view.age))) + 3
+    if needed <= width:
+        if needed + len(view.clock) + 1 > width:
+            one = _spread((*_where(view, width), Span("  "), *pills), (view.age, Span(" ")), width)
         return (one,) if folded else (one, second)
     pill_line = _spread((Span(" "), *pills), (view.age, Span(" ")), width)
     return (pill_line,) if folded else (first, pill_line, second)
@@ -142,12 +145,14 @@ def draw_status(view: StatusView, width: int) -> Line:
 
 
 def draw_footer(hints: tuple[KeyHint, ...], width: int) -> Line:
-    """Give as many keys as fit, in order of importance."""
+    """Give as many keys as fit, in order of importance; the last one always shows."""
     spans: list[Span] = [Span(" ")]
     used = 1
-    for hint in hints:
+    room = width - sum(len(hint.key) + len(hint.label) + 4 for hint in hints[-1:])
+    for at, hint in enumerate(hints):
+        room = width if at == len(hints) - 1 else room
         needed = len(hint.key) + len(hint.label) + 4
-        if used + needed > width:
+        if used + needed > room:
             continue
         used += needed
         tone = Tone.KEY if hint.enabled else Tone.DIM

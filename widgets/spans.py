@@ -39,10 +39,11 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Literal text with its tone."""
+    """Literal text with its tone. In a cell that is too narrow, one that `yields` is cut first."""
 
     text: str
     tone: Tone = Tone.PLAIN
+    yields: bool = False
 
 
 Line = tuple[Span, ...]

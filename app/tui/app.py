@@ -8,7 +8,8 @@ that is not shown draws nothing. Nothing a source does ends the application.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.filter import LineFilter
 
 from app.config import Settings
 from app.core.errors import ConfigError
@@ -24,12 +26,14 @@ from app.services.doctor import Surroundings
 from app.services.workspace import Workspace
 from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
+from app.tui.drafter import Drafter
 from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
 from app.tui.screens.frame import Frame
 from app.tui.session import Session
 from app.tui.themes import THEMES
+from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
 
 FRAME_S = 0.1
@@ -68,6 +72,7 @@ class K8treApp(App[None], inherit_bindings=False):
         context: str = "",
         start: Place | None = None,
         surroundings: Surroundings | None = None,
+        drafter: Drafter | None = None,
         zone: tzinfo | None = None,
     ) -> None:
         super().__init__(watch_css=False)
@@ -80,10 +85,11 @@ class K8treApp(App[None], inherit_bindings=False):
             zone=zone or local_zone(),
             marks=choose_marks(settings.ui.glyphs, os.environ),
             surroundings=surroundings or Surroundings(),
+            drafter=drafter,
         )
         self._history = History()
         self._start = start or Place("policies")
-        self._last_interrupt = 0.0
+        self._last_interrupt = -AGAIN_S
         self.animation_level = "none"
         for theme in THEMES.values():
             self.register_theme(theme)
@@ -95,8 +101,8 @@ class K8treApp(App[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Show the first screen, then begin to read."""
         self._open(self._start, visit=True)
-        self.set_interval(FRAME_S, self._tick)
-        self.set_interval(HEADER_S, self._draw_frame)
+        self.set_interval(FRAME_S, self.tick)
+        self.set_interval(HEADER_S, self.draw_frame)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -117,12 +123,14 @@ class K8treApp(App[None], inherit_bindings=False):
         """The screen under any dialog."""
         return next((one for one in reversed(self.screen_stack) if isinstance(one, Frame)), None)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Let what moves be drawn; the timer calls it ten times a second."""
         self.session.meter.update(self.session.workspace.ring)
         if (screen := self.frame) is not None:
             screen.tick()
 
-    def _draw_frame(self) -> None:
+    def draw_frame(self) -> None:
+        """Let ages and countdowns be drawn; the timer calls it once a second."""
         if (screen := self.frame) is not None:
             screen.draw_frame()
 
@@ -133,6 +141,8 @@ class K8treApp(App[None], inherit_bindings=False):
         place = event.place
         if place.screen == "quit":
             self.exit()
+        elif place.screen == "help" and self.frame is not None:
+            self.frame.do_help()
         elif place.screen == "theme":
             self._use_theme(place.args[0])
         elif place.screen == "ns":
@@ -157,7 +167,7 @@ class K8treApp(App[None], inherit_bindings=False):
 
     def _remember(self) -> None:
         if (screen := self.frame) is not None and self._history.now is not None:
-            self._history.update(screen.memo())
+            self._history.update(replace(screen.memo(), namespace=self.session.namespace))
 
     def _open(self, place: Place, *, visit: bool) -> None:
         if place.namespace is not None:
@@ -207,6 +217,11 @@ class K8treApp(App[None], inherit_bindings=False):
             return
         self.notify(f"saved {path}", markup=False)
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Add the filter for terminals that draw nothing but ASCII."""
+        filters = super().get_line_filters()
+        return (*filters, AsciiOnly()) if self.session.marks.ascii else filters
+
     def action_interrupt(self) -> None:
         """Copy a selection; without one, quit when pressed twice."""
         if selected := self.screen.get_selected_text():
@@ -239,6 +254,7 @@ SCREENS: dict[str, tuple[str, str]] = {
     "flows": ("flows", "Flows"),
     "flow": ("flow", "FlowScreen"),
     "why": ("why", "Why"),
+    "draft": ("draft", "DraftScreen"),
     "sources": ("sources", "Sources"),
     "can-i": ("sources", "Rights"),
     "log": ("sources", "Log"),

@@ -111,6 +111,7 @@ class FlowFeed:
         self._cleared = 0
         self._still: StillRows | None = None
         self._since_still = 0
+        self._still_from = 0
         self._view.update()
 
     @property
@@ -120,7 +121,9 @@ class FlowFeed:
 
     @property
     def waiting(self) -> int:
-        """How many rows came since they stand still."""
+        """How many rows came since they stand still, also those evicted unseen."""
+        if self._still is not None and self._view.matches is None:
+            return self.ring.next_seq - self._still_from
         return self._since_still
 
     @property
@@ -176,6 +179,7 @@ class FlowFeed:
                 [seq for seq, _ in pairs], [flow for _, flow in pairs], self.draw
             )
             self._since_still = 0
+            self._still_from = self.ring.next_seq
         return self._still
 
     def go_on(self) -> None:

@@ -11,6 +11,7 @@ from app.ports import Clock
 from app.services.doctor import Surroundings
 from app.services.picture import Picture
 from app.services.workspace import Workspace
+from app.tui.drafter import Drafter
 from app.tui.meter import DropMeter
 from app.tui.places import ALL
 from widgets.marks import UNICODE, Marks
@@ -36,6 +37,7 @@ class Session:
     meter: DropMeter = field(default_factory=DropMeter)
     folded: bool = False
     surroundings: Surroundings = field(default_factory=Surroundings)
+    drafter: Drafter | None = None
     no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
     _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
 
@@ -43,6 +45,12 @@ class Session:
     def picture(self) -> Picture:
         """The newest picture."""
         return self.workspace.picture
+
+    @property
+    def has_read(self) -> bool:
+        """Whether any object was read: before that, what is not known is never shown as none."""
+        cluster = self.picture.cluster
+        return bool(cluster.policies or cluster.endpoints or cluster.namespaces)
 
     def look_at(self, namespace: str) -> None:
         """Look at one namespace, or at all (empty)."""

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from app.core.model.flow import Flow
 from app.services.inventory import policy_rows
 from app.services.picture import Picture
-from app.tui.actions import Need, Scope, bindings
+from app.tui.actions import Scope, bindings
 from app.tui.places import Place
 from app.tui.questions import observe_command
 from app.tui.screens.document import DocumentScreen
@@ -50,10 +50,6 @@ class FlowScreen(DocumentScreen):
         """Say which flow."""
         view = (self.filter_text,) if self.filter_text else ()
         return StatusView(("flows", views.connection_text(self.flow)), view=view)
-
-    def missing(self, need: Need) -> str:
-        """Drafts may be switched off."""
-        return self.session.no_drafts if need is Need.DRAFTS else super().missing(need)
 
     def do_open(self) -> None:
         """Open the policy under the cursor."""

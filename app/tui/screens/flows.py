@@ -70,7 +70,8 @@ class Flows(Frame):
         self._counted_at = 0.0
         self._stepped_at = 0.0
         self._detailed_at = -REGROUP_S
-        self._shown = -1
+        self._shown = 0
+        self._namespace = session.namespace
 
     def _cells(self, flow: Flow) -> tuple[Line, ...]:
         return views.flow_cells(flow, self._look)
@@ -83,12 +84,10 @@ class Flows(Frame):
             yield Grid(GROUP_COLUMNS, marks=marks, id="groups")
             yield Document(id="detail")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Filter as the place says."""
         self._refilter()
-        super().on_mount()
-        self.show_flows()
-        self.show_detail()
+        self._redraw()
 
     @property
     def stream(self) -> Stream:
@@ -105,8 +104,9 @@ class Flows(Frame):
     def show_picture(self, picture: Picture) -> None:
         """A new picture changes no flow, but the namespace may be another."""
         del picture
-        self._refilter()
-        self._shown = -1
+        if self.session.namespace != self._namespace:
+            self._refilter()
+            self._redraw()
 
     def tick(self) -> None:
         """Look at what came and draw it."""
@@ -192,7 +192,7 @@ class Flows(Frame):
             ("flows", namespace or ALL, *(("grouped",) if self._grouped else ())),
             view=tuple(view),
             notes=(*self._pause_notes(), *self._loss_notes()),
-            counts=f"{max(0, self._shown):,}/{len(ring):,} rows",
+            counts=f"{self._shown:,}/{len(ring):,} rows",
         )
 
     def _pause_notes(self) -> tuple[Span, ...]:
@@ -234,6 +234,7 @@ class Flows(Frame):
     def _refilter(self) -> None:
         if self._filter is None and self.filter_text.strip():
             self._filter = self._parse(self.filter_text)
+        self._namespace = self.session.namespace
         wanted = self._predicate()
         self._feed.filter(wanted, self.session.clock.now_ns())
 
@@ -272,17 +273,14 @@ class Flows(Frame):
         """A flow is missing when there is none under the cursor."""
         if need is Need.FLOW and self.flow is None:
             return "there is no flow here"
-        if need is Need.DRAFTS:
-            return self.session.no_drafts
         return super().missing(need)
 
     def memo(self) -> Place:
-        """Remember filter, namespace and faults."""
+        """Remember filter and faults."""
         return replace(
             self.place,
             args=("faults",) if self._faults else (),
             filter=self.filter_text,
-            namespace=self.session.namespace,
         )
 
     @on(Grid.Moved)

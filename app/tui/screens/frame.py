@@ -63,6 +63,10 @@ class Frame(Screen[None], inherit_bindings=False):
     def show_picture(self, picture: Picture) -> None:
         """Draw a new picture, or the same one for another namespace or filter."""
 
+    def begin(self) -> None:
+        """Draw the first time, when all widgets are there."""
+        self.show_picture(self.session.picture)
+
     def tick(self) -> None:
         """Draw what changed since the last tenth of a second."""
 
@@ -102,7 +106,7 @@ class Frame(Screen[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Draw everything once."""
         self.main.focus()
-        self.show_picture(self.session.picture)
+        self.begin()
         self.draw_frame()
 
     def on_resize(self, _event: events.Resize) -> None:

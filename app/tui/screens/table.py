@@ -43,6 +43,7 @@ class TableScreen(Frame):
         self._faults = False
         self._sort: tuple[int, bool] | None = None
         self._total = 0
+        self._shown_of: tuple[object, ...] = ()
         self._rows: tuple[Row, ...] = ()
 
     # What a table is
@@ -79,9 +80,9 @@ class TableScreen(Frame):
             yield Grid(self.COLUMNS, marks=self.session.marks, id="main")
             yield Document(id="detail")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Come back to the row one left."""
-        super().on_mount()
+        super().begin()
         if self.place.cursor is not None and isinstance(self.place.cursor, Hashable):
             self.grid.select(self.place.cursor)
         self.show_detail()
@@ -92,7 +93,11 @@ class TableScreen(Frame):
         return self.query_one("#main", Grid)
 
     def show_picture(self, picture: Picture) -> None:
-        """Ask for the rows anew."""
+        """Ask for the rows anew, unless nothing they show has changed."""
+        state = (picture.cluster, picture.notices, self.session.namespace)
+        if state == self._shown_of:
+            return
+        self._shown_of = state
         self._total = self.all_rows(picture)
         self.show_rows()
         self.show_detail()

@@ -79,9 +79,9 @@ class Why(DocumentScreen):
                     )
         yield Document(id="main")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         """Ask at once what can be asked."""
-        super().on_mount()
+        super().begin()
         missing = next((name for name in FIELDS[:2] if not self._field(name).value), None)
         if missing is not None:
             self._field(missing).focus()
@@ -108,7 +108,7 @@ class Why(DocumentScreen):
             self._answer = views.answer_to(picture, self.session, words)
         except K8treError as error:
             self._answer = None
-            self.document.show(_problem(error, read=bool(picture.revision)))
+            self.document.show(_problem(error, read=self.session.has_read))
             return
         self._draw()
 
@@ -136,8 +136,6 @@ class Why(DocumentScreen):
             return "nothing has been asked yet"
         if need is Need.FIX and not (self._answer and self._answer.fixes):
             return "there is no fix to draft"
-        if need is Need.DRAFTS:
-            return self.session.no_drafts
         return super().missing(need)
 
     def memo(self) -> Place:

@@ -119,7 +119,7 @@ def is_open(row: EndpointRow) -> bool:
 
 def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
     """Say why no endpoint is listed."""
-    if not session.picture.revision:
+    if not session.has_read:
         return empty("Nothing has been read yet.", "`:sources` says what is being waited for.")
     if sought:
         return empty(f"None of {total} endpoints matches.", "`esc` clears the filter.")

@@ -44,7 +44,7 @@ def _pill_detail(state: SourceState, age_s: float) -> str:
 def picture_age(session: Session, now_ns: int) -> Span:
     """Say how old what is shown is; a source that is not live ages it from when it was lost."""
     picture = session.picture
-    if not picture.revision:
+    if not session.has_read:
         return Span("nothing read yet", Tone.WARN)
     lost = [
         state.since_ns
@@ -71,7 +71,7 @@ def header_view(session: Session) -> HeaderView:
         pills=tuple(pill_of(one, now_ns, session.marks) for one in picture.sources.values()),
         clock=clock_time(now_ns, session.zone),
         age=picture_age(session, now_ns),
-        policies=len(picture.cluster.policies) if picture.revision else None,
+        policies=len(picture.cluster.policies) if session.has_read else None,
         drops=session.meter.read(now_ns),
         favourites=session.favourites(),
     )

@@ -109,7 +109,7 @@ def matches(row: PolicyRow, sought: str) -> bool:
 
 def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
     """Say why no policy is listed."""
-    if not session.picture.revision:
+    if not session.has_read:
         return empty("Nothing has been read yet.", "`:sources` says what is being waited for.")
     if sought:
         return empty(f"None of {total} policies matches.", "`esc` clears the filter.")

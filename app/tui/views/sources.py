@@ -80,7 +80,7 @@ def _picture(session: Session) -> Iterator[Paragraph]:
         ("Namespaces", len(cluster.namespaces)),
     )
     for name, count in counts:
-        yield field(name, f"{count:,}" if picture.revision else "?", width=17)
+        yield field(name, f"{count:,}" if session.has_read else "?", width=17)
 
 
 def rights(picture: Picture, marks: Marks) -> Iterator[Paragraph]:

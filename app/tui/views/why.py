@@ -61,7 +61,7 @@ def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
 
 def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragraph, ...]:
     """What the policies say of a flow's connection, in two lines."""
-    if not picture.revision:
+    if not session.has_read:
         return ()
     try:
         answer = answer_to(picture, session, words_of(flow))
