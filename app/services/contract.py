@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.core.model.answer import BackendAnswer, Cause, Evidence, Fix, Hop, NextStep, WhyAnswer
+from app.core.model.answer import (
+    BackendAnswer,
+    Cause,
+    Evidence,
+    Fix,
+    Hop,
+    NextStep,
+    StepAnswer,
+    WhyAnswer,
+)
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import Notice, ObjectRef
 from app.core.model.verdict import DirectionTrace, Match, Miss, RequestMatch
@@ -165,6 +174,7 @@ def why_form(answer: WhyAnswer) -> Form:
             "backends": [_backend(one) for one in answer.backends],
             "hops": [_hop(one) for one in answer.hops],
             "not_known": list(answer.not_known),
+            "steps": [_step(one) for one in answer.steps],
         }
     )
 
@@ -294,6 +304,17 @@ def _backend(backend: BackendAnswer) -> Form:
         "verdict": backend.verdict.value,
         "egress": direction_form(backend.trace.egress),
         "ingress": direction_form(backend.trace.ingress),
+    }
+
+
+def _step(step: StepAnswer) -> Form:
+    return {
+        "key": step.key,
+        "asks": step.asks,
+        "status": step.status.value,
+        "text": step.text,
+        "evidence": [_evidence(one) for one in step.evidence],
+        "commands": [_next(one) for one in step.commands],
     }
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.cli.output import Output, Style
-from app.core.model.answer import Fix, WhyAnswer
+from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.verdict import DirectionTrace, Effect, Verdict
 from app.services.wording import SIGNS, direction_sentence, direction_title, place, rule_words
 
 LABEL_COLUMNS = 11
+STEP_SIGNS = {
+    StepStatus.FINE: "✓",
+    StepStatus.PROBLEM: "✗",
+    StepStatus.UNKNOWN: "?",
+    StepStatus.SKIPPED: "·",
+}
 
 STYLES = {
     Verdict.ALLOWED: Style.GOOD,
@@ -33,6 +39,7 @@ def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
     if explain:
         _print_trace(out, answer.egress)
         _print_trace(out, answer.ingress)
+        _print_steps(out, answer.steps)
 
 
 def _destination(answer: WhyAnswer) -> str:
@@ -119,3 +126,15 @@ def _print_trace(out: Output, trace: DirectionTrace) -> None:
         out.line(f"  {sign} layer 7     {rule_words(request.rule)}: {request.text}")
     if trace.implicit:
         out.line(f"  {trace.implicit}")
+
+
+def _print_steps(out: Output, steps: Sequence[StepAnswer]) -> None:
+    if not steps:
+        return
+    out.line()
+    out.line(out.paint("Steps", Style.BOLD))
+    for step in steps:
+        out.line(f"  {STEP_SIGNS[step.status]} {out.wrap(step.asks, 4, first=4)}")
+        out.line(f"    {out.wrap(step.text, 4, first=4)}")
+        for command in step.commands:
+            out.line(f"    {out.paint(command.command, Style.DIM)}")
