@@ -11,10 +11,10 @@ denied or redirected. The pair of a group with itself means two of its pods.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.model.verdict import Direction, Peer, Protocol, Verdict
+from app.core.model.verdict import Direction, Peer, Verdict
 from app.core.policy.groups import IdentityGroup, group_endpoints, group_of_peer
 from app.core.policy.identities import Identities
 from app.core.policy.index import Bits, members_of
@@ -25,18 +25,6 @@ from app.core.policy.subjects import Scope, Subjects
 
 ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "health", "ingress")
 """The reserved identities that are always among the ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairChange:
-    """A pair of groups whose verdict on a port is another one after a change."""
-
-    source: IdentityGroup
-    destination: IdentityGroup
-    protocol: Protocol
-    port: int
-    before: Verdict
-    after: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +128,7 @@ class _Accepted:
         redirect: dict[Bits, Bits] = {}
         self._size = len(pairs.groups)
         self._always = pairs.rows.everyone
-        for one, members in pairs.ingress.members().items():
+        for one, members in pairs.ingress.members.items():
             if not one.policy.enforced:
                 continue
             self._always &= ~members
@@ -172,60 +160,3 @@ def _add(
     for piece in pieces:
         peers = piece if among is None else piece & among
         sets[peers] = sets.get(peers, 0) | members
-
-
-def difference(
-    before: Reachability, after: Reachability, ports: Sequence[Port]
-) -> Iterator[PairChange]:
-    """Yield every pair and port with another verdict after a change of policies, by source.
-
-    Both must be about the same groups, as those of `replace` are; only pairs with an end whose
-    rules changed are looked at.
-    """
-    if before.rows is not after.rows and not _same_groups(before, after):
-        raise ValueError("pairs of other groups cannot be compared")
-    sources = _changed(before, after, Direction.EGRESS)
-    destinations = _changed(before, after, Direction.INGRESS)
-    for port in ports:
-        for source, candidates in _candidates(before, after, sources, destinations, port):
-            for destination in members_of(candidates):
-                was = before.verdict(source, destination, port)
-                now = after.verdict(source, destination, port)
-                if was is not now:
-                    ends = after.groups[source], after.groups[destination]
-                    yield PairChange(*ends, *port, was, now)
-
-
-def _same_groups(before: Reachability, after: Reachability) -> bool:
-    return [group.key for group in before.groups] == [group.key for group in after.groups]
-
-
-def _changed(before: Reachability, after: Reachability, direction: Direction) -> list[int]:
-    old, new = before.subjects(direction).classes, after.subjects(direction).classes
-    everything_moved = before.rows is not after.rows
-    return [n for n, one in enumerate(old) if everything_moved or one is not new[n]]
-
-
-def _candidates(
-    before: Reachability,
-    after: Reachability,
-    sources: Sequence[int],
-    destinations: Sequence[int],
-    port: Port,
-) -> list[tuple[int, Bits]]:
-    """Give for each source the destinations on which either direction's answer changed."""
-    found: dict[int, Bits] = {}
-    for source in sources:
-        if moved := _moved(before, after, Direction.EGRESS, source, port):
-            found[source] = moved
-    for destination in destinations:
-        for source in members_of(_moved(before, after, Direction.INGRESS, destination, port)):
-            found[source] = found.get(source, 0) | 1 << destination
-    return sorted(found.items())
-
-
-def _moved(
-    before: Reachability, after: Reachability, direction: Direction, number: int, port: Port
-) -> Bits:
-    old, new = before.row(direction, number, port), after.row(direction, number, port)
-    return (old.allowed ^ new.allowed) | (old.redirected ^ new.redirected)

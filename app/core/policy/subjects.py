@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -115,8 +116,8 @@ class Subjects:
         self.classes: list[SubjectClass | None] = (
             list(known.classes) if known else [None] * len(scope.groups)
         )
-        self.touched: Bits = self._move(known) if known else self._place_all()
-        """The groups whose rules are not what they were in `known`."""
+        self._members_before = known.__dict__.get("members") if known else None
+        self._touched: Bits = self._move(known) if known else self._place_all()
 
     def replace(self, policies: Sequence[ParsedPolicy]) -> Subjects:
         """Give the subjects for changed policies; only the groups they select are looked at."""
@@ -126,14 +127,20 @@ class Subjects:
         """Give what is known of a policy; None when it is new."""
         return self._rules.get(id(policy))
 
+    @cached_property
     def members(self) -> dict[SubjectClass, Bits]:
-        """Give the groups of each class."""
+        """The groups of each class; what is known from before is only put right."""
         numbers: dict[SubjectClass, list[int]] = {}
-        for number, one in enumerate(self.classes):
+        before: dict[SubjectClass, Bits] = self._members_before or {}
+        touched = self._touched if before else self.scope.policed
+        for number in members_of(touched):
+            one = self.classes[number]
             if one is not None:
                 numbers.setdefault(one, []).append(number)
-        size = len(self.classes)
-        return {one: bits_of(found, size) for one, found in numbers.items()}
+        found = {one: left for one, bits in before.items() if (left := bits & ~touched)}
+        for one, members in numbers.items():
+            found[one] = found.get(one, 0) | bits_of(members, len(self.classes))
+        return found
 
     def _read(self, policy: ParsedPolicy) -> tuple[SubjectRules, ...]:
         by_subject: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
