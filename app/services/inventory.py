@@ -6,6 +6,7 @@ those that Cilium refuses and those that stand in two files.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -121,26 +122,14 @@ def find_policies(picture: Picture, text: str, scope: Scope = everywhere) -> tup
 
 def endpoint_rows(picture: Picture, scope: Scope = everywhere) -> tuple[EndpointRow, ...]:
     """Every endpoint of the wanted namespaces, by namespace and name."""
+    standings = _Standings(picture)
     chosen = [one for one in picture.cluster.endpoints if scope(one.namespace)]
-    return tuple(endpoint_row(picture, one) for one in sorted(chosen, key=lambda one: one.key))
-
-
-def endpoint_row(picture: Picture, endpoint: Endpoint) -> EndpointRow:
-    """What restricts one endpoint."""
-    engine = picture.engine
-    policies = engine.policies_selecting(endpoint)
-    return EndpointRow(
-        endpoint,
-        _speaking_of(policies, Direction.EGRESS),
-        _speaking_of(policies, Direction.INGRESS),
-        engine.default_deny(endpoint, Direction.EGRESS),
-        engine.default_deny(endpoint, Direction.INGRESS),
-    )
+    return tuple(standings.row(one) for one in sorted(chosen, key=lambda one: one.key))
 
 
 def endpoint_detail(picture: Picture, endpoint: Endpoint) -> EndpointDetail:
     """One endpoint in full."""
-    row = endpoint_row(picture, endpoint)
+    row = _Standings(picture).row(endpoint)
     refs = {*row.egress, *row.ingress}
     policies = tuple(one for one in policy_rows(picture) if one.ref in refs)
     return EndpointDetail(row, policies, tuple(_services_of(picture, endpoint)))
@@ -158,6 +147,60 @@ def object_yaml(manifest: Manifest) -> str:
     return str(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100))
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What endpoints of one identity have in common."""
+
+    policies: tuple[ParsedPolicy, ...]
+    egress: tuple[ObjectRef, ...]
+    ingress: tuple[ObjectRef, ...]
+    egress_default_deny: bool
+    ingress_default_deny: bool
+
+
+@dataclass(slots=True)
+class _Standings:
+    """Asks the engine once for each identity: pods of one workload have the same answer."""
+
+    picture: Picture
+    known: dict[object, _Standing] = field(default_factory=dict)
+
+    def of(self, endpoint: Endpoint) -> _Standing:
+        key = (endpoint.namespace, endpoint.labels, endpoint.managed, endpoint.host_network)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self._ask(endpoint)
+        return found
+
+    def row(self, endpoint: Endpoint) -> EndpointRow:
+        standing = self.of(endpoint)
+        return EndpointRow(
+            endpoint,
+            standing.egress,
+            standing.ingress,
+            standing.egress_default_deny,
+            standing.ingress_default_deny,
+        )
+
+    def count_selected(self) -> Counter[ObjectRef]:
+        """How many endpoints each policy selects."""
+        counts: Counter[ObjectRef] = Counter()
+        for endpoint in self.picture.cluster.endpoints:
+            counts.update({policy.ref for policy in self.of(endpoint).policies})
+        return counts
+
+    def _ask(self, endpoint: Endpoint) -> _Standing:
+        engine = self.picture.engine
+        policies = engine.policies_selecting(endpoint)
+        return _Standing(
+            policies,
+            _speaking_of(policies, Direction.EGRESS),
+            _speaking_of(policies, Direction.INGRESS),
+            engine.default_deny(endpoint, Direction.EGRESS),
+            engine.default_deny(endpoint, Direction.INGRESS),
+        )
+
+
 @dataclass(slots=True)
 class _Policies:
     """Reads rows, with the engine's opinion of every object at hand."""
@@ -165,10 +208,17 @@ class _Policies:
     picture: Picture
     parsed: dict[ObjectRef, ParsedPolicy] = field(init=False)
     rejected: dict[ObjectRef, RejectedPolicy] = field(init=False)
+    selected: Counter[ObjectRef] = field(init=False)
+    told: dict[ObjectRef, list[Notice]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parsed = {one.ref: one for one in self.picture.engine.policies}
         self.rejected = {one.ref: one for one in self.picture.engine.rejected}
+        self.selected = _Standings(self.picture).count_selected()
+        self.told = {}
+        for notice in self.picture.notices:
+            if notice.ref is not None:
+                self.told.setdefault(notice.ref, []).append(notice)
 
     def row(self, manifest: Manifest) -> PolicyRow:
         ref = manifest.ref
@@ -176,7 +226,7 @@ class _Policies:
             return replace(_written(manifest), reason=rejected.reason, notices=self._notices(ref))
         return replace(
             _written(manifest),
-            selects=len(self.picture.engine.selected_endpoints(ref)),
+            selects=self.selected[ref],
             notices=self._notices(ref),
         )
 
@@ -189,9 +239,8 @@ class _Policies:
         return replace(_written(manifest), reason=reason, shadowed=True)
 
     def _notices(self, ref: ObjectRef) -> tuple[Notice, ...]:
-        of_reading = tuple(one for one in self.picture.notices if one.ref == ref)
         parsed = self.parsed.get(ref)
-        return (*of_reading, *(parsed.warnings if parsed else ()))
+        return (*self.told.get(ref, ()), *(parsed.warnings if parsed else ()))
 
 
 def _is_policy(manifest: Manifest, scope: Scope) -> bool:

@@ -175,3 +175,8 @@ def test_ambiguous_prefix_lists_the_choices() -> None:
     with pytest.raises(Ambiguous) as caught:
         find_endpoints(twins, "lung/jupyter")
     assert caught.value.choices == ("lung/jupyter-al", "lung/jupyter-alice")
+
+
+def test_counts_of_rows_are_those_of_the_engine(picture: Picture) -> None:
+    for row in policy_rows(picture):
+        assert row.selects == len(picture.engine.selected_endpoints(row.ref)), row.ref
