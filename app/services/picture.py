@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from app.core.cluster.build import build_cluster
+from app.core.cluster.build import POLICY_KINDS, build_cluster
 from app.core.errors import UsageError
 from app.core.model.cluster import Address, Cluster
 from app.core.model.provenance import Manifest, Notice
@@ -59,8 +59,14 @@ def empty_picture() -> Picture:
     return Picture(cluster, Engine.build(cluster))
 
 
-def make_cluster(ingredients: Ingredients) -> Cluster:
-    """Build the cluster; a version the user gave wins over the one that was read."""
+def make_cluster(ingredients: Ingredients, *, before: Cluster | None = None) -> Cluster:
+    """Build the cluster; a version the user gave wins over the one that was read.
+
+    With `before`, only policies and learned names are new: everything else is shared with it, by
+    which the engine knows that it need not be computed again.
+    """
+    if before is not None and (policies := _same_but_policies(ingredients, before)) is not None:
+        return replace(before, policies=policies, learned_names=ingredients.learned_names)
     cluster = build_cluster(ingredients.manifests, settings=ingredients.settings)
     config = cluster.config
     if ingredients.cilium_version is not None:
@@ -68,9 +74,22 @@ def make_cluster(ingredients: Ingredients) -> Cluster:
     return replace(cluster, config=config, learned_names=ingredients.learned_names)
 
 
-def make_picture(ingredients: Ingredients, *, before: Picture | None = None) -> Picture:
-    """Build cluster and engine; from `before` the engine re-uses what did not change."""
-    cluster = make_cluster(ingredients)
+def _same_but_policies(ingredients: Ingredients, before: Cluster) -> tuple[Manifest, ...] | None:
+    """The policies in the order of `build_cluster`; None when one is in an unknown namespace."""
+    policies = [one for one in ingredients.manifests if one.ref.kind in POLICY_KINDS]
+    if any(one.ref.namespace and one.ref.namespace not in before.namespaces for one in policies):
+        return None
+    return tuple(sorted(policies, key=lambda one: one.ref.kind))
+
+
+def make_picture(
+    ingredients: Ingredients, *, before: Picture | None = None, only_policies: bool = False
+) -> Picture:
+    """Build cluster and engine; from `before` the engine re-uses what did not change.
+
+    `only_policies` says that no other object changed since.
+    """
+    cluster = make_cluster(ingredients, before=before.cluster if before and only_policies else None)
     engine = before.engine.replace(cluster) if before else Engine.build(cluster)
     return Picture(
         cluster,

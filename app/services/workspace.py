@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from app.core.cluster.build import POLICY_KINDS
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.flows.ring import Ring
 from app.core.model.flow import FlowBatch
@@ -71,8 +72,8 @@ class _Feed:
             objects[manifest.ref] = (*objects.get(manifest.ref, ()), manifest)
         self.objects = objects
 
-    def apply(self, change: ClusterChange) -> bool:
-        """Take a change over; says whether any object changed."""
+    def apply(self, change: ClusterChange) -> None:
+        """Take a change over."""
         for manifest in change.upserts:
             self.objects[manifest.ref] = (manifest,)
         for ref in change.deletes:
@@ -81,7 +82,6 @@ class _Feed:
             notices = self.read.notices if change.notices is None else change.notices
             as_of_ns = change.as_of_ns or self.read.as_of_ns
             self.read = replace(self.read, manifests=(), as_of_ns=as_of_ns, notices=notices)
-        return bool(change.upserts or change.deletes or change.notices is not None)
 
 
 class Workspace:
@@ -110,8 +110,7 @@ class Workspace:
         ]
         self._names = NameBook()
         self._published = asyncio.Condition()
-        self._objects_dirty = False
-        self._names_dirty = False
+        self._objects_dirty = self._policies_dirty = self._names_dirty = False
         self.ring = Ring(keep_flows)
         self.diagnostics: deque[Caught] = deque(maxlen=KEEP_DIAGNOSTICS)
         self._picture = empty_picture()
@@ -205,8 +204,10 @@ class Workspace:
         async for change in feed.reader.watch():
             if change.state is not None:
                 feed.connection.hear(change.state)
-            if feed.apply(change):
-                self._mark(objects=True)
+            feed.apply(change)
+            kinds = {one.ref.kind for one in change.upserts} | {one.kind for one in change.deletes}
+            if kinds or change.notices is not None:
+                self._mark(policies=True, objects=not kinds <= POLICY_KINDS)
 
     async def _keep_flowing(self, source: FlowSource, connection: Connection) -> None:
         await connection.keep(lambda: self._serve_flows(source, connection))
@@ -227,8 +228,9 @@ class Workspace:
 
     # Pictures
 
-    def _mark(self, *, objects: bool = False, names: bool = False) -> None:
+    def _mark(self, *, objects: bool = False, policies: bool = False, names: bool = False) -> None:
         self._objects_dirty |= objects
+        self._policies_dirty |= policies
         self._names_dirty |= names
         self._changed.set()
 
@@ -241,10 +243,13 @@ class Workspace:
     async def _build_next(self) -> None:
         self._changed.clear()
         before = self._picture
-        if self._objects_dirty:
-            self._objects_dirty = self._names_dirty = False
+        if self._objects_dirty or self._policies_dirty:
+            only_policies = not self._objects_dirty
+            self._objects_dirty = self._policies_dirty = self._names_dirty = False
             ingredients = self._ingredients()
-            picture = await asyncio.to_thread(make_picture, ingredients, before=before)
+            picture = await asyncio.to_thread(
+                make_picture, ingredients, before=before, only_policies=only_policies
+            )
         elif self._names_dirty:
             self._names_dirty = False
             names, now_ns = self._names.names(), self._clock.now_ns()
