@@ -32,10 +32,11 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one object and keeps the warnings about it."""
+    """Reads one object; keeps the warnings about it, and whether it names Services."""
 
     manifest: Manifest
     warnings: list[Notice] = field(default_factory=list)
+    names_services: bool = False
 
     def warn(self, text: str, path: str) -> None:
         """Note something that does not stop the object."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from app.core.model.cluster import Address, Cluster, Endpoint, IdentityKind
 from app.core.model.labels import LabelSet
-from app.core.model.provenance import Manifest, ObjectRef
+from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import (
     ConnectionTrace,
     Decision,
@@ -55,12 +55,13 @@ class Engine:
         cluster: Cluster,
         parsed: Mapping[int, Parsed],
         context: ParseContext,
-        pairs: Reachability | None = None,
+        before: Engine | None = None,
     ) -> None:
+        """Take over from the engine `before` a change whatever the change leaves true."""
         self.cluster = cluster
         self.policies = tuple(item for item in parsed.values() if isinstance(item, ParsedPolicy))
         self.rejected = tuple(item for item in parsed.values() if isinstance(item, RejectedPolicy))
-        self.names = NamedPorts.of(cluster.endpoints, cluster.config.cilium_version)
+        self.names = _names_of(cluster, before)
         self._parsed = parsed
         self._context = context
         self._identities = Identities(cluster, self.policies)
@@ -68,35 +69,29 @@ class Engine:
         self._compiled: dict[tuple[int, str, Direction], DirectionPolicy] = {}
         self._known: dict[tuple[object, ...], Identity] = {}
         self._keep: list[Endpoint] = []
-        self._pairs = pairs
+        self._pairs = before._pairs if before is not None else None
 
     @classmethod
     def build(cls, cluster: Cluster) -> Engine:
         """Parse every policy of the cluster."""
-        return cls._with(cluster, {})
+        return cls._with(cluster, None)
 
     def replace(self, cluster: Cluster) -> Engine:
         """Give the engine of a changed cluster; policies that did not change are not read again."""
-        same = ParseContext.of(cluster) == self._context
-        known = {item.manifest: item for item in self._parsed.values() if item.manifest is not None}
-        return self._with(cluster, known if same else {}, self._pairs)
+        return self._with(cluster, self)
 
     @classmethod
-    def _with(
-        cls,
-        cluster: Cluster,
-        known: Mapping[Manifest, Parsed],
-        pairs: Reachability | None = None,
-    ) -> Engine:
+    def _with(cls, cluster: Cluster, before: Engine | None) -> Engine:
         context = ParseContext.of(cluster)
+        known: dict[int, Parsed] = {}
+        if before is not None and context == before._context:
+            known = {id(item.manifest): item for item in before._parsed.values()}
         parsed: dict[int, Parsed] = {}
         for index, manifest in enumerate(cluster.policies):
-            if not is_enabled(manifest.ref.kind, cluster.config):
-                continue
-            old = known.get(manifest)
-            unchanged = old is not None and old.manifest is manifest
-            parsed[index] = old if unchanged and old else parse_policy(manifest, context)
-        return cls(cluster, parsed, context, pairs)
+            if is_enabled(manifest.ref.kind, cluster.config):
+                old = known.get(id(manifest))
+                parsed[index] = parse_policy(manifest, context) if old is None else old
+        return cls(cluster, parsed, context, before)
 
     # -- ends -------------------------------------------------------------------------------
 
@@ -332,6 +327,14 @@ class _Side:
     def decision(self) -> DirectionDecision:
         """Give the answer without reasons."""
         return DirectionDecision(self.outcome, self.judgement.by, self.judgement.outcome)
+
+
+def _names_of(cluster: Cluster, before: Engine | None) -> NamedPorts:
+    if before is not None:
+        same_pods = before.cluster.endpoints is cluster.endpoints
+        if same_pods and before.cluster.config == cluster.config:
+            return before.names
+    return NamedPorts.of(cluster.endpoints, cluster.config.cilium_version)
 
 
 def _by_namespace(policies: Iterable[ParsedPolicy]) -> dict[str, list[Entry]]:

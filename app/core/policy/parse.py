@@ -45,8 +45,10 @@ def parse_policy(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Re
             manifest.line_of(refused.path),
             refused.refused_by,
             manifest,
+            reader.names_services,
         )
-    return ParsedPolicy(ref, entries, manifest, tuple(reader.warnings))
+    warnings = tuple(reader.warnings)
+    return ParsedPolicy(ref, entries, manifest, warnings, reader.names_services)
 
 
 def policy_ref(manifest: Manifest) -> ObjectRef:

@@ -419,12 +419,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class ParsedPolicy:
-    """A policy the agent accepts. `warnings` say what the API server drops or would refuse."""
+    """A policy the agent accepts.
+
+    `warnings` say what the API server drops or would refuse; `names_services` that the entries
+    depend on the Services there are.
+    """
 
     ref: ObjectRef
     entries: tuple[Entry, ...]
     manifest: Manifest = field(compare=False, repr=False)
     warnings: tuple[Notice, ...] = ()
+    names_services: bool = False
 
     @cached_property
     def directions(self) -> frozenset[Direction]:
@@ -453,3 +458,4 @@ class RejectedPolicy:
     line: int | None = None
     refused_by: str = "agent"
     manifest: Manifest | None = field(default=None, compare=False, repr=False)
+    names_services: bool = False

@@ -1,4 +1,4 @@
-"""toServices, and the backends behind a Service.
+"""toServices: the peers that a Service stands for.
 
 Source: Cilium `pkg/policy/k8s/service.go`.
 """
@@ -11,12 +11,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from app.core.model.cluster import (
-    Address,
-    BackendAddress,
-    Cluster,
-    Endpoint,
     Service,
-    ServicePort,
 )
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE
 from app.core.policy.blocks import cidr_selector
@@ -26,6 +21,7 @@ from app.core.policy.rules import CidrSelector, LabelSelector, Operator
 from app.core.policy.selectors import (
     FIRST_WITH_COLON_KEYS,
     NAMESPACE_KEY,
+    OPERATORS,
     Draft,
     Written,
     check_draft,
@@ -38,6 +34,10 @@ from app.core.policy.selectors import (
 FIRST_WITH_SERVICE_CHECK = (1, 19, 6)
 """From here on the 1.19 line reads dotted keys of `k8sServiceSelector` as they are meant, and
 refuses an unparsable selector (issue 46732)."""
+
+
+FIRST_WITH_SERVICE_KEYS = (1, 19, 0)
+"""From here on dotted keys of a Service's own selector are read as they are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def read_services(
     reader: Reader, value: Any, path: str, context: ParseContext
 ) -> tuple[ServiceReference, ...]:
     """Read the elements of toServices; may raise `Refused`."""
+    reader.names_services |= bool(value)
     return tuple(_read_one(reader, item, where, context) for item, where in items(value, path))
 
 
@@ -121,7 +122,11 @@ def _labels_fit(written: Written, labels: Mapping[str, str], context: ParseConte
     checks: list[tuple[str, Operator, tuple[str, ...]]] = [
         (key, Operator.IN, (value,)) for key, value in written.labels.items()
     ]
-    checks += [(item.key, Operator(item.operator), item.values) for item in written.expressions]
+    checks += [
+        (item.key, Operator(item.operator), item.values)
+        for item in written.expressions
+        if item.operator in OPERATORS
+    ]
     for key, operator, values in checks:
         source, name = parse_source(key, delimiter)
         value = labels.get(name)
@@ -141,9 +146,13 @@ def _value_fits(operator: Operator, value: str | None, values: tuple[str, ...]) 
 
 
 def _pods_of(service: Service, context: ParseContext, path: str) -> LabelSelector:
+    """Give the pods a Service selects; before 1.19 a dotted key was misread (issue 41151)."""
     draft = Draft(context.delimiter, path)
     for key, value in service.selector.items():
-        draft.add(K8S_SOURCE, key, value)
+        source, name = K8S_SOURCE, key
+        if context.version < FIRST_WITH_SERVICE_KEYS:
+            source, name = parse_source(key, ".")
+        draft.add(source or ANY_SOURCE, name, value)
     draft.add(K8S_SOURCE, NAMESPACE_KEY, service.namespace)
     check_draft(draft)
     context.confine_to_cluster(draft)
@@ -153,66 +162,3 @@ def _pods_of(service: Service, context: ParseContext, path: str) -> LabelSelecto
 def _addresses_of(service: Service, context: ParseContext, path: str) -> list[CidrSelector]:
     blocks = [ip_network(backend.address) for backend in service.backends or ()]
     return [cidr_selector(str(block), block, (), context, path) for block in blocks]
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where a Service sends a connection: policies see this address and this port."""
-
-    address: Address | None
-    port: int
-    endpoint: Endpoint | None = None
-    ready: bool = True
-
-
-def backends_of(cluster: Cluster, service: Service, port: ServicePort) -> tuple[Backend, ...]:
-    """Give the backends of one port of a Service, ready or not, each with its target port.
-
-    EndpointSlices say what they are; without any the Service's selector is applied to the pods.
-    With kube-proxy replacement the translation comes before the policy, so rules see the backend
-    and never the Service. Source: Cilium `Documentation/network/kubernetes/kubeproxy-free.rst`.
-    """
-    if service.backends is not None:
-        by_address = {
-            address: endpoint for endpoint in cluster.endpoints for address in endpoint.addresses
-        }
-        found = (_backend_of_slice(item, port, by_address) for item in service.backends)
-        return tuple(backend for backend in found if backend is not None)
-    if not service.selector:
-        return ()
-    chosen = (
-        endpoint
-        for endpoint in cluster.endpoints
-        if endpoint.namespace == service.namespace
-        and service.selector.items() <= endpoint.pod_labels.items()
-    )
-    found = (_backend_of_pod(endpoint, port) for endpoint in chosen)
-    return tuple(backend for backend in found if backend is not None)
-
-
-def _backend_of_slice(
-    item: BackendAddress, port: ServicePort, by_address: Mapping[Address, Endpoint]
-) -> Backend | None:
-    for candidate in item.ports:
-        if candidate.name == port.name and candidate.protocol == port.protocol:
-            endpoint = by_address.get(item.address)
-            return Backend(item.address, candidate.port, endpoint, item.ready)
-    return None
-
-
-def _backend_of_pod(endpoint: Endpoint, port: ServicePort) -> Backend | None:
-    number = target_port(endpoint, port)
-    if number is None:
-        return None
-    address = endpoint.addresses[0] if endpoint.addresses else None
-    return Backend(address, number, endpoint, endpoint.ready)
-
-
-def target_port(endpoint: Endpoint, port: ServicePort) -> int | None:
-    """Give the pod's own number for a Service's target; None when it declares no such name."""
-    if isinstance(port.target, int):
-        return port.target
-    for declared in endpoint.ports:
-        if declared.name == port.target and declared.protocol == port.protocol:
-            return declared.port
-    return None
