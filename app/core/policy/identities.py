@@ -113,6 +113,11 @@ class Identities:
         return found
 
     @cached_property
+    def nodes_by_name(self) -> Mapping[str, Node]:
+        """The nodes by name."""
+        return {node.name: node for node in self.cluster.nodes}
+
+    @cached_property
     def endpoints_by_address(self) -> Mapping[Address, Endpoint]:
         """The pods by their own addresses; host-network pods have none of their own."""
         return {
@@ -143,9 +148,12 @@ class Identities:
 
     def _of_host_network(self, endpoint: Endpoint) -> Peer:
         text = f"pod {endpoint.key} (host network)"
-        for node in self.cluster.nodes:
-            if node.name == endpoint.node or set(node.addresses) & set(endpoint.addresses):
-                return self._of_node(node, text)
+        node = self.nodes_by_name.get(endpoint.node)
+        if node is not None:
+            return self._of_node(node, text)
+        for own in endpoint.addresses:
+            if own in self.nodes_by_address:
+                return self._of_node(self.nodes_by_address[own][0], text)
         address = endpoint.addresses[0] if endpoint.addresses else None
         peer = self.of_entity("remote-node")
         return replace(peer, text=text, address=address)
