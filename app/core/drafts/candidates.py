@@ -1,0 +1,232 @@
+"""The changes that would allow one denied direction of a connection.
+
+Three kinds, all of them additions: one more port or peer in a rule that nearly fits, one more rule
+in a policy that already restricts the pod, a policy of its own. Which of them is smallest is for
+`choice` to find out by asking the engine; here only what can be written is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.drafts.change import Change, ChangeKind
+from app.core.drafts.edits import Append, Path, parse_path, value_at
+from app.core.drafts.proposal import slug
+from app.core.drafts.rules import (
+    CILIUM_KINDS,
+    cilium_element,
+    cilium_ports,
+    cilium_rule,
+    kubernetes_element,
+    kubernetes_rule,
+    new_policy,
+    short_name,
+    stable_labels,
+    workload_name,
+)
+from app.core.errors import DraftRejected
+from app.core.model.cluster import Endpoint
+from app.core.model.provenance import Manifest, ObjectRef
+from app.core.model.verdict import Direction, Effect, Peer, Protocol, Question
+from app.core.policy.engine import Engine
+from app.core.policy.rules import NO_LAYER7, Entry
+
+_NAME_LIMIT = 63
+_KUBERNETES_PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One direction of a connection: whose policy, who is at the other end, over what."""
+
+    subject: Endpoint
+    peer: Peer
+    direction: Direction
+    port: int
+    protocol: Protocol
+
+    @property
+    def what(self) -> str:
+        """The connection in a few words: `jupyterhub/singleuser → pypi.org:443/TCP`."""
+        subject = f"{self.subject.namespace}/{workload_name(self.subject)}"
+        ends = (subject, short_name(self.peer))
+        source, destination = ends if self.direction is Direction.EGRESS else ends[::-1]
+        return f"{source} → {destination}:{self.port}/{self.protocol.value}"
+
+    @property
+    def name(self) -> str:
+        """The DNS name that the connection needs; empty when it needs none."""
+        names = self.peer.names if self.direction is Direction.EGRESS else ()
+        return min(names) if names else ""
+
+
+def side_of(question: Question, direction: Direction) -> Side:
+    """Give one direction of a question; its subject must have a policy of its own."""
+    own, other = question.source, question.destination
+    if direction is Direction.INGRESS:
+        own, other = other, own
+    if own.endpoint is None:
+        raise DraftRejected(f"`{own.text}` has no policy of its own")
+    return Side(own.endpoint, other, direction, question.port, question.protocol)
+
+
+def candidates(side: Side, engine: Engine) -> tuple[Change, ...]:
+    """Give every change worth asking the engine about; DraftRejected when none can be written."""
+    entries = entries_of(side, engine)
+    manifests = {policy.ref: policy.manifest for policy in engine.policies}
+    return (
+        *_extensions(side, entries, manifests, engine),
+        *_additions(side, entries, manifests),
+        *_new_policies(side, engine),
+    )
+
+
+def entries_of(side: Side, engine: Engine) -> tuple[Entry, ...]:
+    """Give the allow rules of the subject's policies for the direction."""
+    return tuple(
+        entry
+        for entry in engine.entries_selecting(side.subject)
+        if entry.direction is side.direction and entry.effect is Effect.ALLOW
+    )
+
+
+def _extensions(
+    side: Side, entries: Iterable[Entry], manifests: dict[ObjectRef, Manifest], engine: Engine
+) -> Iterator[Change]:
+    identity = engine.identity_of(side.peer, seen_from=side.subject)
+    for entry in entries:
+        manifest = manifests[entry.rule.policy]
+        if not _is_editable(manifest) or not entry.peers or not entry.ports:
+            continue
+        peer_fits = any(selector.selects(identity) for selector in entry.peers)
+        port_fits = engine.fits_port(entry, side.subject, side.port, side.protocol)
+        if peer_fits and not port_fits:
+            yield from _with_port(side, entry, manifest)
+        elif port_fits and not peer_fits:
+            yield from _with_peer(side, entry, manifest)
+
+
+def _with_port(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
+    if side.protocol not in _KUBERNETES_PROTOCOLS:
+        return
+    rule = parse_path(entry.rule.path)
+    title = f"allow {side.what}: one more port in the rule that names this peer"
+    if manifest.ref.kind not in CILIUM_KINDS:
+        item: Any = {"port": side.port, "protocol": side.protocol.value}
+        yield _extension(manifest, (*rule, "ports"), item, title)
+        return
+    plain = [index for index, ports in enumerate(entry.ports) if ports.layer7 == NO_LAYER7]
+    (to_ports,) = cilium_ports(side.port, side.protocol)["toPorts"]
+    if plain and _has(manifest, (*rule, "toPorts", plain[0], "ports")):
+        path = (*rule, "toPorts", plain[0], "ports")
+        yield _extension(manifest, path, to_ports["ports"][0], title)
+    elif _has(manifest, (*rule, "toPorts")):
+        yield _extension(manifest, (*rule, "toPorts"), to_ports, title)
+
+
+def _with_peer(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
+    rule = parse_path(entry.rule.path)
+    if manifest.ref.kind in CILIUM_KINDS:
+        field, element = cilium_element(side.peer, side.direction)
+    else:
+        field = "to" if side.direction is Direction.EGRESS else "from"
+        element = kubernetes_element(side.peer)
+    if element is not None and _has(manifest, (*rule, field)):
+        title = f"allow {side.what}: one more peer in the rule with this port"
+        yield _extension(manifest, (*rule, field), element, title)
+
+
+def _extension(manifest: Manifest, path: Path, item: Any, title: str) -> Change:
+    return Change(
+        ChangeKind.EXTEND_RULE,
+        title,
+        manifest.ref,
+        (Append(path, item),),
+        source=manifest.source,
+    )
+
+
+def _additions(
+    side: Side, entries: Iterable[Entry], manifests: dict[ObjectRef, Manifest]
+) -> Iterator[Change]:
+    for manifest, path in restricting(entries, manifests):
+        if rule := _rule_for(side, manifest):
+            title = f"allow {side.what}: one more rule"
+            edits = (Append(path, rule),)
+            yield Change(ChangeKind.ADD_RULE, title, manifest.ref, edits, source=manifest.source)
+
+
+def restricting(
+    entries: Iterable[Entry], manifests: dict[ObjectRef, Manifest]
+) -> Iterator[tuple[Manifest, Path]]:
+    """Yield the policies that turn default deny on for a pod, with the list a rule may join.
+
+    A policy that does not would start to restrict everyone it selects.
+    """
+    seen: set[tuple[ObjectRef, Path]] = set()
+    for entry in entries:
+        manifest, path = manifests[entry.rule.policy], list_of(entry)
+        if entry.default_deny and _is_editable(manifest) and (manifest.ref, path) not in seen:
+            seen.add((manifest.ref, path))
+            yield manifest, path
+
+
+def list_of(entry: Entry) -> Path:
+    """The list an entry stands in, or would: `spec.egress`, `specs[1].ingress`."""
+    path = parse_path(entry.rule.path)
+    if path and isinstance(path[-1], int) and path[-2] == entry.direction.value:
+        return path[:-1]
+    return path if path[-1:] == (entry.direction.value,) else (*path, entry.direction.value)
+
+
+def _rule_for(side: Side, manifest: Manifest) -> dict[str, Any] | None:
+    write = cilium_rule if manifest.ref.kind in CILIUM_KINDS else kubernetes_rule
+    return write(side.peer, side.direction, side.port, side.protocol)
+
+
+def _new_policies(side: Side, engine: Engine) -> Iterator[Change]:
+    if not stable_labels(side.subject):
+        return
+    name = _free_name(side, engine)
+    rule = cilium_rule(side.peer, side.direction, side.port, side.protocol)
+    body = new_policy(name, side.subject, side.direction, [rule], f"Allow {side.what}")
+    ref = ObjectRef("CiliumNetworkPolicy", side.subject.namespace, name)
+    beside = next(
+        (
+            policy.manifest.source
+            for policy in engine.policies
+            if policy.ref.namespace == ref.namespace and _is_editable(policy.manifest)
+        ),
+        None,
+    )
+    title = f"allow {side.what}: a policy of its own"
+    yield Change(ChangeKind.NEW_POLICY, title, ref, body=body, source=beside)
+
+
+def _free_name(side: Side, engine: Engine) -> str:
+    word = "to" if side.direction is Direction.EGRESS else "from"
+    own = workload_name(side.subject)
+    other = short_name(side.peer).rpartition("/")[2]
+    stem = slug(f"allow-{own}-{word}-{other}-{side.port}")[:_NAME_LIMIT].rstrip("-")
+    taken = {policy.ref.name for policy in engine.policies}
+    taken |= {policy.ref.name for policy in engine.rejected}
+    numbers = ("", *(f"-{number}" for number in range(2, len(taken) + 3)))
+    return next(
+        stem[: _NAME_LIMIT - len(number)] + number
+        for number in numbers
+        if stem[: _NAME_LIMIT - len(number)] + number not in taken
+    )
+
+
+def _is_editable(manifest: Manifest) -> bool:
+    """A policy of a file that is deployed, or of a cluster, where only a patch can be shown."""
+    return manifest.source is None or not manifest.source.orphan
+
+
+def _has(manifest: Manifest, path: Path) -> bool:
+    try:
+        return isinstance(value_at(manifest.body, path), list)
+    except DraftRejected:
+        return False

@@ -1,0 +1,203 @@
+"""Of the changes that would allow a connection, the one that opens least else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from app.core.drafts.candidates import Side, candidates, side_of
+from app.core.drafts.change import Change, ChangeKind, apply_change
+from app.core.drafts.names import dns_changes, report, with_dns
+from app.core.drafts.rules import short_name
+from app.core.errors import DraftRejected
+from app.core.model.verdict import (
+    ConnectionTrace,
+    Direction,
+    DirectionTrace,
+    Effect,
+    Outcome,
+    Peer,
+    Protocol,
+    Question,
+    Verdict,
+)
+from app.core.policy.difference import PairChange, difference
+from app.core.policy.engine import Engine
+
+_KINDS = (ChangeKind.EXTEND_RULE, ChangeKind.ADD_RULE, ChangeKind.NEW_POLICY)
+"""Preferred in this order when they open the same: the fewer lines the better."""
+
+_PROTOCOLS = frozenset(protocol.value for protocol in Protocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A change with what the engine says of it.
+
+    `opened` are the pairs that become allowed beside the one asked for, on every port that the
+    changed policy names. `after` is the engine with the change done.
+    """
+
+    change: Change
+    opened: tuple[PairChange, ...]
+    after: Engine
+
+    @property
+    def opens(self) -> str:
+        """What else it would allow, in one sentence."""
+        return describe(self.opened)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The changes that together allow a connection: one for each direction that was denied."""
+
+    changes: tuple[Change, ...]
+    opened: tuple[PairChange, ...]
+    trace: ConnectionTrace
+    after: Engine
+
+
+def plan(question: Question, engine: Engine) -> Plan:
+    """Choose the smallest change of each denied direction.
+
+    Raises DraftRejected when nothing is denied, when a rule denies on purpose, when only a request
+    is refused, or when no change that can be written allows the connection.
+    """
+    chosen: list[Option] = []
+    after = engine
+    for direction in Direction:
+        found = options(question, direction, after)
+        chosen += found[:1]
+        after = found[0].after if found else after
+    if not chosen:
+        raise DraftRejected("policies allow this already; there is nothing to draft")
+    return plan_of(chosen, question)
+
+
+def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
+    """Put options together that were found one after the other."""
+    after = chosen[-1].after
+    return Plan(
+        tuple(option.change for option in chosen),
+        tuple(pair for option in chosen for pair in option.opened),
+        after.trace(question),
+        after,
+    )
+
+
+def options(question: Question, direction: Direction, engine: Engine) -> tuple[Option, ...]:
+    """Give every change that allows a direction, the smallest first; none when it is allowed.
+
+    A name that policies allow and whose DNS answers Cilium does not see counts as denied. Raises
+    DraftRejected when the direction is denied and no change that can be written allows it.
+    """
+    trace = side_trace(engine.trace(question), direction)
+    if trace.outcome is Outcome.NOT_APPLICABLE:
+        return ()
+    side = side_of(question, direction)
+    if trace.outcome is Outcome.DENIED:
+        _check_draftable(trace)
+        changes: Iterable[Change] = (
+            with_dns(change, side, engine) for change in candidates(side, engine)
+        )
+    elif trace.outcome is Outcome.NOT_ENFORCED or _is_learned(side, engine):
+        return ()
+    else:
+        changes = dns_changes(side, engine)
+    found = [one for change in changes if (one := weigh(change, question, side, engine))]
+    if not found:
+        raise DraftRejected(f"no change that can be written allows {side.what}")
+    return tuple(sorted(found, key=_size))
+
+
+def _is_learned(side: Side, engine: Engine) -> bool:
+    name = report(side, engine)
+    return name is None or name.is_visible
+
+
+def weigh(change: Change, question: Question, side: Side, engine: Engine) -> Option | None:
+    """Ask the engine what a change does; None when it does not allow the direction."""
+    cluster = engine.cluster
+    after = engine.replace(replace(cluster, policies=apply_change(cluster.policies, change)))
+    if side_trace(after.trace(question), side.direction).outcome is Outcome.DENIED:
+        return None
+    if not _is_learned(side, after):
+        return None
+    ports = _ports(change, side, after) | {(question.protocol, question.port)}
+    return Option(change, tuple(_opened(question, engine, after, sorted(ports))), after)
+
+
+def _ports(change: Change, side: Side, after: Engine) -> set[tuple[Protocol, int]]:
+    """Every port that a rule of the changed policy names: one more peer gets all of its rule's."""
+    return {
+        (Protocol(protocol), number)
+        for policy in after.policies
+        if policy.ref == change.policy
+        for entry in policy.entries
+        for rule in entry.ports
+        for spec in rule.ports
+        for protocol in spec.protocols
+        for number in after.numbers_of(spec, entry, side.subject, protocol)
+        if number and protocol in _PROTOCOLS
+    }
+
+
+def _opened(
+    question: Question, before: Engine, after: Engine, ports: Sequence[tuple[Protocol, int]]
+) -> Iterable[PairChange]:
+    ends = (question.source, question.destination)
+    peers = tuple(peer for peer in ends if peer.endpoint is None)
+    asked = tuple(_key(peer) for peer in ends)
+    for change in difference(before.reachability(peers), after.reachability(peers), ports):
+        pair = (_key(change.source.peer), _key(change.destination.peer), change.port)
+        if change.before is Verdict.DENIED and pair != (*asked, question.port):
+            yield change
+
+
+def _key(peer: Peer) -> object:
+    return peer.kind, peer.labels, peer.address, peer.names
+
+
+def _size(option: Option) -> tuple[int, bool, int, int, str]:
+    change = option.change
+    return (
+        sum(pair.source.size * pair.destination.size for pair in option.opened),
+        change.source is None,
+        _KINDS.index(change.kind),
+        len(option.after.selected_endpoints(change.policy)),
+        str(change.policy),
+    )
+
+
+def side_trace(trace: ConnectionTrace, direction: Direction) -> DirectionTrace:
+    """Give one side of a trace."""
+    return trace.egress if direction is Direction.EGRESS else trace.ingress
+
+
+def _check_draftable(side: DirectionTrace) -> None:
+    denies = [match.rule for match in side.matched if match.effect is Effect.DENY]
+    if denies:
+        raise DraftRejected(
+            f"{denies[0]} denies it on purpose; no rule can allow it again",
+            hint="change the deny rule by hand, if it is wrong",
+        )
+    if side.l4 is not Outcome.DENIED:
+        raise DraftRejected(
+            "the connection is allowed and only the request is refused",
+            hint="change the layer 7 rule that `why` names",
+        )
+
+
+def describe(opened: Sequence[PairChange], most: int = 3) -> str:
+    """Say in one sentence what a change allows beside what was asked for."""
+    if not opened:
+        return "opens nothing else among the ends that are known"
+    pairs = dict.fromkeys(
+        f"{short_name(change.source.peer)} → {short_name(change.destination.peer)}"
+        f":{change.port}/{change.protocol.value}"
+        for change in opened
+    )
+    rest = len(pairs) - most
+    tail = f" and {rest} more" if rest > 0 else ""
+    return f"also opens {', '.join(list(pairs)[:most])}{tail}"
