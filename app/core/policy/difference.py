@@ -130,10 +130,11 @@ class _Side:
         for one, members in pairs.subjects(self._direction).members.items():
             policed |= members
             row = pairs.rows.row(one, port)
-            for number in members_of(row.allowed & wanted):
-                allowed[number] |= members
-            for number in members_of(row.redirected & wanted):
-                redirected[number] |= members
+            if held := row.allowed & wanted:
+                for number in members_of(held):
+                    allowed[number] |= members
+                for number in members_of(row.redirected & wanted):
+                    redirected[number] |= members
         free = pairs.rows.everyone & ~policed
         return {number: Row(allowed[number] | free, redirected[number]) for number in numbers}
 

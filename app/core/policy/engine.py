@@ -55,13 +55,13 @@ class Engine:
         cluster: Cluster,
         parsed: Mapping[int, Parsed],
         context: ParseContext,
-        before: Engine | None = None,
+        names: NamedPorts,
+        pairs: Reachability | None = None,
     ) -> None:
-        """Take over from the engine `before` a change whatever the change leaves true."""
         self.cluster = cluster
         self.policies = tuple(item for item in parsed.values() if isinstance(item, ParsedPolicy))
         self.rejected = tuple(item for item in parsed.values() if isinstance(item, RejectedPolicy))
-        self.names = _names_of(cluster, before)
+        self.names = names
         self._parsed = parsed
         self._context = context
         self._identities = Identities(cluster, self.policies)
@@ -69,29 +69,40 @@ class Engine:
         self._compiled: dict[tuple[int, str, Direction], DirectionPolicy] = {}
         self._known: dict[tuple[object, ...], Identity] = {}
         self._keep: list[Endpoint] = []
-        self._pairs = before._pairs if before is not None else None
+        self._pairs = pairs
 
     @classmethod
     def build(cls, cluster: Cluster) -> Engine:
         """Parse every policy of the cluster."""
-        return cls._with(cluster, None)
+        return cls._with(cluster, {})
 
     def replace(self, cluster: Cluster) -> Engine:
-        """Give the engine of a changed cluster; policies that did not change are not read again."""
-        return self._with(cluster, self)
+        """Give the engine of a changed cluster; what the change leaves true is taken over."""
+        known: Mapping[int, Parsed] = {}
+        if ParseContext.of(cluster) == self._context:
+            known = {id(item.manifest): item for item in self._parsed.values()}
+        same_pods = cluster.endpoints is self.cluster.endpoints
+        same_config = cluster.config == self.cluster.config
+        names = self.names if same_pods and same_config else None
+        return self._with(cluster, known, self._pairs, names)
 
     @classmethod
-    def _with(cls, cluster: Cluster, before: Engine | None) -> Engine:
+    def _with(
+        cls,
+        cluster: Cluster,
+        known: Mapping[int, Parsed],
+        pairs: Reachability | None = None,
+        names: NamedPorts | None = None,
+    ) -> Engine:
+        """Parse the policies that are not `known`, by the id of their manifest."""
         context = ParseContext.of(cluster)
-        known: dict[int, Parsed] = {}
-        if before is not None and context == before._context:
-            known = {id(item.manifest): item for item in before._parsed.values()}
         parsed: dict[int, Parsed] = {}
         for index, manifest in enumerate(cluster.policies):
             if is_enabled(manifest.ref.kind, cluster.config):
                 old = known.get(id(manifest))
                 parsed[index] = parse_policy(manifest, context) if old is None else old
-        return cls(cluster, parsed, context, before)
+        names = names or NamedPorts.of(cluster.endpoints, cluster.config.cilium_version)
+        return cls(cluster, parsed, context, names, pairs)
 
     # -- ends -------------------------------------------------------------------------------
 
@@ -327,14 +338,6 @@ class _Side:
     def decision(self) -> DirectionDecision:
         """Give the answer without reasons."""
         return DirectionDecision(self.outcome, self.judgement.by, self.judgement.outcome)
-
-
-def _names_of(cluster: Cluster, before: Engine | None) -> NamedPorts:
-    if before is not None:
-        same_pods = before.cluster.endpoints is cluster.endpoints
-        if same_pods and before.cluster.config == cluster.config:
-            return before.names
-    return NamedPorts.of(cluster.endpoints, cluster.config.cilium_version)
 
 
 def _by_namespace(policies: Iterable[ParsedPolicy]) -> dict[str, list[Entry]]:

@@ -107,7 +107,9 @@ def find_reachability(
     rows = known.rows
     if rows.outside != outside:
         rows = Rows(rows.scope, outside, names)
-    return known.replace(policies, rows)
+    pairs = known.replace(policies, rows)
+    rows.forget_all_but((*pairs.egress.classes, *pairs.ingress.classes))
+    return pairs
 
 
 def _same_ends(scope: Scope, identities: Identities) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
-from weakref import WeakKeyDictionary
 
 from app.core.model.verdict import Direction, Effect, Outcome, Protocol
 from app.core.policy.filters import DirectionPolicy, Filter
@@ -19,6 +18,9 @@ from app.core.policy.subjects import Scope, SubjectClass
 
 Port = tuple[Protocol, int]
 """A protocol with a port after Service translation, or with an ICMP type."""
+
+SPARE = 3
+"""Subject classes kept for each one in use: those of a draft come and go while it is edited."""
 
 
 class Selection(Shape):
@@ -142,24 +144,28 @@ class Rows:
         self.names = names
         self.groups: tuple[IdentityGroup, ...] = (*scope.groups, *self.outside)
         self.everyone: Bits = (1 << len(self.groups)) - 1
+        self._free = Row(self.everyone)
         self._outside_index = SelectorIndex([group.identity for group in self.outside])
         self._declared: dict[tuple[str, Port], Bits] = {}
-        self._kept: WeakKeyDictionary[SubjectClass, _Kept] = WeakKeyDictionary()
+        self._kept: dict[SubjectClass, _Kept] = {}
 
     def row(self, one: SubjectClass | None, port: Port) -> Row:
         """Give a class's row on a port; everybody where no policy is asked."""
         if one is None or not one.policy.enforced:
-            return Row(self.everyone)
-        kept = self._keep(one)
-        found = kept.rows.get(port)
-        if found is None:
-            found = kept.rows[port] = self._compute(one, kept, port)
-        return found
+            return self._free
+        kept = self._kept.get(one) or self._keep(one)
+        return kept.rows.get(port) or self._compute(one, kept, port)
+
+    def forget_all_but(self, classes: Iterable[SubjectClass | None]) -> None:
+        """Drop what was computed for other classes, once there is more of it than use."""
+        used = set(classes)
+        if len(self._kept) > SPARE * len(used):
+            self._kept = {one: kept for one, kept in self._kept.items() if one in used}
 
     def parts(self, one: SubjectClass, port: Port) -> Iterator[tuple[Part, Bits | None]]:
         """Yield the parts of a class that hold a port; a set narrows the peers it holds for."""
         protocol, number = port
-        for part in self._keep(one).parts:
+        for part in (self._kept.get(one) or self._keep(one)).parts:
             if part.holds(protocol, number):
                 yield part, self._declaring(part.name, port) if part.name else None
 
@@ -170,12 +176,9 @@ class Rows:
         return inside | outside << len(self.scope.groups)
 
     def _keep(self, one: SubjectClass) -> _Kept:
-        kept = self._kept.get(one)
-        if kept is None:
-            policies = (rules for item in one.policy.filters for rules in item.policies.values())
-            parts = tuple(parts_of(one.policy, one.first, self.names, self.selected))
-            kept = _Kept(parts, exact=not any(rules.auth for rules in policies))
-            self._kept[one] = kept
+        policies = (rules for item in one.policy.filters for rules in item.policies.values())
+        parts = tuple(parts_of(one.policy, one.first, self.names, self.selected))
+        kept = self._kept[one] = _Kept(parts, exact=not any(rules.auth for rules in policies))
         return kept
 
     def _declaring(self, name: str, port: Port) -> Bits:
@@ -200,7 +203,8 @@ class Rows:
         redirected &= allowed
         if redirected and not kept.exact:
             redirected = self._judge_redirected(one, redirected, port)
-        return Row(allowed, redirected)
+        row = kept.rows[port] = Row(allowed, redirected)
+        return row
 
     def _judge_redirected(self, one: SubjectClass, candidates: Bits, port: Port) -> Bits:
         """Ask the reference where an authentication mode may lift a plain allow over the proxy."""

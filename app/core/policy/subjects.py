@@ -7,9 +7,8 @@ a *subject class* and share one compiled policy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 from weakref import WeakValueDictionary
 
 from app.core.model.cluster import ClusterConfig, Endpoint
@@ -36,14 +35,12 @@ class SubjectRules:
 class SubjectClass:
     """Groups with one compiled policy, of which `first` is one.
 
-    `kept` is for whoever computes with the policy to keep results in: it lives as long as the
-    class, which engines share while nothing about it changes.
+    Engines share it while nothing about it changes.
     """
 
     entries: tuple[Entry, ...]
     policy: DirectionPolicy
     first: IdentityGroup
-    kept: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
