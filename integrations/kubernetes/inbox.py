@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from integrations.kubernetes.reflector import Delta
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -69,39 +65,3 @@ class Inbox:
         with self._lock:
             merged, self._merged = self._merged, Merged()
         return merged
-
-
-async def in_daemon_thread(name: str, work: Callable[[], T]) -> T:
-    """Run blocking `work` in a thread that does not hold up the program's end.
-
-    `asyncio.to_thread` would: its threads are joined at exit, and a hung server would make quitting
-    take as long as its timeout. A cancelled caller leaves the thread to its own timeout.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(give: Callable[[], None]) -> None:
-        if not future.done():
-            give()
-
-    def run() -> None:
-        try:
-            value = work()
-        except BaseException as error:  # noqa: BLE001  # handed to the awaiting task, whatever it is
-            deliver: Callable[[], None] = _raiser(future, error)
-        else:
-
-            def deliver() -> None:
-                future.set_result(value)
-
-        try:
-            loop.call_soon_threadsafe(settle, deliver)
-        except RuntimeError:  # the loop is gone, and with it whoever waited
-            return
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await future
-
-
-def _raiser(future: asyncio.Future[T], error: BaseException) -> Callable[[], None]:
-    return lambda: future.set_exception(error)

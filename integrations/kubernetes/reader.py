@@ -19,10 +19,11 @@ from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.ports import Clock, ClusterChange, ClusterPicture, Right, SourceState
 from app.services.connection import backoff_s
 from integrations.kubernetes.client import ApiServer, Credentials, GoneError, connect
-from integrations.kubernetes.inbox import Inbox, in_daemon_thread
+from integrations.kubernetes.inbox import Inbox
 from integrations.kubernetes.reflector import Delta, Listing, Reflector
 from integrations.kubernetes.resources import RESOURCES, Resource
 from integrations.kubernetes.wire import VersionInfo
+from integrations.threads import in_daemon_thread
 
 HEARTBEAT_S = 10.0
 """How often `/version` is asked: a server that hangs is noticed within two of these."""

@@ -1,0 +1,249 @@
+"""Flows from a file: `hubble observe -o json`, the exporter's `events.log`, a recording, `-`.
+
+Lines are decoded in a thread, in blocks, and handed over through a queue of a few blocks: a file
+can wait, so nothing of it is ever dropped. A followed file may grow, be truncated, or be rotated
+(another file appears under its name); what was written before the change is read first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from app.core.errors import BadInput
+from app.core.flows.codec import Decoder
+from app.core.flows.match import compile_filters
+from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
+from app.core.text import clean
+from app.ports import FlowRequest, SourceState
+from integrations.threads import Channel
+
+STDIN = "-"
+BLOCK_LINES = 2048
+"""Lines decoded before they are handed over; small enough for a first screen at once."""
+QUEUED_BLOCKS = 4
+POLL_S = 0.25
+"""How often a followed file is looked at."""
+_LONGEST_LINE = 1 << 22
+"""A line beyond this is not a flow; it is counted as unreadable and skipped."""
+
+
+class FlowFile:
+    """A file of flows as a `FlowSource`; `-` is standard input, `.gz` is unpacked."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """The file's name, or `standard input`."""
+        return "standard input" if self._path == STDIN else clean(Path(self._path).name)
+
+    async def flows(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        """Yield what the request lets through, to the end of the file or, followed, for ever.
+
+        `last` needs the end of the file and therefore gives one batch. Raises `BadInput` when the
+        file cannot be opened or unpacked.
+        """
+        blocks = _blocks_in_thread(lambda stop: _read_blocks(self._path, request, stop))
+        sift = _Sift(request)
+        if request.last is None:
+            async for block in blocks:
+                yield sift.take(block)
+            return
+        async for block in blocks:
+            sift.hold(block, request.last)
+        yield sift.held()
+
+
+@dataclass(slots=True)
+class _Block:
+    """Decoded lines, and what of them could not be understood."""
+
+    items: list[Flow | LostEvents | NodeStatus]
+    unreadable: int
+    unknown: Counter[str]
+
+
+class _Sift:
+    """Applies a request's filters and times, and gathers the last flows where asked."""
+
+    def __init__(self, request: FlowRequest) -> None:
+        self._passes = compile_filters(request.allow, request.deny)
+        self._since_ns = request.since_ns
+        self._until_ns = request.until_ns
+        self._kept: deque[Flow] = deque()
+        self._rest: list[FlowBatch] = []
+
+    def take(self, block: _Block) -> FlowBatch:
+        """The block as a batch."""
+        flows = tuple(one for one in block.items if isinstance(one, Flow) and self._lets(one))
+        return FlowBatch(
+            flows,
+            tuple(one for one in block.items if isinstance(one, LostEvents)),
+            tuple(one for one in block.items if isinstance(one, NodeStatus)),
+            block.unreadable,
+            dict(block.unknown),
+        )
+
+    def _lets(self, flow: Flow) -> bool:
+        if self._since_ns is not None and flow.time_ns < self._since_ns:
+            return False
+        if self._until_ns is not None and flow.time_ns > self._until_ns:
+            return False
+        return self._passes is None or self._passes(flow)
+
+    def hold(self, block: _Block, last: int) -> None:
+        """Keep the newest `last` flows, and everything that is not a flow."""
+        batch = self.take(block)
+        self._kept.extend(batch.flows)
+        while len(self._kept) > last:
+            self._kept.popleft()
+        self._rest.append(batch)
+
+    def held(self) -> FlowBatch:
+        """What was kept, as one batch."""
+        unknown: Counter[str] = Counter()
+        for batch in self._rest:
+            unknown.update(batch.unknown)
+        return FlowBatch(
+            tuple(self._kept),
+            tuple(lost for batch in self._rest for lost in batch.lost),
+            tuple(status for batch in self._rest for status in batch.statuses),
+            sum(batch.unreadable for batch in self._rest),
+            dict(unknown),
+        )
+
+
+def _read_blocks(path: str, request: FlowRequest, stop: threading.Event) -> Iterator[_Block]:
+    decoder = Decoder()
+    lines = _follow(Path(path), stop) if _is_followed(path, request) else _lines(path)
+    items: list[Flow | LostEvents | NodeStatus] = []
+    read = 0
+    for line in lines:
+        if line:
+            read += 1
+            if (item := decoder.decode_line(line)) is not None:
+                items.append(item)
+        if read >= BLOCK_LINES or (not line and read):
+            yield _block(items, decoder)
+            items, read = [], 0
+    if read:
+        yield _block(items, decoder)
+
+
+def _block(items: list[Flow | LostEvents | NodeStatus], decoder: Decoder) -> _Block:
+    block = _Block(items, decoder.unreadable, Counter(decoder.unknown))
+    decoder.unreadable = 0
+    decoder.unknown.clear()
+    return block
+
+
+def _is_followed(path: str, request: FlowRequest) -> bool:
+    return request.follow and path != STDIN and not path.endswith(".gz")
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """Every line; an empty one means that no more is there at the moment."""
+    if path == STDIN:
+        yield from _stdin_lines()
+        return
+    try:
+        with gzip.open(path) if path.endswith(".gz") else Path(path).open("rb") as file:
+            while line := file.readline(_LONGEST_LINE):
+                yield line
+    except (OSError, EOFError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _stdin_lines() -> Iterator[bytes]:
+    """Lines as they come: a pipe is read by what is there, so that the first ones show at once."""
+    descriptor = sys.stdin.buffer.fileno()
+    rest = b""
+    while data := os.read(descriptor, 1 << 16):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+        yield b""
+    if rest:
+        yield rest
+
+
+def _follow(path: Path, stop: threading.Event) -> Iterator[bytes]:
+    """Lines of a file that is being written, through truncation and rotation.
+
+    A line without its end is kept until the end comes, or until the file is replaced.
+    """
+    file = _open(path)
+    rest = b""
+    try:
+        while not stop.is_set():
+            data = file.read(1 << 20)
+            if data:
+                *lines, rest = (rest + data).split(b"\n")
+                yield from (line + b"\n" for line in lines)
+                continue
+            yield b""
+            if _was_replaced(file, path):
+                yield rest
+                file.close()
+                file, rest = _open(path), b""
+            else:
+                stop.wait(POLL_S)
+    finally:
+        file.close()
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
+
+
+def _was_replaced(file: IO[bytes], path: Path) -> bool:
+    """Whether another file stands under the name now, or this one was cut."""
+    try:
+        there, here = path.stat(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return False  # between the two steps of a rotation
+    return (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev) or (
+        there.st_size < file.tell()
+    )
+
+
+def _unreadable(path: str, error: Exception) -> BadInput:
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return BadInput(f"flows cannot be read: {clean(words)}", file=path)
+
+
+async def _blocks_in_thread(
+    read: Callable[[threading.Event], Iterator[_Block]],
+) -> AsyncIterator[_Block]:
+    """Run a blocking generator in a daemon thread; leaving the iteration stops it."""
+    channel: Channel[_Block] = Channel(QUEUED_BLOCKS)
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            for block in read(stop):
+                if not channel.put(block):
+                    return
+        except BadInput as error:
+            channel.end(error)
+        else:
+            channel.end()
+
+    threading.Thread(target=run, name="flow file", daemon=True).start()
+    try:
+        async for block in channel.values():
+            yield block
+    finally:
+        stop.set()
+        channel.close()
