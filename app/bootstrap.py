@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from app.config import APP, Loaded, Settings, find_secret
 from app.core.errors import ConfigError, UsageError
 from app.core.model.provenance import Manifest
-from app.ports import Chat, ClusterReader, FlowRequest, FlowSource
+from app.ports import Chat, ClusterReader, FlowSource
 from app.services.doctor import Surroundings
 from app.services.flows import Sifted
 from app.services.located import LocatedReader
@@ -39,6 +39,8 @@ class Sources:
     demo: bool = False
     snapshots: tuple[str, ...] = ()
     flows: str = ""
+    replay: str = ""
+    record: str = ""
     sets: Mapping[str, str] = field(default_factory=dict)
     cilium_version: str = ""
     kubeconfig: str = ""
@@ -119,18 +121,18 @@ def parse_sets(texts: tuple[str, ...]) -> dict[str, str]:
     return sets
 
 
-def build_workspace(
-    sources: Sources, settings: Settings, *, request: FlowRequest | None = None
-) -> Workspace:
-    """The workspace over everything that was asked for; nothing is read yet."""
+def build_workspace(sources: Sources, settings: Settings, *, follow: bool = True) -> Workspace:
+    """The workspace over everything that was asked for; nothing is read yet.
+
+    Without `follow` a replay is read as the recording it is.
+    """
     version = sources.cilium_version or settings.cluster.cilium_version
     return Workspace(
         build_readers(sources, settings),
-        build_flow_sources(sources, settings),
+        build_flow_sources(sources, settings, follow=follow),
         clock=SystemClock(),
         cilium_version=parse_version(version) if version else None,
         keep_flows=settings.flows.keep,
-        request=request,
     )
 
 
@@ -173,15 +175,29 @@ def _live_reader(sources: Sources, settings: Settings) -> ClusterReader:
     return KubernetesReader(credentials, clock=SystemClock(), namespaces=cluster.namespaces)
 
 
-def build_flow_sources(sources: Sources, settings: Settings) -> tuple[FlowSource, ...]:
+def build_flow_sources(
+    sources: Sources, settings: Settings, *, follow: bool
+) -> tuple[FlowSource, ...]:
     """Sources of flows: a recording, else the demo's traffic, else the cluster's own Relay.
 
-    A snapshot without a recording has none.
+    A snapshot without a recording has none. With `record` all of them are written down.
     """
-    if sources.flows:
-        from integrations.hubble.files import FlowFile
+    found = _flow_sources(sources, settings, follow=follow)
+    if not sources.record:
+        return found
+    from integrations.hubble.recording import Recorded
 
-        return (FlowFile(sources.flows),)
+    return tuple(Recorded(source, sources.record) for source in found)
+
+
+def _flow_sources(sources: Sources, settings: Settings, *, follow: bool) -> tuple[FlowSource, ...]:
+    if path := sources.flows or sources.replay:
+        from integrations.hubble.files import FlowFile
+        from integrations.hubble.recording import Replay
+
+        file = FlowFile(path)
+        played = follow and not sources.flows
+        return (Replay(file, clock=SystemClock()) if played else file,)
     if sources.demo:
         from integrations.demo.flows import DemoFlows
 

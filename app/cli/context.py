@@ -56,6 +56,8 @@ class Context:
             demo=args.demo,
             snapshots=collect(args, "snapshot"),
             flows=args.flows or "",
+            replay=args.replay or "",
+            record=args.record or "",
             sets=parse_sets(collect(args, "set")),
             cilium_version=args.cilium_version or "",
             kubeconfig=args.kubeconfig or "",
@@ -73,7 +75,7 @@ class Context:
     async def _load(self, flows: FlowRequest | None, *, strict: bool) -> Workspace:
         from app.bootstrap import build_workspace
 
-        workspace = build_workspace(self.sources, self.config.settings)
+        workspace = build_workspace(self.sources, self.config.settings, follow=False)
         await workspace.load(strict=strict)
         if flows is not None:
             await workspace.load_flows(flows, strict=strict)
@@ -86,7 +88,7 @@ class Context:
         from app.bootstrap import SystemClock
         from app.ports import FlowRequest
 
-        if self.args.flows:
+        if self.args.flows or self.args.replay:
             return FlowRequest(follow=False)
         since_ns = SystemClock().now_ns() - EVIDENCE_WINDOW_NS
         return FlowRequest(follow=False, since_ns=since_ns)

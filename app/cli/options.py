@@ -54,6 +54,12 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         "--flows", default=off, metavar="PATH", help="flows as Hubble writes them; - is stdin"
     )
     group.add_argument(
+        "--replay", default=off, metavar="FILE", help="a recording of flows, with its timing"
+    )
+    group.add_argument(
+        "--record", default=off, metavar="FILE", help="also write all flows to FILE, for --replay"
+    )
+    group.add_argument(
         "--set",
         action=Merge,
         metavar="NAME=VALUE",

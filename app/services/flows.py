@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from app.core.errors import UsageError
-from app.core.flows.match import compile_filters
+from app.core.flows.match import Test, compile_filters
 from app.core.flows.observe_flags import Given, build_filters, parse_raw_filters
 from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
 from app.ports import FlowRequest, FlowSource, SourceState
@@ -23,8 +23,9 @@ Item = Flow | LostEvents | NodeStatus
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which flows, in the words of the flags. `everything` is `--all`."""
+    """Which flows, in the words of the flags. `everything` is `--all`, `text` a filter in words."""
 
+    text: str = ""
     given: Sequence[Given] = ()
     allow: Sequence[str] = ()
     deny: Sequence[str] = ()
@@ -60,16 +61,24 @@ def make_request(chosen: Selection, now_ns: int, *, recorded: bool) -> FlowReque
 
 
 async def observe(
-    sources: Iterable[FlowSource], request: FlowRequest, *, first: int | None = None
+    sources: Iterable[FlowSource],
+    request: FlowRequest,
+    *,
+    matches: Test | None = None,
+    first: int | None = None,
 ) -> AsyncIterator[FlowBatch | SourceState]:
     """Every batch of every source, one source after the other.
 
-    With `first` only so many flows pass. `request.last` counts over all nodes: Relay gives the
-    last of each node, so a history is cut here once more.
+    What `matches` does not let through is left out before anything is counted; with `first` only
+    so many flows pass. `request.last` counts over all nodes: Relay gives the last of each node, so
+    a history is cut here once more.
     """
     budget = first
+    asked = request if matches is None else replace(request, last=None)
     for source in sources:
-        items = source.flows(request)
+        items = source.flows(asked)
+        if matches is not None:
+            items = _matching(items, matches)
         if request.last is not None and not request.follow:
             items = _last_of(items, request.last)
         async for item in items:
@@ -80,6 +89,16 @@ async def observe(
             budget -= min(budget, len(item.flows))
             if not budget:
                 return
+
+
+async def _matching(
+    items: AsyncIterator[FlowBatch | SourceState], matches: Test
+) -> AsyncIterator[FlowBatch | SourceState]:
+    async for item in items:
+        if isinstance(item, FlowBatch):
+            yield structs.replace(item, flows=tuple(filter(matches, item.flows)))
+        else:
+            yield item
 
 
 class Sifted:

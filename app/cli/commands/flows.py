@@ -13,6 +13,7 @@ from app.core.flows.observe_flags import FLAGS, Flag, Given
 if TYPE_CHECKING:
     from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
     from app.ports import SourceState
+    from app.services.flows import Selection
 
 EXAMPLE = """  k8tre-tui flows -n project-lung --verdict DROPPED --last 50
   k8tre-tui flows -f --to-fqdn '*.pypi.org' --not --protocol dns
@@ -44,7 +45,13 @@ class _Give(argparse.Action):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The words of this command."""
-    parser.usage = "k8tre-tui flows [filter ...] [option ...]"
+    parser.usage = "k8tre-tui flows [TERM ...] [option ...]"
+    parser.add_argument(
+        "terms",
+        nargs="*",
+        metavar="TERM",
+        help="a filter in words, as: from:prj-a/jupyter* port:443 verdict:dropped !dns",
+    )
     chosen = parser.add_argument_group("which flows")
     chosen.add_argument("--last", type=int, metavar="N", help="the last N (default 20, live)")
     chosen.add_argument("--first", type=int, metavar="N", help="the oldest N")
@@ -64,7 +71,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_argument_group("output")
     shown.add_argument("-o", "--output", choices=FORMATS, default="table", help="default: table")
     shown.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
-    shown.add_argument("--record", metavar="FILE", help="also write them to FILE, for --flows")
 
 
 def _add_flag(group: Any, flag: Flag) -> None:
@@ -82,6 +88,7 @@ def run(context: Context) -> int:
 
     args = context.args
     chosen = Selection(
+        text=" ".join(args.terms),
         given=args.given,
         allow=args.allowlist,
         deny=args.denylist,
@@ -96,15 +103,18 @@ def run(context: Context) -> int:
     return 0
 
 
-async def _print(context: Context, chosen: Any) -> None:
+async def _print(context: Context, chosen: Selection) -> None:
     from app.bootstrap import SystemClock, build_flow_sources
+    from app.core.flows.filters import parse_filter
     from app.services.flows import make_request, observe
 
-    sources = build_flow_sources(context.sources, context.config.settings)
-    recorded = bool(context.sources.flows)
-    request = make_request(chosen, SystemClock().now_ns(), recorded=recorded)
+    now_ns = SystemClock().now_ns()
+    words = parse_filter(chosen.text, now_ns=now_ns)
+    request = make_request(chosen, now_ns, recorded=bool(context.sources.flows))
+    sources = build_flow_sources(context.sources, context.config.settings, follow=chosen.follow)
     printer = _Printer(context)
-    async for item in observe(sources, request, first=chosen.first):
+    matches = None if words.is_empty else words.matches
+    async for item in observe(sources, request, matches=matches, first=chosen.first):
         printer.take(item)
     printer.finish()
 
