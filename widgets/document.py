@@ -28,6 +28,7 @@ from widgets.spans import (
     plain,
     strip_of,
     tone_styles,
+    width_of,
     wrap,
 )
 
@@ -74,6 +75,7 @@ class Document(ScrollView, can_focus=True):
         + TONE_CSS
         + """
         padding: 0 1;
+        scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
         scrollbar-size-horizontal: 1;
         & > .document--cursor { background: $foreground 20%; text-style: bold; }
@@ -225,11 +227,9 @@ class Document(ScrollView, can_focus=True):
             for number, one in enumerate(self._paragraphs)
             for piece in self._pieces(one)
         ]
-        longest = self._width
-        if not self._wraps or any(not one.wraps for one in self._paragraphs):
-            longest = max((len(plain(drawn.spans)) for drawn in self._drawn), default=0)
-            longest = max(longest, self._width)
-        self.virtual_size = Size(longest, len(self._drawn))
+        uncut = (one for one in self._paragraphs if not (self._wraps and one.wraps))
+        longest = max((width_of(plain(one.spans)) for one in uncut), default=0)
+        self.virtual_size = Size(max(longest, self._width), len(self._drawn))
         self.refresh()
 
     def _pieces(self, one: Paragraph) -> list[Line]:

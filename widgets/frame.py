@@ -80,7 +80,8 @@ def draw_header(view: HeaderView, width: int, marks: Marks, *, folded: bool) -> 
         (view.age, Span(" "), Span(view.clock, Tone.DIM), Span(" ")),
         width,
     )
-    second = _spread(_favourites(view), _totals(view, marks), width)
+    totals = _totals(view, marks)
+    second = _spread(_favourites(view, width - width_of(plain(totals))), totals, width)
     needed = width_of(plain((*_where(view, width), *pills, view.age))) + 3
     if needed <= width:
         if needed + len(view.clock) + 1 > width:
@@ -108,9 +109,13 @@ def _pills(pills: tuple[Pill, ...], *, detailed: bool) -> Line:
     return tuple(spans)
 
 
-def _favourites(view: HeaderView) -> Line:
+def _favourites(view: HeaderView, width: int) -> Line:
     spans = [Span(" ")]
+    used = 1
     for digit, namespace in view.favourites:
+        used += len(digit) + width_of(clean(namespace)) + 4
+        if used >= width:
+            break
         current = namespace == (view.namespace or "all")
         spans += [Span(f"<{digit}>", Tone.KEY)]
         spans += [Span(f" {namespace} ", Tone.STRONG if current else Tone.DIM)]

@@ -106,7 +106,7 @@ async def test_flows_when_paused_and_the_ring_turns_over_then_the_rows_stand_sti
         await ticked(pilot, app)
         after = shown(app).splitlines()
         assert after[2:-2] == before
-        assert "⏸ PAUSED +20" in after[-2]
+        assert "‖ PAUSED +20" in after[-2]
         assert "evicted" in after[-2]
         await press(pilot, "G")
         assert "PAUSED" not in shown(app)

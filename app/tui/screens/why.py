@@ -105,11 +105,16 @@ class Why(DocumentScreen):
     def _ask(self, picture: Picture, words: Words) -> None:
         self._asked_of = picture.revision
         try:
-            self._answer = views.answer_to(picture, self.session, words)
+            answer = views.answer_to(picture, self.session, words)
         except K8treError as error:
             self._answer = None
             self.document.show(_problem(error, read=self.session.has_read))
             return
+        self.show_answer(answer)
+
+    def show_answer(self, answer: WhyAnswer) -> None:
+        """Draw an answer."""
+        self._answer = answer
         self._draw()
 
     def _draw(self) -> None:
