@@ -110,20 +110,34 @@ def make_labels(
     service_account: str,
     config: ClusterConfig,
 ) -> LabelSet:
-    """Give the labels of a pod's identity."""
-    labels = {key: value for key, value in pod_labels.items() if not key.startswith(CILIUM_PREFIX)}
-    for key, value in namespace.labels.items():
-        labels[f"{NAMESPACE_LABELS_KEY}.{key}"] = value
-    labels[NAMESPACE_KEY] = namespace.name
-    if service_account and config.cilium_version >= FIRST_WITH_SERVICE_ACCOUNT:
-        labels[SERVICE_ACCOUNT_KEY] = service_account
-    labels[CLUSTER_KEY] = config.cluster_name
+    """Give the labels of a pod's identity; pods of one identity share one set."""
     filters, version = config.label_filter, config.cilium_version
-    return LabelSet(
-        Label(K8S_SOURCE, key, value)
-        for key, value in labels.items()
-        if is_identity_label(key, filters, version)
+    own = tuple(
+        item
+        for item in pod_labels.items()
+        if is_identity_label(item[0], filters, version) and not item[0].startswith(CILIUM_PREFIX)
     )
+    inherited = [
+        (f"{NAMESPACE_LABELS_KEY}.{key}", value) for key, value in namespace.labels.items()
+    ]
+    inherited.append((NAMESPACE_KEY, namespace.name))
+    if service_account and version >= FIRST_WITH_SERVICE_ACCOUNT:
+        inherited.append((SERVICE_ACCOUNT_KEY, service_account))
+    inherited.append((CLUSTER_KEY, config.cluster_name))
+    return _label_set(own, tuple(inherited), filters, version)
+
+
+@lru_cache(maxsize=65536)
+def _label_set(
+    own: tuple[tuple[str, str], ...],
+    inherited: tuple[tuple[str, str], ...],
+    filters: tuple[str, ...],
+    version: tuple[int, int, int],
+) -> LabelSet:
+    """Put a pod's own labels together with those it inherits, which win."""
+    labels = dict(own)
+    labels.update(item for item in inherited if is_identity_label(item[0], filters, version))
+    return LabelSet(Label(K8S_SOURCE, key, value) for key, value in labels.items())
 
 
 def identity_labels(
