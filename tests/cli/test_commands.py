@@ -76,6 +76,15 @@ def test_policies_lists_every_object_with_file_and_line(run: Run, files: Path) -
     assert item["selects"] == 1
 
 
+def test_open_placeholder_is_an_unknown_name_and_refuses_nothing(run: Run, files: Path) -> None:
+    ran = run("policies", "-o", "json", "--snapshot", str(files))
+    (item,) = ran.json["items"]
+    assert item["valid"] is True
+    assert "${DOMAIN}" in ran.err
+    ran = run("why", "sts:lung/jupyter", "kc.tre.example.org", "443", "--snapshot", str(files))
+    assert ran.code == 1
+
+
 def test_policies_as_table_has_one_line_each(run: Run, files: Path) -> None:
     head, line = of_files(run, files, "policies").out.splitlines()
     assert head.split()[:3] == ["KIND", "NAMESPACE", "NAME"]

@@ -17,6 +17,8 @@ _NAME_CHARS = re.compile(r"[-a-zA-Z0-9_.]+\Z")
 _PATTERN = re.compile(r"[-a-zA-Z0-9_.*]+\Z")
 _LEADING_STARS = re.compile(r"[*]{2,}\[\.\]")
 _STARS = re.compile(r"[*]+")
+_NOTHING = re.compile(r"(?!)")
+_PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 FIRST_WITH_WHOLE_LABELS = (1, 19, 0)
 """The first release in which a leading `**.` means whole labels."""
@@ -25,9 +27,10 @@ FIRST_WITH_WHOLE_LABELS = (1, 19, 0)
 def is_match_name(text: str) -> bool:
     """Say whether the agent takes `text` as a `matchName`.
 
-    Source: Cilium `pkg/policy/api/fqdn.go` `allowedMatchNameChars`.
+    Source: Cilium `pkg/policy/api/fqdn.go` `allowedMatchNameChars`. A placeholder that nobody
+    filled, as `${DOMAIN}`, stands for a name that is not known: it is taken and matches nothing.
     """
-    return _NAME_CHARS.match(text) is not None
+    return _NAME_CHARS.match(_PLACEHOLDER.sub("x", text)) is not None
 
 
 def is_crd_name(text: str) -> bool:
@@ -43,10 +46,11 @@ def is_match_pattern(text: str) -> bool:
     """Say whether the agent takes `text` as a `matchPattern`; an empty one passes.
 
     Source: Cilium `pkg/fqdn/matchpattern/matchpattern.go` `prevalidate`.
+    Placeholders are taken as in `is_match_name`.
     """
     if len(text.strip()) > MAX_NAME_LENGTH:
         return False
-    return not text or _PATTERN.match(text) is not None
+    return not text or _PATTERN.match(_PLACEHOLDER.sub("x", text)) is not None
 
 
 def with_final_dot(name: str) -> str:
@@ -63,6 +67,8 @@ def fqdn_expression(name: str, pattern: str, *, whole_labels: bool) -> re.Patter
     `pkg/fqdn/matchpattern/matchpattern.go` `ToAnchoredRegexp`.
     """
     text = name or pattern
+    if _PLACEHOLDER.search(text):
+        return _NOTHING
     if not name and _ONLY_STARS.match(pattern):
         return re.compile(_ANY_NAME)
     translated = _translate_stars(with_final_dot(text).lower(), whole_labels=whole_labels)
