@@ -62,26 +62,31 @@ def read_cilium_policy(
         raise Refused("neither `spec` nor `specs` is set", "spec")
     rules = [] if spec is None else [(spec, "spec")]
     rules += list(items(specs, "specs"))
-    entries = [
-        entry
-        for rule, path in rules
-        for entry in _read_rule(reader, rule, path, namespace, context)
-    ]
     if context.version < FIRST_WITH_GROUP_OBJECTS and any(_has_groups(rule) for rule, _ in rules):
         reader.warn(
             "the agent ignores an object with cloud groups, the operator derives others",
             "spec" if spec is not None else "specs",
         )
         return ()
-    return tuple(entries)
+    return tuple(
+        entry
+        for rule, path in rules
+        for entry in _read_rule(reader, rule, path, namespace, context)
+    )
 
 
-def _has_groups(rule: Mapping[str, Any]) -> bool:
+def _has_groups(rule: Any) -> bool:
+    """Look before anything is checked: the agent leaves such an object alone, valid or not.
+
+    Source: Cilium `pkg/policy/k8s/cilium_network_policy.go` `onUpsert` (`RequiresDerivative`).
+    """
+    fields = rule if isinstance(rule, Mapping) else {}
+    lists = [fields.get(name) for name, _, _ in _LISTS]
+    found = [item for items in lists if isinstance(items, list) for item in items]
     return any(
         item.get(field)
-        for name, _, _ in _LISTS
-        for item in rule.get(name) or ()
-        if item
+        for item in found
+        if isinstance(item, Mapping)
         for field in ("fromGroups", "toGroups")
     )
 

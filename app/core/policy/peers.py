@@ -53,6 +53,7 @@ FIRST_WITH_WORLD_GROUPS = (1, 20, 0)
 FIRST_WITH_EXCEPT_LENGTH = (1, 20, 0)
 FIRST_WITH_AGGREGATES = (1, 20, 0)
 FIRST_WITH_CLUSTER_MESH = (1, 20, 0)
+FIRST_WITHOUT_REQUIRES = (1, 19, 0)
 
 _CLUSTER_RESERVED = (
     "host",
@@ -127,6 +128,7 @@ def read_peers(
     lists = _lists(fields, path, scope)
     _refuse_two_kinds(lists, path, scope)
     _check_nodes(lists, path, scope)
+    _check_requires(lists, path, scope)
     readers = {
         "Endpoints": _read_endpoint,
         "Nodes": _read_node,
@@ -160,6 +162,17 @@ def _refuse_two_kinds(lists: Mapping[str, list[Any]], path: str, scope: PeerScop
     if len(filled) > 1:
         first, second = (scope.word + kind for kind in filled[:2])
         raise Refused(f"`{first}` and `{second}` cannot stand in one item", path)
+
+
+def _check_requires(lists: Mapping[str, list[Any]], path: str, scope: PeerScope) -> None:
+    """Refuse what 1.19 removed: its type became a list of strings, and selectors are none.
+
+    Source: Cilium `pkg/policy/api/ingress.go` `FromRequires`.
+    """
+    field = f"{scope.word}Requires"
+    selectors = [item for item in lists.get("Requires", ()) if not isinstance(item, str)]
+    if selectors and scope.context.version >= FIRST_WITHOUT_REQUIRES:
+        raise Refused(f"`{field}` was removed in Cilium 1.19", f"{path}.{field}")
 
 
 def _check_nodes(lists: Mapping[str, list[Any]], path: str, scope: PeerScope) -> None:
