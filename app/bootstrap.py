@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.config import APP, Loaded, Settings, find_secret
-from app.core.errors import ConfigError, UsageError
+from app.core.errors import ConfigError, DraftRejected, UsageError
 from app.core.model.provenance import Manifest
-from app.ports import Chat, ClusterReader, FlowSource
+from app.ports import Chat, ClusterReader, FlowSource, PolicyRepo
 from app.services.doctor import Surroundings
 from app.services.flows import Sifted
 from app.services.located import LocatedReader
@@ -25,6 +25,7 @@ from app.services.workspace import Workspace
 
 if TYPE_CHECKING:
     from app.bot.desk import Desk
+    from app.services.drafting import Drafter
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
 REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
@@ -203,6 +204,82 @@ def _flow_sources(sources: Sources, settings: Settings, *, follow: bool) -> tupl
 
         return (Sifted(DemoFlows()),)
     return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """Where drafts go. `place` gives a shown file's path inside it.
+
+    Without `writable` there is no repository: drafts can be shown and no more.
+    """
+
+    repo: PolicyRepo
+    place: Callable[[str], str]
+    writable: bool
+
+
+def build_checkout(
+    sources: Sources, settings: Settings, environ: Mapping[str, str], *, pull_request: bool
+) -> Checkout:
+    """The repository of the snapshot's files, or GitHub's copy of it for a pull request.
+
+    Raises `ConfigError` when there are no files, or no repository and token on GitHub.
+    """
+    from integrations.git.local import LocalGit
+    from integrations.git.patch_only import PatchOnly
+
+    if sources.demo and not sources.snapshots:
+        from integrations.demo.cluster import GITOPS
+
+        return Checkout(PatchOnly(GITOPS.parent), str, writable=False)
+    folder = _checkout_folder(sources, settings)
+    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    place = _placing(root or folder)
+    if pull_request:
+        return Checkout(_github(settings, environ), place, writable=True)
+    if root is None:
+        return Checkout(PatchOnly(folder), place, writable=False)
+    return Checkout(LocalGit(root, settings.repo.base or "HEAD"), place, writable=True)
+
+
+def build_drafter(checkout: Checkout, sources: Sources) -> Drafter:
+    """What makes drafts for a checkout."""
+    from app.services.drafting import Drafter
+
+    return Drafter(checkout.repo, checkout.place, sets=sources.sets)
+
+
+def _checkout_folder(sources: Sources, settings: Settings) -> Path:
+    if settings.repo.path:
+        return Path(settings.repo.path).resolve()
+    if not sources.snapshots:
+        raise ConfigError(
+            "there is no checkout to change", hint="name it with --snapshot, or set repo.path"
+        )
+    path = Path(sources.snapshots[0]).resolve()
+    return path if path.is_dir() else path.parent
+
+
+def _placing(root: Path) -> Callable[[str], str]:
+    def place(shown: str) -> str:
+        path = Path(shown).resolve()
+        if not path.is_relative_to(root):
+            raise DraftRejected(f"`{shown}` is outside of {root}")
+        return path.relative_to(root).as_posix()
+
+    return place
+
+
+def _github(settings: Settings, environ: Mapping[str, str]) -> PolicyRepo:
+    from integrations.git.github import GitHub
+
+    token = find_secret(environ, *GITHUB_TOKEN)
+    if token is None or not settings.repo.github:
+        what = "token for GitHub" if token is None else "repository on GitHub"
+        hint = f"set {GITHUB_TOKEN[0]}[_FILE]" if token is None else "set repo.github"
+        raise ConfigError(f"no {what}", hint=hint)
+    repo = settings.repo
+    return GitHub(repo.github, token, base=repo.base, api=repo.api)
 
 
 def build_desk(workspace: Workspace, settings: Settings, cluster: str) -> Desk:

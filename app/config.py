@@ -78,7 +78,7 @@ class RepoSettings:
     """The GitOps repository that drafts go to."""
 
     path: str = _key("local checkout; empty means that of the snapshot, if it is one")
-    base: str = _key("branch that drafts start from", default="main")
+    base: str = _key("branch that drafts start from; empty means the current one")
     github: str = _key("owner/name on GitHub, for pull requests")
     api: str = _key("address of the GitHub API", default="https://api.github.com")
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
+LISTS = ("policies", "endpoints", "matrix", "doctor")
+
 EVIDENCE_WINDOW_NS = 15 * 60 * 1_000_000_000
 """How far back live flows are evidence: what Hubble's rings hold of a busy node."""
 
@@ -70,9 +72,10 @@ class Context:
 
         Without `strict` a source that fails is a state of the picture and no error.
         """
-        return asyncio.run(self._load(flows, strict=strict))
+        return asyncio.run(self.read(flows=flows, strict=strict))
 
-    async def _load(self, flows: FlowRequest | None, *, strict: bool) -> Workspace:
+    async def read(self, *, flows: FlowRequest | None = None, strict: bool = True) -> Workspace:
+        """`load` for a command that has an event loop already."""
         from app.bootstrap import build_workspace
 
         workspace = build_workspace(self.sources, self.config.settings, follow=False)
@@ -99,11 +102,12 @@ class Context:
 
         return look_around(self.sources, self.config, self.environ)
 
-    def say_notices(self, notices: tuple[Notice, ...]) -> None:
-        """Each notice once, on stderr."""
+    def say_notices(self, notices: Sequence[Notice]) -> None:
+        """Each notice once, on stderr; what is merely good to know only where things are listed."""
         for notice in notices:
-            mark = self.out.paint(f"{notice.severity}:", Style.WARN)
-            self.out.say(f"{mark} {notice}")
+            if notice.severity != "info" or self.args.command in LISTS:
+                mark = self.out.paint(f"{notice.severity}:", Style.WARN)
+                self.out.say(f"{mark} {notice}")
 
     def in_scope(self, namespace: str) -> bool:
         """Whether `-n` leaves the namespace in."""

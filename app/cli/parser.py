@@ -42,6 +42,7 @@ COMMANDS = (
     Command("endpoints", "list endpoints and what restricts them", "app.cli.commands.endpoints"),
     Command("flows", "show flows, as hubble observe does", "app.cli.commands.flows"),
     Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
+    Command("draft", "write the change that would allow a connection", "app.cli.commands.draft"),
     Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
     Command("snapshot", "write down what was read", "app.cli.commands.snapshot"),
     Command(

@@ -21,8 +21,9 @@ from app.core.model.answer import (
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import Notice, ObjectRef
 from app.core.model.verdict import DirectionTrace, Match, Miss, RequestMatch
-from app.ports import Right
+from app.ports import Proposal, Right
 from app.services.doctor import Check
+from app.services.drafting import Draft
 from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
 from app.services.matrix import MatrixRow
 from app.services.rule_tree import RuleNode
@@ -251,6 +252,24 @@ def right_form(right: Right) -> Form:
         "cost": right.cost,
         "reason": right.reason or None,
     }
+
+
+def draft_form(draft: Draft, proposal: Proposal | None) -> Form:
+    """A draft, and where it was put; `branch` and `url` are null when it was only shown."""
+    return document(
+        {
+            "title": draft.title,
+            "repository": draft.repository,
+            "policies": [ref_form(ref) for ref in draft.policies],
+            "files": list(draft.files),
+            "patch": draft.diff,
+            "opens": draft.opens,
+            "broadens": draft.broadens,
+            "checks": [{"name": name, "holds": holds} for name, holds in draft.checks],
+            "branch": proposal.branch if proposal else None,
+            "url": (proposal.url if proposal else "") or None,
+        }
+    )
 
 
 def _match(match: Match) -> Form:

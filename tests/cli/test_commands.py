@@ -2,6 +2,7 @@
 
 import csv
 import io
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -301,3 +302,70 @@ def test_why_over_the_demo_shows_the_drops_seen(run: Run) -> None:
     assert ran.json["cause"]["code"] == "service-port-not-target-port"
     assert ran.json["cause"]["file"].endswith("workspace.yaml")
     assert [one["kind"] for one in ran.json["evidence"]].count("flow") >= 1
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    command = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(name="checkout")
+def _checkout(files: Path) -> Path:
+    git(files, "init", "--quiet", "--initial-branch=main")
+    git(files, "add", ".")
+    git(files, "commit", "--quiet", "-m", "start")
+    return files
+
+
+DENIED = ("sts:lung/jupyter", "deploy:mirror/mirror", "8443")
+
+
+def test_draft_shows_the_change_and_puts_it_on_a_branch(run: Run, checkout: Path) -> None:
+    ran = of_files(run, checkout, "draft", *DENIED)
+    assert ran.code == 0
+    assert "+" in ran.out
+    assert "8443" in ran.out
+    branch = ran.out.rpartition("Branch     ")[2].split()[0]
+    assert "8443" in git(checkout, "show", f"{branch}:policy.yaml")
+    assert "8443" not in (checkout / "policy.yaml").read_text(encoding="utf-8")
+    assert "# what a workspace may do" in git(checkout, "show", f"{branch}:policy.yaml")
+
+
+def test_draft_that_is_only_shown_writes_nothing(run: Run, checkout: Path) -> None:
+    ran = of_files(run, checkout, "draft", *DENIED, "--dry-run", "-o", "json")
+    assert ran.code == 0
+    assert ran.json["schema"] == "k8tre-tui/v1"
+    assert ran.json["branch"] is None
+    assert ran.json["files"] == ["policy.yaml"]
+    assert "8443" in ran.json["patch"]
+    assert git(checkout, "branch", "--list").split() == ["*", "main"]
+
+
+def test_draft_without_a_repository_is_shown_and_said(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "draft", *DENIED)
+    assert ran.code == 0
+    assert "no git repository" in ran.err
+    assert of_files(run, files, "draft", *DENIED, "--branch").code == 1
+
+
+def test_draft_of_what_is_allowed_is_refused(run: Run, checkout: Path) -> None:
+    ran = of_files(run, checkout, "draft", "sts:lung/jupyter", "deploy:mirror/mirror", "8080")
+    assert ran.code == 1
+    assert ran.err.startswith("k8tre-tui: ")
+
+
+def test_pull_request_without_a_token_is_a_wrong_setting(
+    run: Run, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GITHUB_TOKEN", "K8TRE_TUI_GITHUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    ran = of_files(run, checkout, "draft", *DENIED, "--pr")
+    assert ran.code == 2
+    assert "K8TRE_TUI_GITHUB_TOKEN" in ran.err
+
+
+def test_draft_over_the_demo_needs_no_repository(run: Run) -> None:
+    ran = run("draft", "project-lung/jupyter-alice", "svc:mirror/mirror:80", "--demo")
+    assert ran.code == 0
+    assert "gitops/projects/lung/workspace.yaml" in ran.out

@@ -21,6 +21,7 @@ def run(context: Context) -> int:
         settings,
         clock=SystemClock(),
         context=context.sources.title,
+        surroundings=context.surroundings(),
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0

@@ -1,0 +1,92 @@
+"""`draft`: the smallest change that allows a denied connection, as a branch or a pull request."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from app.cli.commands.why import add_question, asked
+from app.cli.context import Context
+from app.cli.options import add_output_options
+
+if TYPE_CHECKING:
+    from app.core.diagnose.question import Asked
+    from app.ports import Proposal
+    from app.services.drafting import Draft
+
+EXAMPLE = """  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --dry-run
+  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --pr --reason 'SSO'
+
+without --dry-run or --pr the change is put on a new branch of the checkout; the work tree is left
+alone, and nothing is ever written to a cluster"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The words of this command."""
+    add_question(parser)
+    parser.add_argument(
+        "--fix", type=int, default=1, metavar="N", help="the N-th way that `why` offers"
+    )
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why it is needed")
+    parser.add_argument(
+        "--again", action="store_true", help="although the same change was declined before"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--dry-run", action="store_true", help="only show the change")
+    where.add_argument("--branch", action="store_true", help="put it on a branch (the default)")
+    where.add_argument("--pr", action="store_true", help="open a pull request on GitHub")
+    add_output_options(parser, ("table", "json", "yaml"))
+
+
+def run(context: Context) -> int:
+    """Draft, show, and put it where it was asked for."""
+    question = asked(context.args)
+    asyncio.run(_draft(context, question))
+    return 0
+
+
+async def _draft(context: Context, question: Asked) -> None:
+    from app.bootstrap import build_checkout, build_drafter
+    from app.services.drafting import Request
+
+    args = context.args
+    checkout = build_checkout(
+        context.sources, context.config.settings, context.environ, pull_request=args.pr
+    )
+    workspace = await context.read(flows=context.recent_flows)
+    drafter = build_drafter(checkout, context.sources)
+    draft = await drafter.draft(
+        workspace.picture,
+        question,
+        fix=args.fix,
+        request=Request(reason=args.reason, again=args.again),
+        flows=workspace.evidence(),
+    )
+    if args.output == "table":
+        _show(context, draft)
+    if args.dry_run or not (checkout.writable or args.branch):
+        proposal = None
+        if not args.dry_run:
+            context.out.say(f"note: {checkout.repo.name} is no git repository: nothing is written")
+    else:
+        proposal = await drafter.submit(draft)
+    _finish(context, draft, proposal)
+
+
+def _show(context: Context, draft: Draft) -> None:
+    from app.cli.render.drafts import print_draft
+
+    print_draft(context.out, draft)
+
+
+def _finish(context: Context, draft: Draft, proposal: Proposal | None) -> None:
+    if context.args.output != "table":
+        from app.services.contract import draft_form
+
+        context.print_documents([draft_form(draft, proposal)])
+    elif proposal is not None:
+        state = "as it was" if proposal.existed else "new"
+        context.out.line(f"Branch     {proposal.branch} ({state})")
+        if proposal.url:
+            context.out.line(f"Request    {proposal.url}")

@@ -1,0 +1,27 @@
+"""A draft on a terminal: what changes, what it opens, and the diff."""
+
+from __future__ import annotations
+
+from app.cli.output import Output, Style
+from app.services.drafting import Draft
+from app.services.wording import policy_words
+
+LABEL_COLUMNS = 11
+
+
+def print_draft(out: Output, draft: Draft) -> None:
+    """Title, policies, effect, checks, diff."""
+    out.line(out.paint(draft.title, Style.BOLD))
+    out.line(f"{'Policy':<{LABEL_COLUMNS}}{', '.join(map(policy_words, draft.policies))}")
+    style = Style.WARN if draft.broadens else None
+    for line in draft.effect:
+        out.line(f"{'Effect':<{LABEL_COLUMNS}}{out.paint(out.wrap(line, LABEL_COLUMNS), style)}")
+    for name, holds in draft.checks:
+        out.line(f"{'Check':<{LABEL_COLUMNS}}{'✓' if holds else '✗'} {name}")
+    out.line()
+    for line in draft.diff.splitlines():
+        out.line(out.paint(line, _DIFF_STYLES.get(line[:1])))
+    out.line()
+
+
+_DIFF_STYLES = {"+": Style.GOOD, "-": Style.BAD, "@": Style.DIM}
