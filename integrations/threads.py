@@ -80,8 +80,10 @@ class Channel(Generic[T]):
                     self._dropped += self._weigh(self._values.popleft())
             if self.closed:
                 return False
+            was_empty = not self._values
             self._values.append(value)
-        _call(self._loop, self._arrived.set)
+        if was_empty:  # else the reader has been told, and takes everything at once
+            _call(self._loop, self._arrived.set)
         return True
 
     def end(self, error: BaseException | None = None) -> None:
@@ -105,17 +107,23 @@ class Channel(Generic[T]):
 
     async def values(self) -> AsyncIterator[T]:
         """Yield values until the thread ends; raises the error it ended with."""
+        async for waiting in self.batches():
+            for value in waiting:
+                yield value
+
+    async def batches(self) -> AsyncIterator[list[T]]:
+        """Yield everything that waits, whenever something does; ends as `values` does."""
         while True:
+            ended = self._ended
             with self._room:
                 waiting = [self._values.popleft() for _ in range(len(self._values))]
                 self._room.notify_all()
-            for value in waiting:
-                yield value
             if waiting:
-                continue
-            if self._ended:
+                yield waiting
+            elif ended:
                 if self._error is not None:
                     raise self._error
                 return
-            await self._arrived.wait()
-            self._arrived.clear()
+            else:
+                await self._arrived.wait()
+                self._arrived.clear()

@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from msgspec import structs
+
 from app.core.errors import BadInput
 from app.core.flows.codec import Decoder
 from app.core.flows.match import compile_filters
 from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
 from app.core.text import clean
 from app.ports import FlowRequest, SourceState
+from integrations.hubble.batches import joined
 from integrations.threads import Channel
 
 STDIN = "-"
@@ -106,20 +109,11 @@ class _Sift:
         self._kept.extend(batch.flows)
         while len(self._kept) > last:
             self._kept.popleft()
-        self._rest.append(batch)
+        self._rest.append(structs.replace(batch, flows=()))
 
     def held(self) -> FlowBatch:
         """What was kept, as one batch."""
-        unknown: Counter[str] = Counter()
-        for batch in self._rest:
-            unknown.update(batch.unknown)
-        return FlowBatch(
-            tuple(self._kept),
-            tuple(lost for batch in self._rest for lost in batch.lost),
-            tuple(status for batch in self._rest for status in batch.statuses),
-            sum(batch.unreadable for batch in self._rest),
-            dict(unknown),
-        )
+        return structs.replace(joined(self._rest), flows=tuple(self._kept))
 
 
 def _read_blocks(path: str, request: FlowRequest, stop: threading.Event) -> Iterator[_Block]:

@@ -1,0 +1,24 @@
+"""Batches of flows put together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from app.core.model.flow import FlowBatch
+
+
+def joined(batches: Iterable[FlowBatch]) -> FlowBatch:
+    """Several batches as one, in order."""
+    arrived = tuple(batches)
+    unknown: Counter[str] = Counter()
+    for batch in arrived:
+        unknown.update(batch.unknown)
+    return FlowBatch(
+        tuple(flow for batch in arrived for flow in batch.flows),
+        tuple(lost for batch in arrived for lost in batch.lost),
+        tuple(status for batch in arrived for status in batch.statuses),
+        sum(batch.unreadable for batch in arrived),
+        dict(unknown),
+        sum(batch.dropped for batch in arrived),
+    )

@@ -1,0 +1,229 @@
+"""Hubble's protobuf answers to the program's own flows, with what flows share built once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+from google.protobuf import json_format
+
+from app.core.flows import names
+from app.core.flows.codec import FLAGS
+from app.core.flows.parts import build_policy
+from app.core.flows.pieces import Pieces, Shared
+from app.core.model.flow import Flow, LostEvents, NodeStatus, PolicyEvidence
+from app.core.text import clean
+from integrations.hubble.protocol import message_class, thin_class
+
+Item = Flow | LostEvents | NodeStatus
+
+_NS = 1_000_000_000
+
+_RARE_SCALARS = (
+    "drop_reason",
+    "reply",
+    "auth_type",
+    "trace_reason",
+    "debug_capture_point",
+    "sock_xlate_point",
+    "proxy_port",
+    "socket_cookie",
+    "cgroup_id",
+)
+_RARE_MESSAGES = {
+    "emitter": "flow.Emitter",
+    "ethernet": "flow.Ethernet",
+    "source_service": "flow.Service",
+    "destination_service": "flow.Service",
+    "interface": "flow.NetworkInterface",
+    "file": "flow.FileInfo",
+    "trace_context": "flow.TraceContext",
+    "ip_trace_id": "flow.IPTraceID",
+    "tunnel": "flow.Tunnel",
+    "aggregate": "flow.Aggregate",
+}
+_RARE_LISTS = ("node_labels", "policy_log")
+
+_scalars = attrgetter(*_RARE_SCALARS)
+_messages = attrgetter(*_RARE_MESSAGES)
+
+
+def _tree(name: str, raw: bytes) -> dict[str, Any]:
+    """The bytes of one message in Hubble's JSON form."""
+    message = message_class(name).FromString(raw)
+    tree: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return tree
+
+
+class ResponseDecoder:
+    """Decodes `GetFlowsResponse` bytes. Not for use from two threads at once."""
+
+    def __init__(self) -> None:
+        self._pieces = Pieces(_tree, empty_message=b"\0")  # no message is one zero byte
+        self._response = thin_class("observer.GetFlowsResponse")
+        self._events: Shared[tuple[int, int]] = Shared(_read_event, {b"": (0, 0)})
+        self._flags: dict[bytes, str] = {}
+        self._texts: dict[tuple[str, ...], tuple[str, ...]] = {(): ()}
+        self._policies: dict[tuple[bytes, ...], tuple[PolicyEvidence, ...]] = {(): ()}
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """How often each unknown field or enum value was met."""
+        return self._pieces.unknown
+
+    def decode(self, raw: bytes) -> Item | None:
+        """Give what one answer holds; None for a kind this program does not know.
+
+        Raises `google.protobuf.message.DecodeError` for bytes that are no answer.
+        """
+        response = self._response.FromString(raw)
+        kind = response.WhichOneof("response_types")
+        if kind == "flow":
+            return self._flow(response.flow, response)
+        if kind == "lost_events":
+            return self._lost(response)
+        if kind == "node_status":
+            return self._status(response)
+        return None
+
+    def _flow(self, wire: Any, response: Any) -> Flow:
+        pieces = self._pieces
+        protocol, source_port, destination_port, flags, code = self._layer4(wire.l4)
+        addresses = pieces.addresses[wire.IP]
+        event, sub_event = self._events[wire.event_type]
+        key = (
+            *(addresses.version, addresses.encrypted, addresses.translated, wire.Type, code),
+            *_scalars(wire),
+            *_messages(wire),
+            *(tuple(getattr(wire, name)) for name in _RARE_LISTS),
+        )
+        detail = pieces.detail(
+            key,
+            lambda: _rare_fields(wire),
+            addresses=addresses,
+            l4_code=code,
+            set_empty=(),
+        )
+        time = wire.time
+        flow = Flow(
+            time_ns=time.seconds * _NS + time.nanos,
+            verdict=pieces.enum(wire.verdict, names.VERDICTS, "verdict"),
+            source=pieces.endpoints[wire.source],
+            destination=pieces.endpoints[wire.destination],
+            source_ip=addresses.source,
+            destination_ip=addresses.destination,
+            protocol=protocol,
+            source_port=pieces.ports[source_port],
+            destination_port=pieces.ports[destination_port],
+            direction=pieces.enum(wire.traffic_direction, names.DIRECTIONS, "traffic_direction"),
+            drop_reason=pieces.named(
+                wire.drop_reason_desc, names.DROP_REASON_NAMES, "drop_reason_desc"
+            ),
+            is_reply=wire.is_reply.value if wire.HasField("is_reply") else None,
+            event=event,
+            sub_event=sub_event,
+            node=pieces.texts[response.node_name or wire.node_name],
+            uuid=clean(wire.uuid),
+            l7=pieces.l7[wire.l7],
+            source_names=self._cleaned(wire.source_names),
+            destination_names=self._cleaned(wire.destination_names),
+            tcp_flags=flags,
+            match_type=wire.policy_match_type,
+            trace_point=pieces.named(
+                wire.trace_observation_point, names.TRACE_POINTS, "trace_observation_point"
+            ),
+            egress_allowed_by=self._evidence(wire.egress_allowed_by),
+            ingress_allowed_by=self._evidence(wire.ingress_allowed_by),
+            egress_denied_by=self._evidence(wire.egress_denied_by),
+            ingress_denied_by=self._evidence(wire.ingress_denied_by),
+            summary=pieces.texts[wire.Summary],
+            detail=detail,
+        )
+        if pieces.flawed:
+            pieces.count_flaws((key, wire.source, wire.destination, wire.IP, wire.l7))
+        return flow
+
+    def _layer4(self, l4: Any) -> tuple[str, int, int, str, int]:
+        """Protocol, source and destination port, TCP flags, ICMP code."""
+        kind = l4.WhichOneof("protocol")
+        if kind == "TCP":
+            tcp = l4.TCP
+            flags = self._tcp_flags(tcp.flags) if tcp.HasField("flags") else ""
+            return kind, tcp.source_port, tcp.destination_port, flags, 0
+        if kind in {"UDP", "SCTP"}:
+            ports = getattr(l4, kind)
+            return kind, ports.source_port, ports.destination_port, "", 0
+        if kind in {"ICMPv4", "ICMPv6"}:
+            icmp = getattr(l4, kind)
+            return kind, 0, icmp.type, "", icmp.code
+        return kind or "", 0, 0, "", 0
+
+    def _tcp_flags(self, flags: Any) -> str:
+        raw = flags.SerializeToString()
+        known = self._flags.get(raw)
+        if known is None:
+            known = self._flags[raw] = ",".join(name for name in FLAGS if getattr(flags, name))
+        return known
+
+    def _cleaned(self, texts: Sequence[str]) -> tuple[str, ...]:
+        if not texts:
+            return ()
+        return tuple(self._pieces.texts[text] for text in texts)
+
+    def _evidence(self, raw: Sequence[bytes]) -> tuple[PolicyEvidence, ...]:
+        if not raw:
+            return ()
+        key = tuple(raw)
+        known = self._policies.get(key)
+        if known is None:
+            bodies = [_tree("flow.Policy", one) for one in key]
+            known = self._pieces.build_many(key, bodies, "flow.Policy", build_policy)
+            self._policies[key] = known
+        return known
+
+    def _lost(self, response: Any) -> LostEvents:
+        lost = response.lost_events
+        return LostEvents(
+            source=self._pieces.enum(lost.source, names.LOST_SOURCES, "lost_events.source"),
+            count=lost.num_events_lost,
+            node=self._pieces.texts[response.node_name],
+            time_ns=_time_ns(response.time),
+            cpu=lost.cpu.value if lost.HasField("cpu") else None,
+            first_ns=_time_ns(lost.first),
+            last_ns=_time_ns(lost.last),
+        )
+
+    def _status(self, response: Any) -> NodeStatus:
+        status = response.node_status
+        return NodeStatus(
+            state=self._pieces.enum(status.state_change, names.NODE_STATES, "node_status"),
+            nodes=self._cleaned(status.node_names),
+            message=clean(status.message),
+            time_ns=_time_ns(response.time),
+            node=self._pieces.texts[response.node_name],
+        )
+
+
+def _time_ns(time: Any) -> int:
+    return int(time.seconds * _NS + time.nanos)
+
+
+def _read_event(raw: bytes) -> tuple[int, int]:
+    event = message_class("flow.CiliumEventType").FromString(raw)
+    return event.type, event.sub_type
+
+
+def _rare_fields(wire: Any) -> dict[str, Any]:
+    """The rarer fields of a flow in Hubble's JSON form, for the shared detail."""
+    fields: dict[str, Any] = {"Type": wire.Type or None}
+    for name in _RARE_SCALARS:
+        fields[name] = getattr(wire, name) or None
+    for name, message in _RARE_MESSAGES.items():
+        if raw := getattr(wire, name):
+            fields[name] = _tree(message, raw)
+    for name in _RARE_LISTS:
+        if texts := list(getattr(wire, name)):
+            fields[name] = texts
+    return fields

@@ -1,0 +1,373 @@
+"""Flows from Relay: history first, then what comes, through breaks, without showing one twice.
+
+How it is done (reference hubble.md §2):
+
+- History is a request of its own, `number` per node, sorted and trimmed here, because Relay sorts
+  only roughly. The live part asks `since` the newest known flow with `number=1`, which agents
+  ignore beside `since` but from which Relay sizes its sort buffer: rare flows then show at once
+  instead of when a hundred have gathered.
+- After a break the next request starts two seconds before the newest known flow, and what is known
+  by `uuid` is not given again. When nothing proves that no flow fell into the break, a gap is
+  reported (`NodeStatus` GAP).
+- Errors of one node come inside a healthy stream. The same error from every node, with nothing
+  else, is a refused request: `BadInput`, which is not tried again.
+- A thread reads, so a slow screen never slows Relay; what it must drop is the oldest, and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+
+from app.core.errors import BadInput, ConfigError, SourceCause, SourceUnavailable
+from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
+from app.core.text import clean
+from app.ports import Clock, FlowRequest, SourceState
+from integrations.hubble.batches import joined
+from integrations.hubble.decode import ResponseDecoder
+from integrations.hubble.protocol import message_class
+from integrations.hubble.relay import SOURCE, Relay, RelayStatus, translate
+from integrations.threads import Channel, in_daemon_thread
+
+HISTORY = 500
+"""Flows per node shown at once when nothing was asked for."""
+OVERLAP_NS = 2_000_000_000
+"""How far before the newest known flow a stream resumes."""
+KNOWN_UUIDS = 20_000
+BATCH_S = 0.05
+"""What arrives within this time makes one batch, so that a flood wakes the loop rarely."""
+QUEUED = 100_000
+"""Flows waiting for the loop; beyond that the oldest are dropped and counted."""
+PULSE_S = 10.0
+"""How often Relay is asked for its status while a stream is open."""
+GAP = "GAP"
+_REFUSAL = re.compile("filter|regex|fieldmask|invalid", re.IGNORECASE)
+"""Words of agents that cannot parse a request; those about a lost connection have none of them."""
+_NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Resume:
+    """What is remembered across breaks."""
+
+    newest_ns: int = 0
+    broke_at: float | None = None
+
+
+class RelayFlows:
+    """Relay as a `FlowSource`. One iteration at a time."""
+
+    def __init__(self, relay: Relay, *, clock: Clock, name: str = SOURCE) -> None:
+        self._relay = relay
+        self._clock = clock
+        self._name = name
+        self._resume = _Resume()
+        self._known = _Known()
+
+    @property
+    def name(self) -> str:
+        """What it is called on screen."""
+        return self._name
+
+    async def flows(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        """Yield history and, when asked to follow, what comes until the stream breaks.
+
+        Raises `SourceUnavailable` at a break; iterate again to resume where it was. Raises
+        `BadInput` for a filter that Relay's nodes refuse.
+        """
+        status = await in_daemon_thread("hubble status", self._relay.status)
+        yield self._state("live", status)
+        if not request.follow or not self._resume.newest_ns:
+            yield await self._history(request)
+        if not request.follow:
+            return
+        if (gap := self._gap(status)) is not None:
+            yield FlowBatch(statuses=(gap,))
+        try:
+            async with aclosing(self._live(request)) as items:  # type: ignore[type-var]  # an async generator
+                async for item in items:
+                    yield item
+        finally:
+            self._resume.broke_at = self._clock.monotonic()
+            await in_daemon_thread("hubble close", self._relay.close)
+
+    # History
+
+    async def _history(self, request: FlowRequest) -> FlowBatch:
+        wire = make_request(request, number=self._history_number(request))
+        pieces = [piece async for piece in self._stream(wire) if isinstance(piece, FlowBatch)]
+        batch = joined(pieces)
+        _refuse_if_rejected(batch)
+        flows = sorted(batch.flows, key=lambda flow: flow.time_ns)
+        if request.last is not None:
+            flows = flows[-request.last :]
+        self._learn(flows)
+        return msgspec.structs.replace(batch, flows=tuple(flows))
+
+    @staticmethod
+    def _history_number(request: FlowRequest) -> int:
+        """`number` must stay away beside `since`, where it would cut the newest instead."""
+        if request.since_ns is not None:
+            return 0
+        if request.last is not None:
+            return request.last
+        return HISTORY if request.follow else 0
+
+    # Live
+
+    async def _live(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        since = self._resume.newest_ns - OVERLAP_NS if self._resume.newest_ns else None
+        wire = make_request(request, follow=True, since_ns=since, number=1)
+        quiet = True
+        async for item in self._stream(wire, pulse=True):
+            if isinstance(item, SourceState):
+                yield item
+                continue
+            if quiet:
+                _refuse_if_rejected(item)
+            quiet = quiet and not item.flows
+            fresh = [flow for flow in item.flows if self._known.is_new(flow.uuid)]
+            fresh.sort(key=lambda flow: flow.time_ns)
+            self._learn(fresh)
+            yield msgspec.structs.replace(item, flows=tuple(fresh))
+        raise SourceUnavailable(
+            "the stream ended",
+            source=self._name,
+            cause=SourceCause.REFUSED,
+            hint="Relay restarted, or has no node at the moment",
+        )
+
+    def _learn(self, flows: Iterable[Flow]) -> None:
+        for flow in flows:
+            self._known.is_new(flow.uuid)
+            self._resume.newest_ns = max(self._resume.newest_ns, flow.time_ns)
+
+    def _gap(self, status: RelayStatus) -> NodeStatus | None:
+        """A gap after a break, unless the nodes' rings surely still held everything."""
+        if self._resume.broke_at is None:
+            return None
+        away_s = self._clock.monotonic() - self._resume.broke_at
+        ring_s = status.ring_s
+        remembered = ring_s is None or ring_s > away_s + OVERLAP_NS / _NS
+        if remembered and status.uptime_s > away_s:
+            return None
+        message = f"flows of up to {away_s:.0f} s may be missing: the connection was away"
+        return NodeStatus(GAP, (), message, self._clock.now_ns())
+
+    # The thread
+
+    async def _stream(
+        self, wire: Any, *, pulse: bool = False
+    ) -> AsyncIterator[FlowBatch | SourceState]:
+        channel: Channel[_Arrival] = Channel(QUEUED, weigh=_weight)
+        reader = _Reader(self._relay, wire, channel)
+        heart = _Pulse(self._relay, channel, reader, self._state)
+        reader.start()
+        if pulse:
+            heart.start()
+        try:
+            async for arrivals in channel.batches():
+                for state in arrivals:
+                    if isinstance(state, SourceState):
+                        yield state
+                yield _batch(arrivals, channel.take_dropped())
+                await asyncio.sleep(BATCH_S)
+        finally:
+            channel.close()
+            heart.stop()
+            reader.cancel()
+
+    def _state(self, phase: str, status: RelayStatus) -> SourceState:
+        detail = {
+            "version": status.version,
+            "flows/s": round(status.flows_per_s, 1),
+            "nodes": status.connected,
+            "unavailable": ", ".join(status.unavailable),
+            "history_s": None if status.ring_s is None else round(status.ring_s),
+        }
+        return SourceState(self._name, phase, "", self._clock.now_ns(), detail=detail)
+
+
+class _Flaws(msgspec.Struct, frozen=True):
+    """What of the last answers could not be understood."""
+
+    unreadable: int
+    unknown: dict[str, int]
+
+
+_Arrival = Flow | LostEvents | NodeStatus | SourceState | _Flaws
+
+
+def _weight(arrival: _Arrival) -> int:
+    return isinstance(arrival, Flow)
+
+
+def _batch(arrivals: Iterable[_Arrival], dropped: int) -> FlowBatch:
+    flows: list[Flow] = []
+    lost: list[LostEvents] = []
+    statuses: list[NodeStatus] = []
+    unknown: Counter[str] = Counter()
+    unreadable = 0
+    for arrival in arrivals:
+        if isinstance(arrival, Flow):
+            flows.append(arrival)
+        elif isinstance(arrival, LostEvents):
+            lost.append(arrival)
+        elif isinstance(arrival, NodeStatus):
+            statuses.append(arrival)
+        elif isinstance(arrival, _Flaws):
+            unreadable += arrival.unreadable
+            unknown.update(arrival.unknown)
+    return FlowBatch(tuple(flows), tuple(lost), tuple(statuses), unreadable, dict(unknown), dropped)
+
+
+class _Known:
+    """The newest uuids, so that a resumed stream's overlap is not shown twice."""
+
+    def __init__(self) -> None:
+        self._uuids: OrderedDict[str, None] = OrderedDict()
+
+    def is_new(self, uuid: str) -> bool:
+        """Remember a uuid; an empty one (an old agent's) is always new."""
+        if not uuid:
+            return True
+        if uuid in self._uuids:
+            return False
+        self._uuids[uuid] = None
+        if len(self._uuids) > KNOWN_UUIDS:
+            self._uuids.popitem(last=False)
+        return True
+
+
+class _Reader(threading.Thread):
+    """Reads and decodes one stream to its end."""
+
+    def __init__(self, relay: Relay, wire: Any, channel: Channel[_Arrival]) -> None:
+        super().__init__(name="hubble flows", daemon=True)
+        self._relay = relay
+        self._wire = wire
+        self._channel = channel
+        self._call: Any = None
+        self._failure: SourceUnavailable | None = None
+
+    def run(self) -> None:
+        import grpc
+
+        try:
+            self._call = self._relay.open_flows(self._wire)
+            self._read()
+        except grpc.RpcError as error:
+            self._channel.end(self._failure or translate(error))
+        except (SourceUnavailable, ConfigError) as error:
+            self._channel.end(error)
+        else:
+            self._channel.end(self._failure)
+
+    def _read(self) -> None:
+        decoder = ResponseDecoder()
+        for raw in self._call:
+            unreadable = 0
+            try:
+                item = decoder.decode(raw)
+            except DecodeError:
+                item, unreadable = None, 1
+            if item is not None and not self._channel.put(item):
+                return
+            if unreadable or decoder.unknown:
+                self._channel.put(_Flaws(unreadable, dict(decoder.unknown)))
+                decoder.unknown.clear()
+
+    def cancel(self) -> None:
+        """End the stream; may be called from any thread and more than once."""
+        if self._call is not None:
+            self._call.cancel()
+
+    def fail(self, error: SourceUnavailable) -> None:
+        """End the stream with `error` as the reason."""
+        self._failure = error
+        self.cancel()
+
+
+class _Pulse(threading.Thread):
+    """Asks Relay for its status beside an open stream, which tells silence from a hang."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        channel: Channel[_Arrival],
+        reader: _Reader,
+        describe: Callable[[str, RelayStatus], SourceState],
+    ) -> None:
+        super().__init__(name="hubble pulse", daemon=True)
+        self._relay = relay
+        self._channel = channel
+        self._reader = reader
+        self._describe = describe
+        self._halt = threading.Event()
+
+    def run(self) -> None:
+        while not self._halt.wait(PULSE_S):
+            try:
+                status = self._relay.status()
+            except SourceUnavailable as error:
+                self._reader.fail(error)
+                return
+            self._channel.put(self._describe("live", status))
+
+    def stop(self) -> None:
+        """End after the current question."""
+        self._halt.set()
+
+
+def _refuse_if_rejected(batch: FlowBatch) -> None:
+    """Raise when every connected node answered with the same error and with nothing else.
+
+    Source: Cilium `pkg/hubble/relay/observer/observer.go`: a filter that agents cannot parse does
+    not fail the call, it comes back as NODE_ERROR of each node.
+    """
+    errors = [status for status in batch.statuses if status.state == "NODE_ERROR"]
+    connected = {
+        node
+        for status in batch.statuses
+        if status.state == "NODE_CONNECTED"
+        for node in status.nodes
+    }
+    failed = {node for status in errors for node in status.nodes}
+    messages = {status.message for status in errors}
+    if batch.flows or not connected or failed < connected or len(messages) != 1:
+        return
+    [message] = messages
+    if _REFUSAL.search(message):
+        raise BadInput(f"Hubble refuses the filter: {message}", hint="change the filter")
+
+
+def make_request(
+    request: FlowRequest, *, follow: bool = False, since_ns: int | None = None, number: int = 0
+) -> Any:
+    """The wire form of a request; filters are Hubble FlowFilters with proto field names.
+
+    Raises `BadInput` for a filter with a field or value that Hubble does not have.
+    """
+    wire = message_class("observer.GetFlowsRequest")(follow=follow, number=number)
+    since_ns = request.since_ns if since_ns is None else since_ns
+    if since_ns is not None:
+        wire.since.FromNanoseconds(since_ns)
+    if request.until_ns is not None and not follow:
+        wire.until.FromNanoseconds(request.until_ns)
+    for filters, field in ((request.allow, wire.whitelist), (request.deny, wire.blacklist)):
+        for one in filters:
+            try:
+                json_format.ParseDict(dict(one), field.add())
+            except json_format.ParseError as error:
+                raise BadInput(f"not a flow filter: {clean(str(error), 300)}") from error
+    return wire
