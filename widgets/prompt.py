@@ -46,7 +46,6 @@ class Prompt(Horizontal):
     DEFAULT_CSS = """
     Prompt {
         height: 1; width: 1fr; display: none; background: $panel;
-        &.-open { display: block; }
         Lines { width: 3; }
         Input { border: none; height: 1; padding: 0; background: $panel; width: 1fr; }
     }
@@ -88,7 +87,7 @@ class Prompt(Horizontal):
     @property
     def is_open(self) -> bool:
         """Whether the prompt has the keyboard."""
-        return self.has_class("-open")
+        return bool(self.display)
 
     def open(self, mode: str, text: str, complete: Complete) -> None:
         """Show the prompt for `:` or `/` with a text to start from."""
@@ -99,13 +98,13 @@ class Prompt(Horizontal):
         with self.prevent(Input.Changed):
             entry.value = text
         entry.cursor_position = len(text)
-        self.add_class("-open")
-        entry.focus()
+        self.display = True
+        self.screen.set_focus(entry)  # at once: what was typed ahead belongs here
 
     def close(self) -> None:
         """Hide the prompt."""
         self._stop_timer()
-        self.remove_class("-open")
+        self.display = False
 
     def action_cancel(self) -> None:
         """Give up."""

@@ -120,6 +120,11 @@ class Workspace:
         """The newest picture; empty, with revision 0, until something was read."""
         return self._picture
 
+    @property
+    def expects_flows(self) -> bool:
+        """Whether there is a source of flows at all."""
+        return bool(self._flows)
+
     async def newer_than(self, revision: int) -> Picture:
         """Wait for a picture after `revision`; those in between are skipped."""
         async with self._published:

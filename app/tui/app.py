@@ -88,7 +88,7 @@ class K8treApp(App[None], inherit_bindings=False):
             drafter=drafter,
         )
         self._history = History()
-        self._start = start or Place("policies")
+        self._start = start or Place("flows" if workspace.expects_flows else "policies")
         self._last_interrupt = -AGAIN_S
         self.animation_level = "none"
         for theme in THEMES.values():

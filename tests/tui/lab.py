@@ -202,7 +202,7 @@ def make_app(
         settings or Settings(ui=UiSettings(glyphs="unicode")),
         clock=clock,
         context="lab",
-        start=start,
+        start=start or Place("policies"),
         zone=UTC,
     )
 

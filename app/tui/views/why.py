@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import K8treError
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.flow import Flow
@@ -31,18 +30,6 @@ FIX = "fix:"
 """Begins the target of a fix; its position follows."""
 
 
-def flow_evidence(session: Session) -> FlowEvidence | None:
-    """The flows kept, with what was lost; None when no flow ever came."""
-    ring = session.workspace.ring
-    if not ring.seen:
-        return None
-    return FlowEvidence(
-        list(ring),
-        lost=sum(ring.lost.values()),
-        policies_as_of_ns=session.picture.as_of_ns,
-    )
-
-
 def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
     """Ask the one service that answers. Raises a `K8treError` for a question that has no sense."""
     from app.services import ask
@@ -56,7 +43,7 @@ def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
         dns=request if kind == "dns" else "",
         sni=request if kind == "sni" else "",
     )
-    return ask.why(picture, flow_evidence(session), asked)
+    return ask.why(picture, session.workspace.evidence(), asked)
 
 
 def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragraph, ...]:
