@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,11 @@ from app.services.workspace import Workspace
 if TYPE_CHECKING:
     from app.bot.desk import Desk
     from app.services.drafting import Drafter
+    from integrations.kubernetes.forward import RelayForward
+    from integrations.kubernetes.reader import KubernetesReader
 
+TLS_PREFIX = "tls://"
+HUBBLE_NAMESPACE = "kube-system"
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
 REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
@@ -128,16 +133,19 @@ def build_workspace(sources: Sources, settings: Settings, *, follow: bool = True
     Without `follow` a replay is read as the recording it is.
     """
     version = sources.cilium_version or settings.cluster.cilium_version
+    live = _live_reader(sources, settings) if sources.live_objects else None
     return Workspace(
-        build_readers(sources, settings),
-        build_flow_sources(sources, settings, follow=follow),
+        build_readers(sources, settings, live),
+        build_flow_sources(sources, settings, follow=follow, live=live),
         clock=SystemClock(),
         cilium_version=parse_version(version) if version else None,
         keep_flows=settings.flows.keep,
     )
 
 
-def build_readers(sources: Sources, settings: Settings) -> tuple[ClusterReader, ...]:
+def build_readers(
+    sources: Sources, settings: Settings, live: KubernetesReader | None
+) -> tuple[ClusterReader, ...]:
     """Readers of objects: the demo, files, or the live cluster.
 
     With a cluster, files are where its policies are written, not objects of their own.
@@ -147,8 +155,8 @@ def build_readers(sources: Sources, settings: Settings) -> tuple[ClusterReader, 
         from integrations.demo.cluster import DemoCluster
 
         readers.append(DemoCluster())
-    if sources.live_objects:
-        readers.append(_located(_live_reader(sources, settings), sources, settings))
+    if live is not None:
+        readers.append(_located(live, sources, settings))
     elif sources.snapshots:
         readers.append(_files(sources.snapshots, sources))
     return tuple(readers)
@@ -165,7 +173,7 @@ def _located(live: ClusterReader, sources: Sources, settings: Settings) -> Clust
     return LocatedReader(live, _files(checkout, sources)) if checkout else live
 
 
-def _live_reader(sources: Sources, settings: Settings) -> ClusterReader:
+def _live_reader(sources: Sources, settings: Settings) -> KubernetesReader:
     from integrations.kubernetes.client import Credentials
     from integrations.kubernetes.reader import KubernetesReader
 
@@ -177,33 +185,71 @@ def _live_reader(sources: Sources, settings: Settings) -> ClusterReader:
 
 
 def build_flow_sources(
-    sources: Sources, settings: Settings, *, follow: bool
+    sources: Sources,
+    settings: Settings,
+    *,
+    follow: bool,
+    live: KubernetesReader | None = None,
 ) -> tuple[FlowSource, ...]:
     """Sources of flows: a recording, else the demo's traffic, else the cluster's own Relay.
 
     A snapshot without a recording has none. With `record` all of them are written down.
     """
-    found = _flow_sources(sources, settings, follow=follow)
+    found = _flow_source(sources, settings, follow=follow, live=live)
+    if found is None:
+        return ()
     if not sources.record:
-        return found
+        return (found,)
     from integrations.hubble.recording import Recorded
 
-    return tuple(Recorded(source, sources.record) for source in found)
+    return (Recorded(found, sources.record),)
 
 
-def _flow_sources(sources: Sources, settings: Settings, *, follow: bool) -> tuple[FlowSource, ...]:
+def _flow_source(
+    sources: Sources, settings: Settings, *, follow: bool, live: KubernetesReader | None
+) -> FlowSource | None:
     if path := sources.flows or sources.replay:
         from integrations.hubble.files import FlowFile
         from integrations.hubble.recording import Replay
 
         file = FlowFile(path)
         played = follow and not sources.flows
-        return (Replay(file, clock=SystemClock()) if played else file,)
+        return Replay(file, clock=SystemClock()) if played else file
     if sources.demo:
         from integrations.demo.flows import DemoFlows
 
-        return (Sifted(DemoFlows()),)
-    return ()
+        return Sifted(DemoFlows())
+    address = sources.hubble_address or settings.hubble.address
+    if sources.hubble_address or sources.live_objects:
+        return _relay(address, sources, settings, live)
+    return None
+
+
+def _relay(
+    address: str, sources: Sources, settings: Settings, live: KubernetesReader | None
+) -> FlowSource:
+    """Relay at its address, else through the API server's port-forward."""
+    from integrations.hubble.live import RelayFlows
+    from integrations.hubble.relay import Relay, Tls
+
+    hubble = settings.hubble
+    secure = hubble.tls or address.startswith(TLS_PREFIX)
+    tls = Tls(hubble.ca_file, hubble.cert_file, hubble.key_file, hubble.server_name)
+    plain = address.removeprefix(TLS_PREFIX)
+    target = (lambda: plain) if plain else _forwarding(live or _live_reader(sources, settings))
+    return RelayFlows(Relay(target, tls if secure else None), clock=SystemClock())
+
+
+def _forwarding(live: KubernetesReader) -> Callable[[], str]:
+    """Opens one port-forward, on first use, over the reader's own connection."""
+
+    @cache
+    def forward() -> RelayForward:
+        from integrations.kubernetes.forward import RelayForward
+
+        return RelayForward(live.api_server(), HUBBLE_NAMESPACE)
+
+    return lambda: forward().open()
 
 
 @dataclass(frozen=True, slots=True)

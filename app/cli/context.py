@@ -75,13 +75,18 @@ class Context:
         return asyncio.run(self.read(flows=flows, strict=strict))
 
     async def read(self, *, flows: FlowRequest | None = None, strict: bool = True) -> Workspace:
-        """`load` for a command that has an event loop already."""
+        """`load` for a command that has an event loop already.
+
+        Flows that nobody named are evidence where they can be had, and never a reason to fail.
+        """
+        args = self.args
         from app.bootstrap import build_workspace
 
         workspace = build_workspace(self.sources, self.config.settings, follow=False)
         await workspace.load(strict=strict)
         if flows is not None:
-            await workspace.load_flows(flows, strict=strict)
+            named = args.flows or args.replay or args.hubble_address
+            await workspace.load_flows(flows, strict=strict and bool(named))
         self.say_notices(workspace.picture.notices)
         return workspace
 

@@ -132,8 +132,8 @@ class Workspace:
             return self._picture
 
     def evidence(self) -> FlowEvidence | None:
-        """The kept flows as evidence; None when there is no source of flows at all."""
-        if not self._flows:
+        """The kept flows as evidence; None when no source of flows could be read."""
+        if not any(one.state.phase in ("live", "ended") for _, one in self._flows):
             return None
         return FlowEvidence(
             list(self.ring),
