@@ -10,7 +10,7 @@ from importlib import import_module
 from app.cli.context import Context
 from app.cli.output import Output, Style
 from app.cli.parser import PROGRAM, build_parser
-from app.core.errors import K8treError
+from app.core.errors import K8treError, SourceUnavailable
 
 INTERRUPTED = 130
 
@@ -37,6 +37,8 @@ def run(argv: Sequence[str]) -> int:
 
 def say_error(out: Output, error: K8treError) -> None:
     """`k8tre-tui: message`, and the way out on a line of its own."""
-    out.say(f"{out.paint(f'{PROGRAM}:', Style.BAD)} {error.message}")
+    source = error.source if isinstance(error, SourceUnavailable) else ""
+    where = f"{source}: " if source and source not in error.message else ""
+    out.say(f"{out.paint(f'{PROGRAM}:', Style.BAD)} {where}{error.message}")
     if error.hint:
         out.say(f"  {error.hint}")

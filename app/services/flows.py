@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
 
-from app.core.errors import UsageError
+from app.core.errors import SourceUnavailable, UsageError
 from app.core.flows.match import Test, compile_filters
 from app.core.flows.observe_flags import Given, build_filters, parse_raw_filters
-from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
+from app.core.model.flow import Flow, FlowBatch
 from app.ports import FlowRequest, FlowSource, SourceState
+from app.services.connection import backoff_s, describe_failure, needs_operator
 from app.services.moments import parse_moment
 
 DEFAULT_LAST = 20
 """Flows shown when nothing says how many, as `hubble observe` does."""
 
-Item = Flow | LostEvents | NodeStatus
+Pause = Callable[[float], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +69,18 @@ async def observe(
     *,
     matches: Test | None = None,
     first: int | None = None,
+    pause: Pause = asyncio.sleep,
 ) -> AsyncIterator[FlowBatch | SourceState]:
     """Every batch of every source, one source after the other.
 
     What `matches` does not let through is left out before anything is counted; with `first` only
     so many flows pass. `request.last` counts over all nodes: Relay gives the last of each node, so
-    a history is cut here once more.
+    a history is cut here once more. A source that is followed and breaks is asked again.
     """
     budget = first
     asked = request if matches is None else replace(request, last=None)
     for source in sources:
-        items = source.flows(asked)
+        items = _through_breaks(source, asked, pause) if request.follow else source.flows(asked)
         if matches is not None:
             items = _matching(items, matches)
         if request.last is not None and not request.follow:
@@ -89,6 +93,27 @@ async def observe(
             budget -= min(budget, len(item.flows))
             if not budget:
                 return
+
+
+async def _through_breaks(
+    source: FlowSource, request: FlowRequest, pause: Pause
+) -> AsyncIterator[FlowBatch | SourceState]:
+    """What a source gives, again after every break but the first: that one is an answer."""
+    attempt: int | None = None
+    while True:
+        try:
+            async for item in source.flows(request):
+                attempt = 0
+                yield item
+        except SourceUnavailable as error:
+            if attempt is None or needs_operator(error):
+                raise
+            attempt += 1
+            wait_s = backoff_s(attempt, random.random())  # noqa: S311  # jitter, no secret
+            yield describe_failure(source.name, error, now_ns=0, next_try_s=wait_s)
+            await pause(wait_s)
+        else:
+            return
 
 
 async def _matching(

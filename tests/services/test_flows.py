@@ -1,6 +1,8 @@
+from collections.abc import AsyncIterator
+
 import pytest
 
-from app.core.errors import UsageError
+from app.core.errors import K8treError, SourceCause, SourceUnavailable, UsageError
 from app.core.flows.observe_flags import Given
 from app.core.model.flow import Flow, FlowBatch, LostEvents
 from app.ports import FlowRequest, SourceState
@@ -110,3 +112,63 @@ async def test_sifted_source_passes_what_needs_no_filter() -> None:
     assert items == [state, batch(1, 2)]
     assert source.asked == [request]
     assert Sifted(source).name == "fake-flows"
+
+
+class Flaky(FakeFlows):
+    """Breaks after each part of its script, and goes on with the next."""
+
+    async def flows(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        self.asked.append(request)
+        number = len(self.asked) - 1
+        if number >= len(self.script):
+            return
+        item = self.script[number]
+        if isinstance(item, K8treError):
+            raise item
+        yield item
+        raise SourceUnavailable("stream ended", cause=SourceCause.REFUSED)
+
+
+async def followed(source: FakeFlows) -> tuple[list[int], list[float]]:
+    waited: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+
+    found = []
+    async for item in observe([source], FlowRequest(), pause=pause):
+        if isinstance(item, FlowBatch):
+            found += [flow.time_ns for flow in item.flows]
+        else:
+            assert item.phase == "retrying"
+    return found, waited
+
+
+async def test_followed_source_is_asked_again_after_a_break() -> None:
+    found, waited = await followed(Flaky([batch(1), batch(2)]))
+    assert found == [1, 2]
+    assert len(waited) == 2
+    assert all(wait <= 1 for wait in waited)
+
+
+async def test_source_that_never_answered_is_an_error() -> None:
+    refused = SourceUnavailable("no", cause=SourceCause.REFUSED)
+    with pytest.raises(SourceUnavailable):
+        await followed(Flaky([refused]))
+
+
+async def test_refused_credentials_are_not_tried_again() -> None:
+    refused = SourceUnavailable("no", cause=SourceCause.FORBIDDEN)
+    with pytest.raises(SourceUnavailable):
+        await followed(Flaky([batch(1), refused]))
+
+
+async def test_observe_leaves_out_what_does_not_match_before_it_counts() -> None:
+    source = FakeFlows([batch(1, 2, 3, 4)])
+    request = FlowRequest(follow=False, last=1)
+    found = []
+    async for item in observe([source], request, matches=lambda flow: flow.time_ns < 3):
+        assert isinstance(item, FlowBatch)
+        found += [flow.time_ns for flow in item.flows]
+    assert found == [2]
+    assert source.asked == [FlowRequest(follow=False)]

@@ -112,6 +112,9 @@ async def _print(context: Context, chosen: Selection) -> None:
     words = parse_filter(chosen.text, now_ns=now_ns)
     request = make_request(chosen, now_ns, recorded=bool(context.sources.flows))
     sources = build_flow_sources(context.sources, context.config.settings, follow=chosen.follow)
+    if not sources:
+        context.out.say("a snapshot has no flows: add --flows FILE, or name a cluster")
+        return
     printer = _Printer(context)
     matches = None if words.is_empty else words.matches
     async for item in observe(sources, request, matches=matches, first=chosen.first):
@@ -125,6 +128,7 @@ class _Printer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._write = self._writer(context.args.output)
+        self._shown = 0
         self._lost = 0
         self._unreadable = 0
         self._unknown: dict[str, int] = {}
@@ -138,6 +142,7 @@ class _Printer:
             return
         for flow in item.flows:
             self._write(flow)
+            self._shown += 1
         for lost in item.lost:
             self._lost += lost.count
             self._write(lost)
@@ -151,6 +156,8 @@ class _Printer:
 
     def finish(self) -> None:
         say = self._context.out.say
+        if not self._shown:
+            say("no flow matches" if self._context.args.given else "no flows")
         if self._lost:
             say(f"warning: {self._lost} events were lost before they could be read")
         if self._unreadable:
@@ -169,10 +176,10 @@ class _Printer:
             return lambda item: out.yaml([encode(item)])
         from app.cli.render.flows import HEAD, flow_line
 
-        out.line(HEAD)
-
         def write(item: Flow | LostEvents | NodeStatus) -> None:
             if isinstance(item, Flow):
+                if not self._shown:
+                    out.line(HEAD)
                 out.line(flow_line(out, item, dates=False))
 
         return write
