@@ -6,7 +6,7 @@ A change here is a change of the contract. Forms only add to what contracts.md s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.core.model.answer import (
     BackendAnswer,
@@ -23,10 +23,12 @@ from app.core.model.provenance import Notice, ObjectRef
 from app.core.model.verdict import DirectionTrace, Match, Miss, RequestMatch
 from app.ports import Proposal, Right
 from app.services.doctor import Check
-from app.services.drafting import Draft
 from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
 from app.services.matrix import MatrixRow
 from app.services.rule_tree import RuleNode
+
+if TYPE_CHECKING:
+    from app.services.drafting import Draft
 
 SCHEMA = "k8tre-tui/v1"
 
