@@ -36,11 +36,13 @@ from app.ports import Clock, FlowRequest, SourceState
 from integrations.hubble.batches import joined
 from integrations.hubble.decode import ResponseDecoder
 from integrations.hubble.protocol import message_class
-from integrations.hubble.relay import SOURCE, Relay, RelayStatus, translate
+from integrations.hubble.relay import SOURCE, Relay, RelayStatus, load_grpc, translate
 from integrations.threads import Channel, in_daemon_thread
 
 HISTORY = 500
 """Flows per node shown at once when nothing was asked for."""
+FIRST_FLOWS = 20
+"""Asked of each node when none is known yet: what came between history and stream is among them."""
 OVERLAP_NS = 2_000_000_000
 """How far before the newest known flow a stream resumes."""
 KNOWN_UUIDS = 20_000
@@ -85,15 +87,15 @@ class RelayFlows:
         Raises `SourceUnavailable` at a break; iterate again to resume where it was. Raises
         `BadInput` for a filter that Relay's nodes refuse.
         """
-        status = await in_daemon_thread("hubble status", self._relay.status)
-        yield self._state("live", status)
-        if not request.follow or not self._resume.newest_ns:
-            yield await self._history(request)
-        if not request.follow:
-            return
-        if (gap := self._gap(status)) is not None:
-            yield FlowBatch(statuses=(gap,))
         try:
+            status = await in_daemon_thread("hubble status", self._relay.status)
+            yield self._state("live", status)
+            if not request.follow or not self._resume.newest_ns:
+                yield await self._history(request)
+            elif (gap := self._gap(status)) is not None:
+                yield FlowBatch(statuses=(gap,))
+            if not request.follow:
+                return
             async with aclosing(self._live(request)) as items:  # type: ignore[type-var]  # an async generator
                 async for item in items:
                     yield item
@@ -126,8 +128,10 @@ class RelayFlows:
     # Live
 
     async def _live(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
-        since = self._resume.newest_ns - OVERLAP_NS if self._resume.newest_ns else None
-        wire = make_request(request, follow=True, since_ns=since, number=1)
+        newest_ns = self._resume.newest_ns
+        since = newest_ns - OVERLAP_NS if newest_ns else None
+        number = 1 if newest_ns else FIRST_FLOWS
+        wire = make_request(request, follow=True, since_ns=since, number=number)
         quiet = True
         async for item in self._stream(wire, pulse=True):
             if isinstance(item, SourceState):
@@ -157,9 +161,7 @@ class RelayFlows:
         if self._resume.broke_at is None:
             return None
         away_s = self._clock.monotonic() - self._resume.broke_at
-        ring_s = status.ring_s
-        remembered = ring_s is None or ring_s > away_s + OVERLAP_NS / _NS
-        if remembered and status.uptime_s > away_s:
+        if status.ring_s > away_s + OVERLAP_NS / _NS:
             return None
         message = f"flows of up to {away_s:.0f} s may be missing: the connection was away"
         return NodeStatus(GAP, (), message, self._clock.now_ns())
@@ -193,7 +195,7 @@ class RelayFlows:
             "flows/s": round(status.flows_per_s, 1),
             "nodes": status.connected,
             "unavailable": ", ".join(status.unavailable),
-            "history_s": None if status.ring_s is None else round(status.ring_s),
+            "history_s": round(status.ring_s),
         }
         return SourceState(self._name, phase, "", self._clock.now_ns(), detail=detail)
 
@@ -261,8 +263,7 @@ class _Reader(threading.Thread):
         self._failure: SourceUnavailable | None = None
 
     def run(self) -> None:
-        import grpc
-
+        grpc = load_grpc()
         try:
             self._call = self._relay.open_flows(self._wire)
             self._read()

@@ -9,6 +9,7 @@ Source: Cilium `hubble/cmd/common/conn`, `pkg/hubble/relay/**` (v1.19).
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,10 +48,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
-    """`ServerStatus`: how much Relay sees and remembers. Times in seconds.
-
-    `ring_s` is how far back the nodes' rings reach at the present rate; None when it is not known.
-    """
+    """`ServerStatus`: how much Relay sees and remembers. Times in seconds."""
 
     version: str = ""
     flows_per_s: float = 0.0
@@ -62,10 +60,10 @@ class RelayStatus:
     uptime_s: float = 0.0
 
     @property
-    def ring_s(self) -> float | None:
-        """Seconds of history the rings hold."""
-        if not self.flows_per_s or not self.kept_flows:
-            return None
+    def ring_s(self) -> float:
+        """Seconds of history: since the start while the rings are not full, else by the rate."""
+        if self.kept_flows < self.most_flows or not self.flows_per_s:
+            return self.uptime_s
         return self.kept_flows / self.flows_per_s
 
 
@@ -147,8 +145,7 @@ class Relay:
         return tuple(sorted({clean(one.namespace) for one in answer.namespaces}))
 
     def _ask(self, path: str, name: str) -> Any:
-        import grpc
-
+        grpc = load_grpc()
         request = message_class(f"observer.{name}Request")
         response = message_class(f"observer.{name}Response")
         call = self.channel().unary_unary(
@@ -171,9 +168,16 @@ class Relay:
         return call(request)
 
 
-def _open(target: str, tls: Tls | None) -> Any:
+def load_grpc() -> Any:
+    """Import grpc so that it does not write to the terminal, which belongs to the screen."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read once, when the library starts
     import grpc
 
+    return grpc
+
+
+def _open(target: str, tls: Tls | None) -> Any:
+    grpc = load_grpc()
     options: list[tuple[str, Any]] = [
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
