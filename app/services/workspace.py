@@ -131,6 +131,10 @@ class Workspace:
             await self._published.wait_for(lambda: self._picture.revision > revision)
             return self._picture
 
+    def source_names(self) -> tuple[str, ...]:
+        """What every source is called, in the order given: objects first."""
+        return tuple(connection.source for connection in self._connections())
+
     def evidence(self) -> FlowEvidence | None:
         """The kept flows as evidence; None when no source of flows could be read."""
         if not any(one.state.phase in ("live", "ended") for _, one in self._flows):
