@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -69,6 +70,7 @@ class Flows(Frame):
         self._groups: list[Group] = []
         self._counted_at = 0.0
         self._stepped_at = 0.0
+        self._detailed: Hashable = None
         self._detailed_at = -REGROUP_S
         self._shown = 0
         self._namespace = session.namespace
@@ -120,8 +122,16 @@ class Flows(Frame):
         elif self._moves_with_time and now - self._counted_at >= REGROUP_S:
             self._counted_at = now
             self.show_flows()
+        self._catch_up(now)
         if added:
-            self.draw_status()
+            self.draw_frame()
+
+    def _catch_up(self, now: float) -> None:
+        """Let the detail follow the newest flow, but slowly enough to be read."""
+        following = self.stream.following and not self._grouped
+        late = self.stream.cursor_key != self._detailed
+        if following and late and now - self._detailed_at >= REGROUP_S:
+            self.show_detail()
 
     @property
     def _moves_with_time(self) -> bool:
@@ -156,14 +166,12 @@ class Flows(Frame):
         pane = self.query_one("#detail", Document)
         if not pane.display:
             return
+        self._detailed = self.stream.cursor_key
+        self._detailed_at = self.session.clock.monotonic()
         flow = self.flow
         pane.show(
             views.describe(flow, self._look) if flow else (paragraph("no flow"),), keep_place=False
         )
-
-    def draw_status(self) -> None:
-        """Draw the status line alone."""
-        self.draw_frame()
 
     def _why_empty(self) -> tuple[Line, ...]:
         ring = self.session.workspace.ring
@@ -285,11 +293,8 @@ class Flows(Frame):
 
     @on(Grid.Moved)
     def _moved(self) -> None:
-        now = self.session.clock.monotonic()
-        self._stepped_at = now
-        following = self.stream.following and not self._grouped
-        if not following or now - self._detailed_at >= REGROUP_S:
-            self._detailed_at = now
+        self._stepped_at = self.session.clock.monotonic()
+        if self._grouped or not self.stream.following:
             self.show_detail()
 
     @on(Grid.Opened)
