@@ -74,7 +74,9 @@ class ScriptedAgent:
     def lose(self, count: int, source: int = 3) -> None:
         """Report lost events (3 is HUBBLE_RING_BUFFER)."""
         lost = message_class("flow.LostEvent")(source=source, num_events_lost=count)
-        self._add(Response(lost_events=lost, node_name=self.node))
+        response = Response(lost_events=lost, node_name=self.node)
+        response.time.GetCurrentTime()
+        self._add(response)
 
     def emit_raw(self, body: Mapping[str, Any]) -> None:
         """Add one answer from Hubble's JSON form."""

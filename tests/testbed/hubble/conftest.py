@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.binaries import require
+from tests.testbed.hubble.agent import ScriptedAgent
+from tests.testbed.hubble.server import RelayServer
+
+
+@pytest.fixture
+def start_relay(tmp_path: Path) -> Iterator[Callable[..., RelayServer]]:
+    """Start a Relay before `nodes` scripted agents; everything ends with the test."""
+    binaries = require("hubble-relay", "hubble")
+    servers: list[RelayServer] = []
+
+    def start(nodes: int = 1, **options: int) -> RelayServer:
+        agents = [ScriptedAgent(f"node-{number + 1}", **options).start() for number in range(nodes)]
+        agents[0].peers = [(one.node, f"127.0.0.1:{one.port}") for one in agents]
+        server = RelayServer(tmp_path, binaries, agents)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
