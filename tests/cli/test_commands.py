@@ -369,3 +369,61 @@ def test_draft_over_the_demo_needs_no_repository(run: Run) -> None:
     ran = run("draft", "project-lung/jupyter-alice", "svc:mirror/mirror:80", "--demo")
     assert ran.code == 0
     assert "gitops/projects/lung/workspace.yaml" in ran.out
+
+
+def test_rights_are_a_live_cluster_s_only(run: Run) -> None:
+    ran = run("doctor", "--can-i", "--demo")
+    assert (ran.code, ran.out) == (0, "")
+    assert "only a live cluster" in ran.err
+
+
+def test_matrix_as_table_has_signs(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "matrix", "--from", "lung/", "--to", "mirror/")
+    assert "✓ allowed" in ran.out
+    assert "✗ denied" in ran.out
+    ran = of_files(run, files, "matrix", "--from", "nobody")
+    assert (ran.code, ran.out) == (0, "")
+    assert "no such pair" in ran.err
+
+
+def test_flows_of_a_file_are_written_as_hubble_writes_them(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "flows.jsonl"
+    recorded = run("flows", "--demo", "--last", "30", "-o", "json").out
+    file.write_text(f"{recorded}nonsense\n", encoding="utf-8")
+    ran = run("flows", "--flows", str(file), "-o", "json")
+    assert sorted(ran.out.splitlines()) == sorted(recorded.splitlines())
+    assert "1 lines could not be read" in ran.err
+
+
+def test_filter_in_words_narrows_flows(run: Run, tmp_path: Path) -> None:
+    ran = run("flows", "--demo", "--all", "verdict:dropped", "to:mirror", "-o", "jsonl")
+    flows = [line["flow"] for line in ran.jsonl if "flow" in line]
+    assert flows
+    assert {flow["verdict"] for flow in flows} == {"DROPPED"}
+    assert {flow["destination"]["namespace"] for flow in flows} == {"mirror"}
+
+
+def test_flows_that_do_not_exist_are_said(run: Run, files: Path) -> None:
+    ran = run("flows", "--demo", "--to-port", "1")
+    assert (ran.code, ran.out, ran.err) == (0, "", "no flow matches\n")
+    ran = of_files(run, files, "flows")
+    assert (ran.code, ran.out) == (0, "")
+    assert "--flows FILE" in ran.err
+
+
+def test_flows_in_yaml_are_a_list(run: Run) -> None:
+    ran = run("flows", "--demo", "--last", "2", "--to-port", "8080", "-o", "yaml")
+    assert all("flow" in item or "node_status" in item for item in yaml.safe_load(ran.out))
+
+
+def test_relay_that_does_not_answer_is_named(run: Run) -> None:
+    ran = run("flows", "--hubble-address", "127.0.0.1:1")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("k8tre-tui: hubble: ")
+
+
+def test_plain_pod_name_takes_the_namespace_given(run: Run, files: Path) -> None:
+    ran = of_files(
+        run, files, "why", "jupyter", "deploy:mirror/mirror", "8080", "-n", "lung", "-o", "json"
+    )
+    assert ran.json["question"]["from"] == "lung/jupyter"

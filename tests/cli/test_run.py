@@ -81,3 +81,9 @@ def test_missing_snapshot_is_one_line_and_2(run: Run) -> None:
     assert ran.code == 2
     assert ran.err.splitlines()[0].startswith("k8tre-tui: ")
     assert "Traceback" not in ran.err
+
+
+def test_interface_without_a_terminal_is_refused_with_a_way_out(run: Run) -> None:
+    ran = run("--demo")
+    assert ran.code == 2
+    assert "--help" in ran.err

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from app.cli.context import Context
-from app.core.errors import UsageError
+from app.core.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from app.services.drafting import Drafter
 
 
 def run(context: Context) -> int:
@@ -25,3 +30,17 @@ def run(context: Context) -> int:
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0
+
+
+def _drafter(context: Context) -> Drafter | None:
+    """What drafts changes; None when there are no files to change."""
+    from app.bootstrap import build_checkout, build_drafter
+
+    sources, settings = context.sources, context.config.settings
+    try:
+        checkout = build_checkout(
+            sources, settings, context.environ, pull_request=bool(settings.repo.github)
+        )
+    except ConfigError:
+        return None
+    return build_drafter(checkout, sources)
