@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.drafts.change import Change, ChangeKind
-from app.core.drafts.edits import Append, Path, parse_path, value_at
+from app.core.drafts.edits import Append, Edit, Path, parse_path, value_at
 from app.core.drafts.proposal import slug
 from app.core.drafts.rules import (
     CILIUM_KINDS,
@@ -50,10 +50,24 @@ class Side:
     @property
     def what(self) -> str:
         """The connection in a few words: `jupyterhub/singleuser → pypi.org:443/TCP`."""
-        subject = f"{self.subject.namespace}/{workload_name(self.subject)}"
-        ends = (subject, short_name(self.peer))
-        source, destination = ends if self.direction is Direction.EGRESS else ends[::-1]
+        source, destination = self._ends()
         return f"{source} → {destination}:{self.port}/{self.protocol.value}"
+
+    def _ends(self) -> tuple[str, str]:
+        own = f"{self.subject.namespace}/{workload_name(self.subject)}"
+        other = short_name(self.peer)
+        return (own, other) if self.direction is Direction.EGRESS else (other, own)
+
+    @property
+    def sentence(self) -> str:
+        """The description of a policy made for it."""
+        source, destination = self._ends()
+        return f"Let {source} reach {destination} on {self.port}/{self.protocol.value}"
+
+    @property
+    def title(self) -> str:
+        """What a change for it makes possible."""
+        return f"allow {self.what}"
 
     @property
     def name(self) -> str:
@@ -112,18 +126,18 @@ def _with_port(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]
     if side.protocol not in _KUBERNETES_PROTOCOLS:
         return
     rule = parse_path(entry.rule.path)
-    title = f"allow {side.what}: one more port in the rule that names this peer"
+    how = "one more port in the rule that names this peer"
     if manifest.ref.kind not in CILIUM_KINDS:
         item: Any = {"port": side.port, "protocol": side.protocol.value}
-        yield _extension(manifest, (*rule, "ports"), item, title)
+        yield _extension(side, manifest, (*rule, "ports"), item, how)
         return
     plain = [index for index, ports in enumerate(entry.ports) if ports.layer7 == NO_LAYER7]
     (to_ports,) = cilium_ports(side.port, side.protocol)["toPorts"]
     if plain and _has(manifest, (*rule, "toPorts", plain[0], "ports")):
         path = (*rule, "toPorts", plain[0], "ports")
-        yield _extension(manifest, path, to_ports["ports"][0], title)
+        yield _extension(side, manifest, path, to_ports["ports"][0], how)
     elif _has(manifest, (*rule, "toPorts")):
-        yield _extension(manifest, (*rule, "toPorts"), to_ports, title)
+        yield _extension(side, manifest, (*rule, "toPorts"), to_ports, how)
 
 
 def _with_peer(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
@@ -134,18 +148,29 @@ def _with_peer(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]
         field = "to" if side.direction is Direction.EGRESS else "from"
         element = kubernetes_element(side.peer)
     if element is not None and _has(manifest, (*rule, field)):
-        title = f"allow {side.what}: one more peer in the rule with this port"
-        yield _extension(manifest, (*rule, field), element, title)
+        how = "one more peer in the rule with this port"
+        yield _extension(side, manifest, (*rule, field), element, how)
 
 
-def _extension(manifest: Manifest, path: Path, item: Any, title: str) -> Change:
-    return Change(
-        ChangeKind.EXTEND_RULE,
-        title,
-        manifest.ref,
-        (Append(path, item),),
-        source=manifest.source,
-    )
+def _extension(side: Side, manifest: Manifest, path: Path, item: Any, how: str) -> Change:
+    edits = (Append(path, item),)
+    kind = ChangeKind.EXTEND_RULE
+    return _of(manifest, kind, side.title, how, edits)
+
+
+def add_rules(
+    title: str, how: str, manifest: Manifest, path: Path, rules: Iterable[dict[str, Any]]
+) -> Change:
+    """Make the change that adds rules to one list of a policy."""
+    edits = tuple(Append(path, rule) for rule in rules)
+    return _of(manifest, ChangeKind.ADD_RULE, title, how, edits)
+
+
+def _of(
+    manifest: Manifest, kind: ChangeKind, title: str, how: str, edits: tuple[Edit, ...]
+) -> Change:
+    source, present = manifest.source, manifest.body
+    return Change(kind, title, how, manifest.ref, edits, source=source, present=present)
 
 
 def _additions(
@@ -153,9 +178,7 @@ def _additions(
 ) -> Iterator[Change]:
     for manifest, path in restricting(entries, manifests):
         if rule := _rule_for(side, manifest):
-            title = f"allow {side.what}: one more rule"
-            edits = (Append(path, rule),)
-            yield Change(ChangeKind.ADD_RULE, title, manifest.ref, edits, source=manifest.source)
+            yield add_rules(side.title, "one more rule", manifest, path, [rule])
 
 
 def restricting(
@@ -191,7 +214,7 @@ def _new_policies(side: Side, engine: Engine) -> Iterator[Change]:
         return
     name = _free_name(side, engine)
     rule = cilium_rule(side.peer, side.direction, side.port, side.protocol)
-    body = new_policy(name, side.subject, side.direction, [rule], f"Allow {side.what}")
+    body = new_policy(name, side.subject, side.direction, [rule], side.sentence)
     ref = ObjectRef("CiliumNetworkPolicy", side.subject.namespace, name)
     beside = next(
         (
@@ -201,8 +224,8 @@ def _new_policies(side: Side, engine: Engine) -> Iterator[Change]:
         ),
         None,
     )
-    title = f"allow {side.what}: a policy of its own"
-    yield Change(ChangeKind.NEW_POLICY, title, ref, body=body, source=beside)
+    kind = ChangeKind.NEW_POLICY
+    yield Change(kind, side.title, "a policy of its own", ref, body=body, source=beside)
 
 
 def _free_name(side: Side, engine: Engine) -> str:

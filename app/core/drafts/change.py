@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from app.core.drafts.edits import Edit, apply_edit
+from app.core.drafts.edits import Edit, apply_edit, value_at
+from app.core.errors import DraftRejected
 from app.core.model.provenance import Manifest, ObjectRef, Source
 
 
@@ -23,16 +24,20 @@ class ChangeKind(StrEnum):
 class Change:
     """One policy changed or made.
 
-    `edits` change the object `policy`, whose document is at `source`. `body` is the object of a
-    new policy, which has no edits; `source` is then that of a policy it should lie beside.
+    `title` says what becomes possible, `how` by which change. `edits` change the object `policy`,
+    whose document is at `source`. `body` is the object of a new policy, which has no edits;
+    `source` is then that of a policy it should lie beside. `present` is the object as in force,
+    on which the edits were worked out.
     """
 
     kind: ChangeKind
     title: str
+    how: str
     policy: ObjectRef
     edits: tuple[Edit, ...] = ()
     body: Mapping[str, Any] | None = None
     source: Source | None = None
+    present: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def apply_change(policies: Iterable[Manifest], change: Change) -> tuple[Manifest, ...]:
@@ -51,3 +56,25 @@ def _edited(manifest: Manifest, edits: Sequence[Edit]) -> Manifest:
     for edit in edits:
         body = apply_edit(body, edit)
     return replace(manifest, body=body)
+
+
+def check_same_places(change: Change, written: Any) -> None:
+    """Refuse when a file's object has other rules than the one in force, where an edit counts them.
+
+    `spec.egress[2]` is the same rule in both only when both lists are equally long and the items
+    have the same fields; values may differ, by placeholders and by what the API server fills in.
+    """
+    for edit in change.edits:
+        for at, step in enumerate(edit.path):
+            if not isinstance(step, int):
+                continue
+            ours, theirs = (value_at(tree, edit.path[:at]) for tree in (change.present, written))
+            if len(ours) != len(theirs) or _fields(ours[step]) != _fields(theirs[step]):
+                raise DraftRejected(
+                    f"{change.policy} is not in force as its file has it",
+                    hint="bring the cluster and the repository together first",
+                )
+
+
+def _fields(value: Any) -> frozenset[str]:
+    return frozenset(value) if isinstance(value, Mapping) else frozenset()

@@ -42,11 +42,6 @@ class Option:
     opened: tuple[PairChange, ...]
     after: Engine
 
-    @property
-    def opens(self) -> str:
-        """What else it would allow, in one sentence."""
-        return describe(self.opened)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,22 +52,38 @@ class Plan:
     trace: ConnectionTrace
     after: Engine
 
+    @property
+    def opens(self) -> str:
+        """What else it allows, in one sentence."""
+        return describe(self.opened, self.trace.question)
 
-def plan(question: Question, engine: Engine) -> Plan:
-    """Choose the smallest change of each denied direction.
+    @property
+    def broadens(self) -> bool:
+        """Whether it opens more than the two workloads need."""
+        return any(not _is_between(pair, self.trace.question) for pair in self.opened)
 
+
+def plans(question: Question, engine: Engine, most: int = 3) -> tuple[Plan, ...]:
+    """Give up to `most` ways to allow a connection, the one that opens least first.
+
+    They differ in the first direction that is denied; a second one gets its smallest change.
     Raises DraftRejected when nothing is denied, when a rule denies on purpose, when only a request
     is refused, or when no change that can be written allows the connection.
     """
-    chosen: list[Option] = []
-    after = engine
-    for direction in Direction:
-        found = options(question, direction, after)
-        chosen += found[:1]
-        after = found[0].after if found else after
-    if not chosen:
+    first = options(question, Direction.EGRESS, engine)
+    if not first:
+        first = options(question, Direction.INGRESS, engine)
+        found = [plan_of([option], question) for option in first[:most]]
+    else:
+        found = [_with_ingress(option, question) for option in first[:most]]
+    if not found:
         raise DraftRejected("policies allow this already; there is nothing to draft")
-    return plan_of(chosen, question)
+    return tuple(sorted(found, key=lambda one: weight(one.opened)))
+
+
+def _with_ingress(option: Option, question: Question) -> Plan:
+    second = options(question, Direction.INGRESS, option.after)
+    return plan_of([option, *second[:1]], question)
 
 
 def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
@@ -84,6 +95,11 @@ def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
         after.trace(question),
         after,
     )
+
+
+def weight(opened: Sequence[PairChange]) -> int:
+    """How many pairs of endpoints were opened."""
+    return sum(pair.source.size * pair.destination.size for pair in opened)
 
 
 def options(question: Question, direction: Direction, engine: Engine) -> tuple[Option, ...]:
@@ -162,7 +178,7 @@ def _key(peer: Peer) -> object:
 def _size(option: Option) -> tuple[int, bool, int, int, str]:
     change = option.change
     return (
-        sum(pair.source.size * pair.destination.size for pair in option.opened),
+        weight(option.opened),
         change.source is None,
         _KINDS.index(change.kind),
         len(option.after.selected_endpoints(change.policy)),
@@ -189,15 +205,33 @@ def _check_draftable(side: DirectionTrace) -> None:
         )
 
 
-def describe(opened: Sequence[PairChange], most: int = 3) -> str:
-    """Say in one sentence what a change allows beside what was asked for."""
+def describe(opened: Sequence[PairChange], question: Question, most: int = 3) -> str:
+    """Say in one sentence what a change allows beside what was asked for.
+
+    Pods of one workload cannot be told apart by a rule that outlives them, so those of the two
+    that were asked about are named apart from the rest.
+    """
+    between = [pair for pair in opened if _is_between(pair, question)]
+    others = list(dict.fromkeys(_show(pair) for pair in opened if not _is_between(pair, question)))
     if not opened:
         return "opens nothing else among the ends that are known"
-    pairs = dict.fromkeys(
-        f"{short_name(change.source.peer)} → {short_name(change.destination.peer)}"
-        f":{change.port}/{change.protocol.value}"
-        for change in opened
-    )
-    rest = len(pairs) - most
-    tail = f" and {rest} more" if rest > 0 else ""
-    return f"also opens {', '.join(list(pairs)[:most])}{tail}"
+    parts = []
+    if between:
+        ends = f"{short_name(question.source)} and {short_name(question.destination)}"
+        parts.append(f"holds for every pod of {ends}")
+    if others:
+        rest = f" and {len(others) - most} more" if len(others) > most else ""
+        parts.append(f"also opens {', '.join(others[:most])}{rest}")
+    return "; ".join(parts)
+
+
+def _is_between(pair: PairChange, question: Question) -> bool:
+    ends = (pair.source.peer, pair.destination.peer)
+    asked = (question.source, question.destination)
+    same = [short_name(one) for one in ends] == [short_name(one) for one in asked]
+    return same and (pair.protocol, pair.port) == (question.protocol, question.port)
+
+
+def _show(pair: PairChange) -> str:
+    ends = f"{short_name(pair.source.peer)} → {short_name(pair.destination.peer)}"
+    return f"{ends}:{pair.port}/{pair.protocol.value}"

@@ -8,8 +8,8 @@ from typing import Any
 
 from app.core.diagnose.dns import NameReport, report_name
 from app.core.diagnose.ends import of_endpoint
-from app.core.drafts.candidates import Side, entries_of, restricting
-from app.core.drafts.change import Change, ChangeKind
+from app.core.drafts.candidates import Side, add_rules, entries_of, restricting
+from app.core.drafts.change import Change
 from app.core.drafts.edits import Append, Path
 from app.core.drafts.rules import CILIUM_KINDS, dns_rule
 from app.core.policy.engine import Engine
@@ -27,13 +27,13 @@ def with_dns(change: Change, side: Side, engine: Engine) -> Change:
     rule = missing_rule(side, engine)
     if rule is None or change.policy.kind not in CILIUM_KINDS:
         return change
-    title = f"{change.title}, and one that shows its DNS answers to Cilium"
+    how = f"{change.how}, and one that shows its DNS answers to Cilium"
     if change.body is not None:
         spec = change.body["spec"]
         body = {**change.body, "spec": {**spec, "egress": [*spec["egress"], rule]}}
-        return replace(change, title=title, body=body)
+        return replace(change, how=how, body=body)
     edits = (*change.edits, Append(_rules_of(change), rule))
-    return replace(change, title=title, edits=edits)
+    return replace(change, how=how, edits=edits)
 
 
 def _rules_of(change: Change) -> Path:
@@ -62,8 +62,7 @@ def dns_changes(side: Side, engine: Engine) -> Iterator[Change]:
     if rule is None:
         return
     manifests = {policy.ref: policy.manifest for policy in engine.policies}
-    title = f"show the DNS answers for {side.name} to Cilium: one more rule"
+    title = f"show the DNS answers for {side.name} to Cilium"
     for manifest, path in restricting(entries_of(side, engine), manifests):
         if manifest.ref.kind in CILIUM_KINDS:
-            edits = (Append(path, rule),)
-            yield Change(ChangeKind.ADD_RULE, title, manifest.ref, edits, source=manifest.source)
+            yield add_rules(title, "one more rule", manifest, path, [rule])

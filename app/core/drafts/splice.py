@@ -32,8 +32,8 @@ def splice(text: str, ref: ObjectRef, edits: Sequence[Edit], *, line: int = 0) -
     """Give `text` with the edits done to the object `ref`, every other byte as it was.
 
     `line` is any line of the object, which settles which one is meant when two carry its name, and
-    finds it when a kustomization renamed it. Raises DraftRejected when the file, or the place, is
-    not one that can be edited safely.
+    finds it when a kustomization renamed it. A kustomization itself goes by its kind alone.
+    Raises DraftRejected when the file, or the place, is not one that can be edited safely.
     """
     bom = _BOM if text.startswith(_BOM) else ""
     body = text.removeprefix(_BOM)
@@ -45,6 +45,13 @@ def splice(text: str, ref: ObjectRef, edits: Sequence[Edit], *, line: int = 0) -
     edited = body[: chunk.start] + document + body[chunk.end :]
     _guard(body, edited, chunk, edits)
     return bom + edited
+
+
+def read_object(text: str, ref: ObjectRef, *, line: int = 0) -> Any:
+    """Give the object that `splice` would edit, as the file has it, placeholders and all."""
+    body = text.removeprefix(_BOM)
+    _check_editable(body)
+    return _value(_find(body, ref, line))
 
 
 def _check_editable(text: str) -> None:
@@ -82,6 +89,8 @@ def _kind(chunk: Chunk) -> str:
 
 
 def _is(chunk: Chunk, ref: ObjectRef) -> bool:
+    if not ref.name:
+        return _kind(chunk) in (ref.kind, "")
     if ref.name not in chunk.text or _kind(chunk) != ref.kind:
         return False
     metadata = _value(chunk).get("metadata")

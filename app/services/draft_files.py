@@ -1,0 +1,154 @@
+"""The files that a plan changes: read from the repository, spliced, never written here."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.core.drafts.change import Change, check_same_places
+from app.core.drafts.choice import Plan
+from app.core.drafts.edits import Append
+from app.core.drafts.paths import check_path
+from app.core.drafts.render import render_document
+from app.core.drafts.splice import read_object, splice
+from app.core.errors import DraftRejected, NotFound
+from app.core.model.provenance import ObjectRef
+from app.ports import FileChange, PolicyRepo
+
+_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
+_KUSTOMIZATION = ObjectRef("Kustomization", "", "")
+
+
+def paths_inside(root: str) -> Callable[[str], str]:
+    """Give what turns a file as shown into its path inside the checkout at `root`."""
+    top = os.path.realpath(root)
+    return lambda file: os.path.relpath(os.path.realpath(file), top)
+
+
+class FileEditor:
+    """Turns plans into file changes for one repository.
+
+    `place` turns the file of a `Source`, as shown, into its path inside the repository. `sets` are
+    the values given for placeholders: a name that ends in one is written with the placeholder.
+    """
+
+    def __init__(
+        self, repo: PolicyRepo, place: Callable[[str], str], sets: Mapping[str, str]
+    ) -> None:
+        self._repo = repo
+        self._place = place
+        self._sets = dict(sets)
+
+    async def edit(self, plan: Plan) -> tuple[FileChange, ...]:
+        """Splice every change into the file it belongs to, as the repository has it."""
+        edited: dict[str, FileChange] = {}
+        for change in plan.changes:
+            if change.body is not None:
+                await self._add_policy(change, edited)
+            else:
+                await self._edit_policy(change, edited)
+        return tuple(edited.values())
+
+    async def _edit_policy(self, change: Change, edited: dict[str, FileChange]) -> None:
+        source = change.source
+        if source is None:
+            raise DraftRejected(
+                f"{change.policy} is in no file that is known",
+                hint="give the checkout it is deployed from with --snapshot",
+            )
+        path = check_path(self._place(source.file))
+        text = await self._text(path, edited)
+        written = read_object(text, change.policy, line=source.line)
+        check_same_places(change, written)
+        placed = _with_placeholders(change, text, self._sets)
+        after = splice(text, change.policy, placed.edits, line=source.line)
+        self._put(path, text, after, edited)
+
+    async def _text(self, path: str, edited: Mapping[str, FileChange]) -> str:
+        return edited[path].after if path in edited else await self._repo.read_file(path)
+
+    @staticmethod
+    def _put(path: str, before: str | None, after: str, edited: dict[str, FileChange]) -> None:
+        first = edited[path].before if path in edited else before
+        edited[path] = FileChange(path, first, after)
+
+    async def _add_policy(self, change: Change, edited: dict[str, FileChange]) -> None:
+        if change.source is None:
+            raise DraftRejected(
+                f"it is not known where the policies of `{change.policy.namespace}` are kept",
+                hint="give the checkout they are deployed from with --snapshot",
+            )
+        beside = check_path(self._place(change.source.file))
+        path = check_path(
+            posixpath.join(posixpath.dirname(beside), f"netpol-{change.policy.name}.yaml")
+        )
+        if await self._exists(path):
+            raise DraftRejected(f"`{path}` exists already")
+        self._put(path, None, render_document(change.body), edited)
+        await self._list_resource(path, beside, edited)
+
+    async def _exists(self, path: str) -> bool:
+        try:
+            await self._repo.read_file(path)
+        except NotFound:
+            return False
+        return True
+
+    async def _list_resource(self, path: str, beside: str, edited: dict[str, FileChange]) -> None:
+        """Add the new file to the kustomization that lists its neighbour.
+
+        Without one the folder is deployed as it is; a neighbour that a kustomization deploys and
+        none lists by name is a case for a person.
+        """
+        folder = posixpath.dirname(path)
+        while True:
+            for name in _KUSTOMIZATIONS:
+                kustomization = posixpath.join(folder, name)
+                if await self._lists(kustomization, beside, edited):
+                    entry = posixpath.relpath(path, folder or ".")
+                    text = await self._text(kustomization, edited)
+                    after = splice(text, _KUSTOMIZATION, [Append(("resources",), entry)])
+                    self._put(kustomization, text, after, edited)
+                    return
+            if not folder:
+                return
+            folder = posixpath.dirname(folder)
+
+    async def _lists(self, path: str, file: str, edited: Mapping[str, FileChange]) -> bool:
+        try:
+            text = await self._text(path, edited)
+        except NotFound:
+            return False
+        tree = read_object(text, _KUSTOMIZATION)
+        resources = tree.get("resources") if isinstance(tree, dict) else None
+        folder = posixpath.dirname(path)
+        return any(
+            isinstance(entry, str) and posixpath.normpath(posixpath.join(folder, entry)) == file
+            for entry in resources or ()
+        )
+
+
+def _with_placeholders(change: Change, text: str, sets: Mapping[str, str]) -> Change:
+    """Write a name that ends in a placeholder's value with the placeholder, if the file uses it."""
+    used = {name: value for name, value in sets.items() if value and f"${{{name}}}" in text}
+    if not used:
+        return change
+    edits = tuple(
+        replace(edit, item=_unfill(edit.item, used)) if isinstance(edit, Append) else edit
+        for edit in change.edits
+    )
+    return replace(change, edits=edits)
+
+
+def _unfill(value: Any, used: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _unfill(item, used) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unfill(item, used) for item in value]
+    for name, known in used.items():
+        if isinstance(value, str) and value.endswith(f".{known}"):
+            return value.removesuffix(known) + f"${{{name}}}"
+    return value

@@ -1,0 +1,312 @@
+"""From "this is denied" to a change that is ready to be reviewed, and onto a branch.
+
+The engine finds the smallest change (`app.core.drafts.choice`), the file is read as committed in
+the repository, the change is spliced into it, and what comes out is a `Draft`: nothing leaves the
+program before `submit`. The same question gives the same branch, so asking twice is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from app.core.diagnose.case import gather
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.naming import PortSpec
+from app.core.diagnose.question import Asked
+from app.core.drafts.change import Change
+from app.core.drafts.choice import Plan, plans, side_trace
+from app.core.drafts.diff import count_changes, unified_diff
+from app.core.drafts.proposal import (
+    Summary,
+    body,
+    branch_name,
+    change_key,
+    commit_message,
+    title,
+)
+from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
+from app.core.model.answer import Fix, WhyAnswer
+from app.core.model.provenance import ObjectRef
+from app.core.model.verdict import Direction, Outcome, Question, Verdict
+from app.core.model.verdict import Protocol as IpProtocol
+from app.core.policy.engine import Engine
+from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
+from app.services.draft_files import FileEditor
+from app.services.picture import Picture
+
+_CHECKS = (
+    ("every edited file parses to exactly the intended objects", True),
+    ("the policy engine allows the connection afterwards", True),
+    ("no boundary is broken", True),
+)
+"""What was verified; where one fails there is no draft."""
+
+_TRIES = 3
+_MOST_FIXES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A change that is ready to be put on a branch, with what is known of its effect.
+
+    `opens` says in one sentence what else it allows, `broadens` whether that is anything. `checks`
+    are what was verified; all of them hold, or there would be no draft.
+    """
+
+    title: str
+    repository: str
+    diff: str
+    change: ProposedChange = field(repr=False)
+    plan: Plan = field(repr=False)
+    opens: str = ""
+    effect: tuple[str, ...] = ()
+    checks: tuple[tuple[str, bool], ...] = ()
+    broadens: bool = False
+
+    @property
+    def policies(self) -> tuple[ObjectRef, ...]:
+        """The policies that are changed or made."""
+        return tuple(change.policy for change in self.plan.changes)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that change, as paths inside the repository."""
+        return tuple(file.path for file in self.change.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for a draft and why; `again` although it was declined before."""
+
+    reason: str = ""
+    requested_by: str = ""
+    again: bool = False
+
+
+Boundaries = Callable[[Engine, Engine], Sequence[str]]
+"""What must hold whatever is drafted: gives the names of those that a change breaks."""
+
+
+def no_boundaries(_before: Engine, _after: Engine) -> Sequence[str]:
+    """Nothing is declared."""
+    return ()
+
+
+class Drafter:
+    """Makes drafts for one repository.
+
+    `place` turns the file of a `Source`, as shown, into its path inside the repository. `sets` are
+    the values given for placeholders: a name that ends in one is written with the placeholder.
+    """
+
+    def __init__(
+        self,
+        repo: PolicyRepo,
+        place: Callable[[str], str],
+        *,
+        sets: Mapping[str, str] | None = None,
+        boundaries: Boundaries = no_boundaries,
+    ) -> None:
+        self._repo = repo
+        self._editor = FileEditor(repo, place, sets or {})
+        self._boundaries = boundaries
+
+    async def fixes(
+        self, picture: Picture, asked: Asked, flows: FlowEvidence | None = None
+    ) -> tuple[Fix, ...]:
+        """Give the ways to allow a denied question, the one that opens least first.
+
+        None when there is nothing to fix, or no change that may be written.
+        """
+        try:
+            found = _plans(_question(picture, asked, flows), picture.engine)
+        except DraftRejected:
+            return ()
+        return tuple([await self._fix(plan, picture) for plan in found])
+
+    async def _fix(self, plan: Plan, picture: Picture) -> Fix:
+        try:
+            files = await self._editor.edit(plan)
+            self._check_boundaries(plan, picture)
+            patch = _diff(files)
+        except (DraftRejected, NotFound, SourceUnavailable):
+            patch = None
+        first = plan.changes[0]
+        return Fix(fix_title(plan), first.kind.value, first.policy, patch, plan.opens)
+
+    async def draft(
+        self,
+        picture: Picture,
+        asked: Asked,
+        *,
+        fix: int = 1,
+        request: Request | None = None,
+        flows: FlowEvidence | None = None,
+    ) -> Draft:
+        """Draft the `fix`-th way to allow a denied question.
+
+        Raises DraftRejected when nothing is denied or no safe change allows it, NotFound or
+        SourceUnavailable when the repository does not have the file, and what `gather` raises when
+        an end is not clear.
+        """
+        question = _question(picture, asked, flows)
+        return await self._draft(picture, question, fix - 1, request or Request())
+
+    async def prepare(self, picture: Picture, answer: WhyAnswer, fix: Fix) -> Draft:
+        """Draft a fix of an answer; DraftRejected when the picture has moved on from it."""
+        question = _question_of(picture, answer)
+        titles = [fix_title(plan) for plan in _plans(question, picture.engine)]
+        if fix.title not in titles:
+            raise DraftRejected("the policies have changed since; ask again")
+        return await self._draft(picture, question, titles.index(fix.title), Request())
+
+    async def _draft(
+        self, picture: Picture, question: Question, number: int, request: Request
+    ) -> Draft:
+        found = _plans(question, picture.engine)
+        if not 0 <= number < len(found):
+            raise DraftRejected(f"there are {len(found)} ways to allow this, not {number + 1}")
+        plan = found[number]
+        self._check_boundaries(plan, picture)
+        files = await self._editor.edit(plan)
+        return self._assemble(plan, files, request)
+
+    def _check_boundaries(self, plan: Plan, picture: Picture) -> None:
+        if broken := self._boundaries(picture.engine, plan.after):
+            raise DraftRejected(
+                f"it would break {', '.join(f'`{name}`' for name in broken)}",
+                hint="this is blocked on purpose",
+            )
+
+    async def submit(self, draft: Draft) -> Proposal:
+        """Put the draft on a branch, or open a pull request.
+
+        When the files have moved on in the meantime, the same changes are made to the new text.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._repo.propose(draft.change)
+            except SourceUnavailable as error:
+                if error.cause is not SourceCause.CONFLICT:
+                    raise
+                files = await self._editor.edit(draft.plan)
+                draft = replace(draft, change=replace(draft.change, files=files))
+        return await self._repo.propose(draft.change)
+
+    def _assemble(self, plan: Plan, files: tuple[FileChange, ...], request: Request) -> Draft:
+        first = plan.changes[0]
+        operation = [(str(change.policy), _operation(change)) for change in plan.changes]
+        key = change_key(self._repo.name, files[0].path, first.policy, operation)
+        heading = title(first.policy, first.title)
+        diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
+        opens = plan.opens
+        summary = Summary(
+            what=f"{first.title[:1].upper()}{first.title[1:]}: {_how(plan)}.",
+            policy=first.policy,
+            diffs=diffs,
+            counts={path: count_changes(diff) for path, diff in diffs.items()},
+            deployed_by=first.source.deployed_by if first.source else (),
+            risk=_risk(plan),
+            reason=request.reason,
+            effect=_effect(plan),
+            checks=_CHECKS,
+            requested_by=request.requested_by,
+        )
+        change = ProposedChange(
+            branch=branch_name(first.policy, key),
+            title=heading,
+            body=body(summary, key),
+            commit_message=commit_message(heading, key, request.reason, request.requested_by),
+            files=files,
+            again=request.again,
+        )
+        return Draft(
+            heading,
+            self._repo.name,
+            "".join(diffs.values()),
+            change,
+            plan,
+            opens,
+            _effect(plan),
+            _CHECKS,
+            plan.broadens,
+        )
+
+
+def offer(
+    picture: Picture, asked: Asked, flows: FlowEvidence | None = None
+) -> tuple[Fix, ...]:
+    """The ways to allow a denied question, least opened first; no file is read, so no patch."""
+    try:
+        found = _plans(_question(picture, asked, flows), picture.engine)
+    except DraftRejected:
+        return ()
+    return tuple(
+        Fix(fix_title(plan), plan.changes[0].kind.value, plan.changes[0].policy, None, plan.opens)
+        for plan in found
+    )
+
+
+def fix_title(plan: Plan) -> str:
+    """What a fix is called; the same plan has the same title."""
+    return f"{plan.changes[0].title}: {_how(plan)}"
+
+
+def _how(plan: Plan) -> str:
+    return "; ".join(
+        f"{change.how} ({change.policy.namespace}/{change.policy.name})".replace("(/", "(")
+        for change in plan.changes
+    )
+
+
+def _plans(question: Question, engine: Engine) -> tuple[Plan, ...]:
+    return plans(question, engine, most=_MOST_FIXES)
+
+
+def _question(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> Question:
+    """The connection to allow: the first that is denied, else the one whose name is not seen."""
+    main = gather(asked, picture.engine, flows).main
+    if main is None:
+        raise DraftRejected("there is no connection behind this question")
+    if not main.destination.name or main.destination.endpoint is not None:
+        return main.question
+    names = frozenset({main.destination.name})
+    return replace(main.question, destination=replace(main.question.destination, names=names))
+
+
+def _question_of(picture: Picture, answer: WhyAnswer) -> Question:
+    traces = [*(hop.trace for hop in answer.hops), *(one.trace for one in answer.backends)]
+    denied = [trace for trace in traces if trace and trace.verdict is Verdict.DENIED]
+    if denied:
+        return denied[0].question
+    port = PortSpec(answer.port, protocol=IpProtocol(answer.protocol)) if answer.port else None
+    return _question(picture, Asked(answer.asked_from, answer.asked_to, port), None)
+
+
+def _operation(change: Change) -> object:
+    return change.body if change.body is not None else [repr(edit) for edit in change.edits]
+
+
+def _diff(files: Sequence[FileChange]) -> str:
+    return "".join(unified_diff(file.path, file.before, file.after) for file in files)
+
+
+def _effect(plan: Plan) -> tuple[str, ...]:
+    lines = [plan.opens]
+    redirected = [
+        direction.value
+        for direction in Direction
+        if side_trace(plan.trace, direction).outcome is Outcome.REDIRECTED
+    ]
+    if redirected:
+        lines.append(f"layer 7 rules still decide each request ({', '.join(redirected)})")
+    return tuple(lines)
+
+
+def _risk(plan: Plan) -> str:
+    """High when more is opened than asked for, medium when it leads outside the cluster."""
+    if plan.broadens:
+        return "high: it opens more than the connection asked for"
+    outside = plan.trace.question.destination.endpoint is None
+    return "medium: it leads outside the pods of the cluster" if outside else "low"
