@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.naming import parse_end, parse_port, parse_request
 from app.core.diagnose.question import Asked
 from app.core.diagnose.why import diagnose
 from app.core.model.answer import WhyAnswer
+from app.core.model.verdict import Verdict
 from app.services.picture import Picture
 
 
@@ -25,8 +28,13 @@ def make_question(
 
 
 def why(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAnswer:
-    """Answer from policies, and from flows where there are any.
+    """Answer from policies, and from flows where there are any, with the ways to allow it.
 
     Raises `NotFound` or `Ambiguous` when an end is not in the picture.
     """
-    return diagnose(asked, picture.engine, flows)
+    answer = diagnose(asked, picture.engine, flows)
+    if answer.fixes or answer.verdict is not Verdict.DENIED:
+        return answer
+    from app.services.drafting import offer
+
+    return replace(answer, fixes=offer(picture, asked, flows))

@@ -103,10 +103,10 @@ def test_answer_has_verdict_cause_line_proof_change_and_what_is_not_known() -> N
         "Ingress    allowed by CNP workspace, egress[1] (a.yaml:12), subject to its layer 7 rules",
         "Seen       41 drops   uuid-1",
         (
-            "Change     port 80 → 8080 Opens: nothing else   "
+            "Change     port 80 → 8080. Nothing else   "
             "`k8tre-tui draft lung/alice svc:mirror/mirror:80 8080/TCP --fix 1`"
         ),
-        "Or         use the mirror",
+        "Or         1 other way: --explain shows them, --fix N drafts one",
         "Not known  whether it was tried",
         "Not known  how 1.16 does it",
         "Next       show it   kubectl get cnp",
@@ -116,6 +116,7 @@ def test_answer_has_verdict_cause_line_proof_change_and_what_is_not_known() -> N
 def test_explained_answer_adds_every_rule_and_the_objects() -> None:
     lines = printed(ANSWER, explain=True)
     assert "Object     a pod" in lines
+    assert "Or         use the mirror" in lines
     for line in (
         "Egress: denied",
         "  default deny  CNP workspace, egress[1] (a.yaml:12)",

@@ -27,6 +27,7 @@ def run(context: Context) -> int:
         clock=SystemClock(),
         context=context.sources.title,
         surroundings=context.surroundings(),
+        drafter=_drafter(context),
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0

@@ -7,9 +7,17 @@ from collections.abc import Iterator, Sequence
 from app.cli.output import Output, Style
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.verdict import DirectionTrace, Effect, Verdict
-from app.services.wording import SIGNS, direction_sentence, direction_title, place, rule_words
+from app.services.wording import (
+    SIGNS,
+    counted,
+    direction_sentence,
+    direction_title,
+    place,
+    rule_words,
+)
 
 LABEL_COLUMNS = 11
+FEW_STEPS = 2
 STEP_SIGNS = {
     StepStatus.FINE: "✓",
     StepStatus.PROBLEM: "✗",
@@ -72,7 +80,7 @@ def _lines(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
         if explain or evidence.kind != "object":
             ref = f"   {evidence.ref}" if evidence.ref else ""
             yield _EVIDENCE_TITLES.get(evidence.kind, "Seen"), f"{evidence.text}{ref}"
-    yield from _tail(answer)
+    yield from _tail(answer, explain=explain)
 
 
 def _directions(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
@@ -85,12 +93,15 @@ def _directions(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
         yield direction_title(trace.direction), direction_sentence(trace, who, nearest=nearest)
 
 
-def _tail(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
-    for number, fix in enumerate(answer.fixes, start=1):
+def _tail(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
+    shown = answer.fixes if explain else answer.fixes[:1]
+    for number, fix in enumerate(shown, start=1):
         yield ("Change" if number == 1 else "Or"), _fix_words(fix, number, answer)
+    if more := len(answer.fixes) - len(shown):
+        yield "Or", f"{counted(more, 'other way')}: --explain shows them, --fix N drafts one"
     for text in (*answer.not_known, *answer.egress.uncertain, *answer.ingress.uncertain):
         yield "Not known", text
-    for step in answer.next:
+    for step in answer.next if explain else answer.next[:FEW_STEPS]:
         yield "Next", f"{step.title}   {step.command}".rstrip()
 
 
@@ -98,12 +109,17 @@ _EVIDENCE_TITLES = {"flow": "Seen", "object": "Object", "status": "Status", "dns
 
 
 def _fix_words(fix: Fix, number: int, answer: WhyAnswer) -> str:
-    opens = f" Opens: {fix.opens}" if fix.opens else ""
+    opens = f". {fix.opens[:1].upper()}{fix.opens[1:]}" if fix.opens else ""
     if fix.change == "none":
         return f"{fix.title}{opens}"
-    port = f" {answer.port}/{answer.protocol}" if answer.port is not None else ""
-    command = f"k8tre-tui draft {answer.asked_from} {answer.asked_to}{port} --fix {number}"
-    return f"{fix.title}{opens}   `{command}`"
+    return f"{fix.title}{opens}   `{_draft_command(answer)} --fix {number}`"
+
+
+def _draft_command(answer: WhyAnswer) -> str:
+    """The command that asks the same; behind the own gateway the port is the gateway's."""
+    named = answer.port is not None and not answer.hops
+    port = f" {answer.port}/{answer.protocol}" if named else ""
+    return f"k8tre-tui draft {answer.asked_from} {answer.asked_to}{port}"
 
 
 def _print_trace(out: Output, trace: DirectionTrace) -> None:
