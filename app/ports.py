@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.core.model.flow import FlowBatch
+from app.core.model.flow import Flow, FlowBatch
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 
 
@@ -187,9 +187,79 @@ class Chat(Protocol):
         ...
 
 
-class FlowHistory(Protocol):
-    """Flows kept beyond Hubble's ring."""
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which kept flows: every given condition must hold. Times are UTC nanoseconds.
 
-    async def append(self, batch: Sequence[Any]) -> None:
-        """Keep flows; returns once they are queued for the disk."""
+    `namespace` and `identity` mean either end; `limit` keeps the newest.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    namespace: str = ""
+    identity: int | None = None
+    verdicts: tuple[str, ...] = ()
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTotal:
+    """Drops of one source, destination, port and reason within a window."""
+
+    source: str
+    destination: str
+    protocol: str
+    port: int
+    reason: str
+    count: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySpan:
+    """How far the history reaches. `dropped` flows never reached the disk: the queue was full.
+
+    `writing` is False where another process of this program keeps the same history.
+    """
+
+    oldest_ns: int | None = None
+    newest_ns: int | None = None
+    flows: int = 0
+    size: int = 0
+    dropped: int = 0
+    writing: bool = True
+
+
+class FlowHistory(Protocol):
+    """Flows kept beyond Hubble's ring. Answers raise `SourceUnavailable` when it cannot be read."""
+
+    def append(self, flows: Sequence[Flow]) -> None:
+        """Keep flows; never waits and never raises. A flow already kept, by uuid, is kept once."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until what was appended is kept or counted as dropped."""
+        ...
+
+    async def flows(self, query: HistoryQuery) -> tuple[Flow, ...]:
+        """The newest flows that fit, oldest first."""
+        ...
+
+    async def top_drops(self, query: HistoryQuery) -> tuple[TopDrop, ...]:
+        """The connections refused most often, most first; `verdicts` is not looked at.
+
+        Whole minutes count: the first begins at or before `since_ns`.
+        """
+        ...
+
+    async def minutes(self, query: HistoryQuery) -> tuple[MinuteCount, ...]:
+        """Flows per minute and verdict, in order of time; minutes without flows are left out."""
+        ...
+
+    async def status(self) -> HistoryStatus:
+        """How much is kept, and whether writing works."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits and let go of the store."""
         ...
