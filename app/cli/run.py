@@ -11,6 +11,7 @@ from app.cli.context import Context
 from app.cli.output import Output, Style
 from app.cli.parser import PROGRAM, build_parser
 from app.core.errors import K8treError, SourceUnavailable
+from app.core.text import clean
 
 INTERRUPTED = 130
 
@@ -36,9 +37,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def say_error(out: Output, error: K8treError) -> None:
-    """`k8tre-tui: message`, and the way out on a line of its own."""
+    """`k8tre-tui: message`, and the way out on a line of its own; words typed come back visible."""
     source = error.source if isinstance(error, SourceUnavailable) else ""
     where = f"{source}: " if source and source not in error.message else ""
-    out.say(f"{out.paint(f'{PROGRAM}:', Style.BAD)} {where}{error.message}")
+    out.say(f"{out.paint(f'{PROGRAM}:', Style.BAD)} {where}{clean(error.message)}")
     if error.hint:
-        out.say(f"  {error.hint}")
+        out.say(f"  {clean(error.hint)}")

@@ -87,3 +87,12 @@ def test_interface_without_a_terminal_is_refused_with_a_way_out(run: Run) -> Non
     ran = run("--demo")
     assert ran.code == 2
     assert "--help" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words", [("policies", "\x1b[31mx"), ("\x1b[31mx",), ("why", "\x9b/a", "b")]
+)
+def test_what_was_typed_comes_back_visible(run: Run, words: tuple[str, ...]) -> None:
+    ran = run(words, "--demo")
+    assert ran.code == 2
+    assert not set(ran.err) & {"\x1b", "\x9b"}
