@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from app.core.diagnose.case import gather
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.diagnose.naming import PortSpec
+from app.core.diagnose.naming import EndKind, PortSpec, parse_end
 from app.core.diagnose.question import Asked
 from app.core.drafts.change import Change
 from app.core.drafts.choice import Plan, plans, side_trace
@@ -25,7 +25,13 @@ from app.core.drafts.proposal import (
     commit_message,
     title,
 )
-from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
+from app.core.errors import (
+    DraftRejected,
+    NotFound,
+    SourceCause,
+    SourceUnavailable,
+    UsageError,
+)
 from app.core.model.answer import Fix, WhyAnswer
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Outcome, Question, Verdict
@@ -119,11 +125,7 @@ class Drafter:
 
         None when there is nothing to fix, or no change that may be written.
         """
-        try:
-            found = _plans(_question(picture, asked, flows), picture.engine)
-        except DraftRejected:
-            return ()
-        return tuple([await self._fix(plan, picture) for plan in found])
+        return tuple([await self._fix(plan, picture) for plan in _offered(picture, asked, flows)])
 
     async def _fix(self, plan: Plan, picture: Picture) -> Fix:
         try:
@@ -132,8 +134,7 @@ class Drafter:
             patch = _diff(files)
         except (DraftRejected, NotFound, SourceUnavailable):
             patch = None
-        first = plan.changes[0]
-        return Fix(fix_title(plan), first.kind.value, first.policy, patch, plan.opens)
+        return _fix(plan, patch)
 
     async def draft(
         self,
@@ -150,24 +151,19 @@ class Drafter:
         SourceUnavailable when the repository does not have the file, and what `gather` raises when
         an end is not clear.
         """
-        question = _question(picture, asked, flows)
-        return await self._draft(picture, question, fix - 1, request or Request())
+        found = _plans(_wanted(picture, asked, flows), picture.engine)
+        if not 0 < fix <= len(found):
+            raise DraftRejected(f"there are {len(found)} ways to allow this, and no number {fix}")
+        return await self._draft(picture, found[fix - 1], request or Request())
 
     async def prepare(self, picture: Picture, answer: WhyAnswer, fix: Fix) -> Draft:
         """Draft a fix of an answer; DraftRejected when the picture has moved on from it."""
-        question = _question_of(picture, answer)
-        titles = [fix_title(plan) for plan in _plans(question, picture.engine)]
-        if fix.title not in titles:
-            raise DraftRejected("the policies have changed since; ask again")
-        return await self._draft(picture, question, titles.index(fix.title), Request())
+        for plan in _plans(_wanted_of(picture, answer), picture.engine):
+            if fix_title(plan) == fix.title:
+                return await self._draft(picture, plan, Request())
+        raise DraftRejected("the policies have changed since; ask again")
 
-    async def _draft(
-        self, picture: Picture, question: Question, number: int, request: Request
-    ) -> Draft:
-        found = _plans(question, picture.engine)
-        if not 0 <= number < len(found):
-            raise DraftRejected(f"there are {len(found)} ways to allow this, not {number + 1}")
-        plan = found[number]
+    async def _draft(self, picture: Picture, plan: Plan, request: Request) -> Draft:
         self._check_boundaries(plan, picture)
         files = await self._editor.edit(plan)
         return self._assemble(plan, files, request)
@@ -234,18 +230,21 @@ class Drafter:
         )
 
 
-def offer(
-    picture: Picture, asked: Asked, flows: FlowEvidence | None = None
-) -> tuple[Fix, ...]:
+def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> tuple[Fix, ...]:
     """The ways to allow a denied question, least opened first; no file is read, so no patch."""
+    return tuple(_fix(plan, None) for plan in _offered(picture, asked, flows))
+
+
+def _offered(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tuple[Plan, ...]:
     try:
-        found = _plans(_question(picture, asked, flows), picture.engine)
+        return _plans(_wanted(picture, asked, flows), picture.engine)
     except DraftRejected:
         return ()
-    return tuple(
-        Fix(fix_title(plan), plan.changes[0].kind.value, plan.changes[0].policy, None, plan.opens)
-        for plan in found
-    )
+
+
+def _fix(plan: Plan, patch: str | None) -> Fix:
+    first = plan.changes[0]
+    return Fix(fix_title(plan), first.kind.value, first.policy, patch, plan.opens)
 
 
 def fix_title(plan: Plan) -> str:
@@ -260,28 +259,44 @@ def _how(plan: Plan) -> str:
     )
 
 
-def _plans(question: Question, engine: Engine) -> tuple[Plan, ...]:
-    return plans(question, engine, most=_MOST_FIXES)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The connection to allow, and the port of the Service that stands before it."""
+
+    question: Question
+    service_port: int | None = None
 
 
-def _question(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> Question:
-    """The connection to allow: the first that is denied, else the one whose name is not seen."""
+def _plans(wanted: _Wanted, engine: Engine) -> tuple[Plan, ...]:
+    service_port = wanted.service_port
+    return plans(wanted.question, engine, service_port=service_port, most=_MOST_FIXES)
+
+
+def _wanted(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> _Wanted:
+    """The first connection that is denied, else the one whose name is not seen."""
     main = gather(asked, picture.engine, flows).main
     if main is None:
         raise DraftRejected("there is no connection behind this question")
-    if not main.destination.name or main.destination.endpoint is not None:
-        return main.question
-    names = frozenset({main.destination.name})
-    return replace(main.question, destination=replace(main.question.destination, names=names))
+    end, question = main.destination, main.question
+    if end.name and end.endpoint is None:
+        names = frozenset({end.name})
+        return _Wanted(replace(question, destination=replace(question.destination, names=names)))
+    return _Wanted(question, end.service_port.port if end.service_port else None)
 
 
-def _question_of(picture: Picture, answer: WhyAnswer) -> Question:
-    traces = [*(hop.trace for hop in answer.hops), *(one.trace for one in answer.backends)]
-    denied = [trace for trace in traces if trace and trace.verdict is Verdict.DENIED]
-    if denied:
-        return denied[0].question
-    port = PortSpec(answer.port, protocol=IpProtocol(answer.protocol)) if answer.port else None
-    return _question(picture, Asked(answer.asked_from, answer.asked_to, port), None)
+def _wanted_of(picture: Picture, answer: WhyAnswer) -> _Wanted:
+    """The connection an answer is about; its port is the one behind a Service already."""
+    is_service = parse_end(answer.asked_to).kind is EndKind.SERVICE
+    port = None
+    if answer.port and not is_service:
+        port = PortSpec(answer.port, protocol=IpProtocol(answer.protocol))
+    try:
+        return _wanted(picture, Asked(answer.asked_from, answer.asked_to, port), None)
+    except UsageError:
+        denied = [one.trace for one in answer.backends if one.verdict is Verdict.DENIED]
+        if not denied:
+            raise
+        return _Wanted(denied[0].question)
 
 
 def _operation(change: Change) -> object:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.drafts.change import Change, ChangeKind
-from app.core.drafts.edits import Append, Edit, Path, parse_path, value_at
+from app.core.drafts.edits import Append, Edit, Path, SetScalar, parse_path, value_at
 from app.core.drafts.proposal import slug
 from app.core.drafts.rules import (
     CILIUM_KINDS,
@@ -46,6 +46,8 @@ class Side:
     direction: Direction
     port: int
     protocol: Protocol
+    service_port: int | None = None
+    """The port of the Service that was asked for, where policies see another."""
 
     @property
     def what(self) -> str:
@@ -76,14 +78,14 @@ class Side:
         return min(names) if names else ""
 
 
-def side_of(question: Question, direction: Direction) -> Side:
+def side_of(question: Question, direction: Direction, service_port: int | None = None) -> Side:
     """Give one direction of a question; its subject must have a policy of its own."""
     own, other = question.source, question.destination
     if direction is Direction.INGRESS:
         own, other = other, own
     if own.endpoint is None:
         raise DraftRejected(f"`{own.text}` has no policy of its own")
-    return Side(own.endpoint, other, direction, question.port, question.protocol)
+    return Side(own.endpoint, other, direction, question.port, question.protocol, service_port)
 
 
 def candidates(side: Side, engine: Engine) -> tuple[Change, ...]:
@@ -112,14 +114,31 @@ def _extensions(
     identity = engine.identity_of(side.peer, seen_from=side.subject)
     for entry in entries:
         manifest = manifests[entry.rule.policy]
-        if not _is_editable(manifest) or not entry.peers or not entry.ports:
+        if not is_editable(manifest) or not entry.peers or not entry.ports:
             continue
         peer_fits = any(selector.selects(identity) for selector in entry.peers)
         port_fits = engine.fits_port(entry, side.subject, side.port, side.protocol)
         if peer_fits and not port_fits:
+            yield from _corrections(side, entry, manifest)
             yield from _with_port(side, entry, manifest)
         elif port_fits and not peer_fits:
             yield from _with_peer(side, entry, manifest)
+
+
+def _corrections(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
+    """A rule that names the Service's port means the pod's: policies see that one.
+
+    Source: Cilium documentation "Layer 4 policy", on ports after Service translation.
+    """
+    for rule in entry.ports:
+        for spec in rule.ports:
+            if spec.number != side.service_port or spec.end or not spec.path:
+                continue
+            kubernetes = manifest.ref.kind not in CILIUM_KINDS
+            port: int | str = side.port if kubernetes else str(side.port)
+            edits = (SetScalar((*parse_path(spec.path), "port"), port),)
+            how = f"port {spec.number} → {side.port} in the rule that names this peer"
+            yield change_of(manifest, ChangeKind.EXTEND_RULE, side.title, how, edits)
 
 
 def _with_port(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
@@ -155,7 +174,7 @@ def _with_peer(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]
 def _extension(side: Side, manifest: Manifest, path: Path, item: Any, how: str) -> Change:
     edits = (Append(path, item),)
     kind = ChangeKind.EXTEND_RULE
-    return _of(manifest, kind, side.title, how, edits)
+    return change_of(manifest, kind, side.title, how, edits)
 
 
 def add_rules(
@@ -163,12 +182,13 @@ def add_rules(
 ) -> Change:
     """Make the change that adds rules to one list of a policy."""
     edits = tuple(Append(path, rule) for rule in rules)
-    return _of(manifest, ChangeKind.ADD_RULE, title, how, edits)
+    return change_of(manifest, ChangeKind.ADD_RULE, title, how, edits)
 
 
-def _of(
+def change_of(
     manifest: Manifest, kind: ChangeKind, title: str, how: str, edits: tuple[Edit, ...]
 ) -> Change:
+    """Make the change of a policy that exists."""
     source, present = manifest.source, manifest.body
     return Change(kind, title, how, manifest.ref, edits, source=source, present=present)
 
@@ -191,7 +211,7 @@ def restricting(
     seen: set[tuple[ObjectRef, Path]] = set()
     for entry in entries:
         manifest, path = manifests[entry.rule.policy], list_of(entry)
-        if entry.default_deny and _is_editable(manifest) and (manifest.ref, path) not in seen:
+        if entry.default_deny and is_editable(manifest) and (manifest.ref, path) not in seen:
             seen.add((manifest.ref, path))
             yield manifest, path
 
@@ -220,7 +240,7 @@ def _new_policies(side: Side, engine: Engine) -> Iterator[Change]:
         (
             policy.manifest.source
             for policy in engine.policies
-            if policy.ref.namespace == ref.namespace and _is_editable(policy.manifest)
+            if policy.ref.namespace == ref.namespace and is_editable(policy.manifest)
         ),
         None,
     )
@@ -243,8 +263,8 @@ def _free_name(side: Side, engine: Engine) -> str:
     )
 
 
-def _is_editable(manifest: Manifest) -> bool:
-    """A policy of a file that is deployed, or of a cluster, where only a patch can be shown."""
+def is_editable(manifest: Manifest) -> bool:
+    """Say whether a draft may change it: not when its file is deployed by nothing."""
     return manifest.source is None or not manifest.source.orphan
 
 

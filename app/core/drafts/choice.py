@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.core.drafts.candidates import Side, candidates, side_of
 from app.core.drafts.change import Change, ChangeKind, apply_change
+from app.core.drafts.edits import SetScalar
 from app.core.drafts.names import dns_changes, report, with_dns
 from app.core.drafts.rules import short_name
 from app.core.errors import DraftRejected
@@ -32,14 +33,15 @@ _PROTOCOLS = frozenset(protocol.value for protocol in Protocol)
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A change with what the engine says of it.
+    """Changes that belong together, with what the engine says of them.
 
     `opened` are the pairs that become allowed beside the one asked for, on every port that the
-    changed policy names. `after` is the engine with the change done.
+    changed policies name, `closed` those that become denied. `after` is the engine afterwards.
     """
 
-    change: Change
+    changes: tuple[Change, ...]
     opened: tuple[PairChange, ...]
+    closed: tuple[PairChange, ...]
     after: Engine
 
 
@@ -63,26 +65,29 @@ class Plan:
         return any(not _is_between(pair, self.trace.question) for pair in self.opened)
 
 
-def plans(question: Question, engine: Engine, most: int = 3) -> tuple[Plan, ...]:
+def plans(
+    question: Question, engine: Engine, *, service_port: int | None = None, most: int = 3
+) -> tuple[Plan, ...]:
     """Give up to `most` ways to allow a connection, the one that opens least first.
 
     They differ in the first direction that is denied; a second one gets its smallest change.
+    `service_port` is that of the Service that was asked for, where pods listen on another.
     Raises DraftRejected when nothing is denied, when a rule denies on purpose, when only a request
     is refused, or when no change that can be written allows the connection.
     """
-    first = options(question, Direction.EGRESS, engine)
+    first = options(question, Direction.EGRESS, engine, service_port)
     if not first:
-        first = options(question, Direction.INGRESS, engine)
+        first = options(question, Direction.INGRESS, engine, service_port)
         found = [plan_of([option], question) for option in first[:most]]
     else:
-        found = [_with_ingress(option, question) for option in first[:most]]
+        found = [_with_ingress(option, question, service_port) for option in first[:most]]
     if not found:
         raise DraftRejected("policies allow this already; there is nothing to draft")
     return tuple(sorted(found, key=lambda one: weight(one.opened)))
 
 
-def _with_ingress(option: Option, question: Question) -> Plan:
-    second = options(question, Direction.INGRESS, option.after)
+def _with_ingress(option: Option, question: Question, service_port: int | None) -> Plan:
+    second = options(question, Direction.INGRESS, option.after, service_port)
     return plan_of([option, *second[:1]], question)
 
 
@@ -90,7 +95,7 @@ def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
     """Put options together that were found one after the other."""
     after = chosen[-1].after
     return Plan(
-        tuple(option.change for option in chosen),
+        tuple(change for option in chosen for change in option.changes),
         tuple(pair for option in chosen for pair in option.opened),
         after.trace(question),
         after,
@@ -102,7 +107,9 @@ def weight(opened: Sequence[PairChange]) -> int:
     return sum(pair.source.size * pair.destination.size for pair in opened)
 
 
-def options(question: Question, direction: Direction, engine: Engine) -> tuple[Option, ...]:
+def options(
+    question: Question, direction: Direction, engine: Engine, service_port: int | None = None
+) -> tuple[Option, ...]:
     """Give every change that allows a direction, the smallest first; none when it is allowed.
 
     A name that policies allow and whose DNS answers Cilium does not see counts as denied. Raises
@@ -111,17 +118,15 @@ def options(question: Question, direction: Direction, engine: Engine) -> tuple[O
     trace = side_trace(engine.trace(question), direction)
     if trace.outcome is Outcome.NOT_APPLICABLE:
         return ()
-    side = side_of(question, direction)
+    side = side_of(question, direction, service_port)
     if trace.outcome is Outcome.DENIED:
         _check_draftable(trace)
-        changes: Iterable[Change] = (
-            with_dns(change, side, engine) for change in candidates(side, engine)
-        )
+        ways = [with_dns(change, side, engine) for change in candidates(side, engine)]
     elif trace.outcome is Outcome.NOT_ENFORCED or _is_learned(side, engine):
         return ()
     else:
-        changes = dns_changes(side, engine)
-    found = [one for change in changes if (one := weigh(change, question, side, engine))]
+        ways = [(change,) for change in dns_changes(side, engine)]
+    found = [one for changes in ways if (one := weigh(changes, question, side, engine))]
     if not found:
         raise DraftRejected(f"no change that can be written allows {side.what}")
     return tuple(sorted(found, key=_size))
@@ -132,34 +137,57 @@ def _is_learned(side: Side, engine: Engine) -> bool:
     return name is None or name.is_visible
 
 
-def weigh(change: Change, question: Question, side: Side, engine: Engine) -> Option | None:
-    """Ask the engine what a change does; None when it does not allow the direction."""
+def weigh(
+    changes: tuple[Change, ...], question: Question, side: Side, engine: Engine
+) -> Option | None:
+    """Ask the engine what changes do; None when they do not allow the direction.
+
+    Nor do those count that take away a port on which somebody listens.
+    """
     cluster = engine.cluster
-    after = engine.replace(replace(cluster, policies=apply_change(cluster.policies, change)))
+    policies = cluster.policies
+    for change in changes:
+        policies = apply_change(policies, change)
+    after = engine.replace(replace(cluster, policies=policies))
     if side_trace(after.trace(question), side.direction).outcome is Outcome.DENIED:
         return None
     if not _is_learned(side, after):
         return None
-    ports = _ports(change, side, after) | {(question.protocol, question.port)}
-    return Option(change, tuple(_opened(question, engine, after, sorted(ports))), after)
+    ports = {(question.protocol, question.port)}
+    for change in changes:
+        ports |= _ports(change, side, engine) | _ports(change, side, after)
+    moved = tuple(_moved(question, engine, after, sorted(ports)))
+    opened = tuple(pair for pair in moved if pair.before is Verdict.DENIED)
+    closed = tuple(pair for pair in moved if pair.after is Verdict.DENIED)
+    if any(_listens(pair) for pair in closed):
+        return None
+    return Option(changes, opened, closed, after)
 
 
-def _ports(change: Change, side: Side, after: Engine) -> set[tuple[Protocol, int]]:
+def _listens(pair: PairChange) -> bool:
+    """Whether the destination declares the port; an end that is no pod may listen on any."""
+    endpoint = pair.destination.subject
+    if endpoint is None:
+        return True
+    return any(port.port == pair.port for port in endpoint.ports)
+
+
+def _ports(change: Change, side: Side, engine: Engine) -> set[tuple[Protocol, int]]:
     """Every port that a rule of the changed policy names: one more peer gets all of its rule's."""
     return {
         (Protocol(protocol), number)
-        for policy in after.policies
+        for policy in engine.policies
         if policy.ref == change.policy
         for entry in policy.entries
         for rule in entry.ports
         for spec in rule.ports
         for protocol in spec.protocols
-        for number in after.numbers_of(spec, entry, side.subject, protocol)
+        for number in engine.numbers_of(spec, entry, side.subject, protocol)
         if number and protocol in _PROTOCOLS
     }
 
 
-def _opened(
+def _moved(
     question: Question, before: Engine, after: Engine, ports: Sequence[tuple[Protocol, int]]
 ) -> Iterable[PairChange]:
     ends = (question.source, question.destination)
@@ -167,7 +195,7 @@ def _opened(
     asked = tuple(_key(peer) for peer in ends)
     for change in difference(before.reachability(peers), after.reachability(peers), ports):
         pair = (_key(change.source.peer), _key(change.destination.peer), change.port)
-        if change.before is Verdict.DENIED and pair != (*asked, question.port):
+        if pair != (*asked, question.port):
             yield change
 
 
@@ -175,14 +203,16 @@ def _key(peer: Peer) -> object:
     return peer.kind, peer.labels, peer.address, peer.names
 
 
-def _size(option: Option) -> tuple[int, bool, int, int, str]:
-    change = option.change
+def _size(option: Option) -> tuple[int, bool, bool, int, int, str]:
+    first = option.changes[0]
+    corrects = any(isinstance(edit, SetScalar) for edit in first.edits)
     return (
         weight(option.opened),
-        change.source is None,
-        _KINDS.index(change.kind),
-        len(option.after.selected_endpoints(change.policy)),
-        str(change.policy),
+        any(change.source is None for change in option.changes),
+        not corrects,
+        _KINDS.index(first.kind),
+        len(option.after.selected_endpoints(first.policy)),
+        str(first.policy),
     )
 
 

@@ -200,6 +200,7 @@ def dns_rule(server: Peer, pattern: Mapping[str, str]) -> dict[str, Any]:
     Source: Cilium documentation "Layer 7 examples", "DNS policy and IP discovery".
     """
     rule = cilium_rule(server, Direction.EGRESS, _DNS_PORT, Protocol.UDP)
-    rule["toPorts"][0]["ports"][0]["protocol"] = "ANY"
+    (over_tcp,) = cilium_ports(_DNS_PORT, Protocol.TCP)["toPorts"][0]["ports"]
+    rule["toPorts"][0]["ports"].append(over_tcp)
     rule["toPorts"][0]["rules"] = {"dns": [dict(pattern)]}
     return rule
