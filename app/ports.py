@@ -231,35 +231,28 @@ class HistorySpan:
 
 
 class FlowHistory(Protocol):
-    """Flows kept beyond Hubble's ring. Answers raise `SourceUnavailable` when it cannot be read."""
+    """Flows kept beyond Hubble's ring, by one writing process, for any number that ask."""
 
-    def append(self, flows: Sequence[Flow]) -> None:
-        """Keep flows; never waits and never raises. A flow already kept, by uuid, is kept once."""
+    def keep(self, flows: Sequence[Flow]) -> None:
+        """Queue flows; when the store cannot keep up they are dropped and counted."""
         ...
 
     async def flush(self) -> None:
-        """Wait until what was appended is kept or counted as dropped."""
+        """Wait until everything queued so far is kept."""
         ...
 
-    async def flows(self, query: HistoryQuery) -> tuple[Flow, ...]:
+    async def query(self, query: HistoryQuery) -> tuple[Flow, ...]:
         """The newest flows that fit, oldest first."""
         ...
 
-    async def top_drops(self, query: HistoryQuery) -> tuple[TopDrop, ...]:
-        """The connections refused most often, most first; `verdicts` is not looked at.
-
-        Whole minutes count: the first begins at or before `since_ns`.
-        """
+    async def top_dropped(self, query: HistoryQuery) -> tuple[DroppedTotal, ...]:
+        """The most frequent drops that fit, by whole minutes."""
         ...
 
-    async def minutes(self, query: HistoryQuery) -> tuple[MinuteCount, ...]:
-        """Flows per minute and verdict, in order of time; minutes without flows are left out."""
-        ...
-
-    async def status(self) -> HistoryStatus:
-        """How much is kept, and whether writing works."""
+    async def span(self) -> HistorySpan:
+        """How far it reaches, and what it lost."""
         ...
 
     async def close(self) -> None:
-        """Write what waits and let go of the store."""
+        """Keep what is queued, and let another process write."""
         ...
