@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.core.flows.history import HistoryQuery, HistoryStatus, MinuteCount, TopDrop
 from app.core.model.flow import Flow, FlowBatch
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 
@@ -186,6 +185,49 @@ class Chat(Protocol):
     async def run(self) -> None:
         """Serve until cancelled."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which kept flows: every given condition must hold. Times are UTC nanoseconds.
+
+    `namespace` and `identity` mean either end; `limit` keeps the newest.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    namespace: str = ""
+    identity: int | None = None
+    verdicts: tuple[str, ...] = ()
+    limit: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTotal:
+    """Drops of one source, destination, port and reason within a window."""
+
+    source: str
+    destination: str
+    protocol: str
+    port: int
+    reason: str
+    count: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySpan:
+    """How far the history reaches. `dropped` flows never reached the disk: the queue was full.
+
+    `writing` is False where another process of this program keeps the same history.
+    """
+
+    oldest_ns: int | None = None
+    newest_ns: int | None = None
+    flows: int = 0
+    size: int = 0
+    dropped: int = 0
+    writing: bool = True
 
 
 class FlowHistory(Protocol):
