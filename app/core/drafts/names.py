@@ -17,7 +17,7 @@ from app.core.drafts.candidates import (
     restricting,
 )
 from app.core.drafts.change import Change, ChangeKind
-from app.core.drafts.edits import AddKey, Append, parse_path, value_at
+from app.core.drafts.edits import AddKey, Append, Path, parse_path, value_at
 from app.core.drafts.rules import CILIUM_KINDS, dns_rule
 from app.core.model.provenance import Manifest
 from app.core.model.verdict import Protocol
