@@ -143,6 +143,17 @@ def build_workspace(sources: Sources, settings: Settings, *, follow: bool = True
     )
 
 
+def has_sources(sources: Sources, settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether there is anything to read; cheap, so that a first start can say at once what to do.
+
+    Source: client-go's loading rules (`KUBECONFIG`, `~/.kube/config`, the pod's own environment).
+    """
+    named = sources.kubeconfig or settings.cluster.kubeconfig or environ.get("KUBECONFIG")
+    if not sources.live_objects or named or "KUBERNETES_SERVICE_HOST" in environ:
+        return True
+    return Path("~/.kube/config").expanduser().exists()
+
+
 def build_readers(
     sources: Sources, settings: Settings, live: KubernetesReader | None
 ) -> tuple[ClusterReader, ...]:

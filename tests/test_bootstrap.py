@@ -11,6 +11,7 @@ from app.bootstrap import (
     build_checkout,
     build_flow_sources,
     build_workspace,
+    has_sources,
     look_around,
     parse_sets,
     redaction_key,
@@ -88,6 +89,29 @@ def test_settings_name_cluster_and_relay_too(kubeconfig: str) -> None:
         hubble=HubbleSettings(address="tls://relay:443"),
     )
     assert sources_of(Sources(), settings) == ["prod", "hubble"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "environ", "found"),
+    [
+        (Sources(), {}, False),
+        (Sources(demo=True), {}, True),
+        (Sources(snapshots=("a",)), {}, True),
+        (Sources(kubeconfig="x"), {}, True),
+        (Sources(), {"KUBECONFIG": "x"}, True),
+        (Sources(), {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True),
+    ],
+)
+def test_first_start_without_a_cluster_is_seen_at_once(
+    sources: Sources,
+    environ: dict[str, str],
+    *,
+    found: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert has_sources(sources, Settings(), environ) is found
 
 
 def test_wrong_version_is_refused_before_anything_is_read() -> None:

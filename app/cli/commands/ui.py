@@ -17,8 +17,9 @@ def run(context: Context) -> int:
         raise UsageError(
             "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
         )
-    from app.bootstrap import SystemClock, build_workspace
+    from app.bootstrap import SystemClock, build_workspace, has_sources
     from app.tui.app import K8treApp
+    from app.tui.places import Place
 
     settings = context.config.settings
     app = K8treApp(
@@ -26,6 +27,7 @@ def run(context: Context) -> int:
         settings,
         clock=SystemClock(),
         context=context.sources.title,
+        start=None if has_sources(context.sources, settings, context.environ) else Place("doctor"),
         surroundings=context.surroundings(),
         drafter=_drafter(context),
     )
