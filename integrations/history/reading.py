@@ -1,0 +1,113 @@
+"""Questions to one file of the history."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from app.core.model.flow import Flow, FlowEndpoint
+from app.ports import HistoryQuery
+from integrations.history.rows import COLUMNS, Rest, read_endpoint, read_rest, read_row
+
+MINUTE_NS = 60 * 1_000_000_000
+
+DropKey = tuple[str, str, str, int, str]
+"""Source, destination, protocol, port and reason of drops."""
+
+
+@contextlib.contextmanager
+def opened(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file for reading; the writer is not disturbed."""
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def edges(part: sqlite3.Connection) -> tuple[int, int] | None:
+    """The times of the oldest and the newest flow; None when there is none."""
+    first, last = part.execute("SELECT min(time_ns), max(time_ns) FROM flow").fetchone()
+    return None if first is None else (first, last)
+
+
+def select(part: sqlite3.Connection, query: HistoryQuery) -> list[Flow]:
+    """The newest flows of one file that fit, newest first."""
+    where, values = ["1"], list[Any]()
+    if query.since_ns is not None:
+        where.append("time_ns >= ?")
+        values.append(query.since_ns)
+    if query.until_ns is not None:
+        where.append("time_ns <= ?")
+        values.append(query.until_ns)
+    if query.verdicts:
+        marks = ", ".join("?" * len(query.verdicts))
+        where.append(f"verdict IN (SELECT id FROM text WHERE value IN ({marks}))")
+        values.extend(query.verdicts)
+    for column, value in (("namespace", query.namespace or None), ("identity", query.identity)):
+        if value is not None:
+            ends = f"(SELECT id FROM endpoint WHERE {column} = ?)"
+            where.append(f"(source IN {ends} OR destination IN {ends})")
+            values.extend((value, value))
+    order = "ORDER BY time_ns DESC, rowid DESC LIMIT ?"
+    sql = f"SELECT {', '.join(COLUMNS)} FROM flow WHERE {' AND '.join(where)} {order}"
+    rows = part.execute(sql, (*values, query.limit)).fetchall()
+    readers = _readers(part)
+    return [read_row(row, *readers) for row in rows]
+
+
+def _readers(
+    part: sqlite3.Connection,
+) -> tuple[Callable[[int], str], Callable[[int], FlowEndpoint], Callable[[int], Rest]]:
+    """Functions from the numbers of one file to what they stand for, each read once."""
+    return (
+        _reader(part, "text", str),
+        _reader(part, "endpoint", read_endpoint),
+        _reader(part, "text", read_rest),
+    )
+
+
+def _reader(
+    part: sqlite3.Connection, table: str, read: Callable[[str], Any]
+) -> Callable[[int], Any]:
+    known: dict[int, Any] = {}
+    sql = f"SELECT value FROM {table} WHERE id = ?"
+
+    def get(number: int) -> Any:
+        if number not in known:
+            known[number] = read(part.execute(sql, (number,)).fetchone()[0])
+        return known[number]
+
+    return get
+
+
+def drops(part: sqlite3.Connection, query: HistoryQuery) -> Iterator[tuple[DropKey, int, int]]:
+    """Drops of the whole minutes that fit: their key, how many, and the newest one's time."""
+    since = 0 if query.since_ns is None else query.since_ns // MINUTE_NS
+    until = 1 << 62 if query.until_ns is None else query.until_ns // MINUTE_NS
+    sql = """
+    SELECT source, destination, protocol, port, reason, sum(count), max(last_ns) FROM dropped
+    WHERE minute BETWEEN ? AND ? GROUP BY source, destination, protocol, port, reason
+    """
+    text, endpoint, _ = _readers(part)
+    for source, destination, protocol, port, reason, count, last_ns in part.execute(
+        sql, (since, until)
+    ):
+        ends = endpoint(source), endpoint(destination)
+        if query.namespace and query.namespace not in {end.namespace for end in ends}:
+            continue
+        if query.identity is not None and query.identity not in {end.identity for end in ends}:
+            continue
+        key = (_shown(ends[0]), _shown(ends[1]), text(protocol), port, text(reason))
+        yield key, count, last_ns
+
+
+def _shown(end: FlowEndpoint) -> str:
+    """An end by its workload or pod, else by its reserved label or identity."""
+    if end.namespace:
+        return f"{end.namespace}/{end.workload or end.pod}"
+    reserved = (label for label in end.labels if label.startswith("reserved:"))
+    return next(reserved, "").removeprefix("reserved:") or str(end.identity)

@@ -1,0 +1,372 @@
+"""Flows on disk in SQLite: a row of files, one writing process, any number that read.
+
+- WAL lets the terminal and the bot read while one of them writes. Which one writes is settled by a
+  lock on a file; when it ends, another takes over at its next flows.
+- One thread writes: what is queued is committed at least once a second, so a crash loses at most
+  that. The queue is bounded; what does not fit is dropped, newest first, and counted.
+- Minutes of drops are added up while writing, so that "most dropped" over millions of rows reads
+  thousands (measured: grouping the rows themselves takes seconds).
+- A file is closed after a day, or when it holds an eighth of what may be kept; old ones go whole,
+  by age, and the oldest while all are together too large.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import queue
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import BadInput
+from app.core.model.flow import Flow, FlowEndpoint
+from app.ports import Clock, DroppedTotal, HistoryQuery, HistorySpan
+from integrations.history.reading import MINUTE_NS, DropKey, drops, edges, opened, select
+from integrations.history.rows import COLUMNS, Row, endpoint_text, make_row, rest_of
+from integrations.threads import in_daemon_thread
+
+_NS = 1_000_000_000
+_DAY_S = 86_400
+PARTS = 8
+"""Files the history is cut into at least, so that an eighth of it goes at a time."""
+COMMIT_S = 1.0
+QUEUED_FLOWS = 200_000
+KEEP_TEXTS = 200_000
+"""Distinct texts whose numbers the writer remembers; beyond that it asks the file again."""
+
+_SCHEMA = f"""
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS text (id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS endpoint (
+  id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE, namespace TEXT NOT NULL, identity INTEGER
+);
+CREATE TABLE IF NOT EXISTS flow ({", ".join(COLUMNS)});
+CREATE INDEX IF NOT EXISTS flow_time ON flow (time_ns);
+CREATE TABLE IF NOT EXISTS dropped (
+  minute INTEGER, source INTEGER, destination INTEGER, protocol INTEGER, port INTEGER,
+  reason INTEGER, count INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+  PRIMARY KEY (minute, source, destination, protocol, port, reason)
+) WITHOUT ROWID;
+"""
+_INSERT = f"INSERT INTO flow VALUES ({', '.join('?' * len(COLUMNS))})"
+_ADD_DROPS = """
+INSERT INTO dropped VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET count = count + excluded.count, last_ns = max(last_ns, excluded.last_ns)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept: days, and bytes of all files together."""
+
+    days: int = 7
+    size: int = 2 << 30
+
+
+class SqliteHistory:
+    """A folder of files as a `FlowHistory`.
+
+    `keep` may be called from any thread; the rest from the loop. Raises `BadInput` on creation when
+    the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock, limits: Limits | None = None) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._waiting = 0
+        self._dropped = 0
+        self._queue: queue.SimpleQueue[Sequence[Flow] | threading.Event | None]
+        self._queue = queue.SimpleQueue()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (folder / "writer.lock").open("a")
+        except OSError as error:
+            raise BadInput(
+                f"the flow history cannot be kept: {error.strerror}",
+                file=str(folder),
+                hint="set [flows] history to another folder, or to nothing",
+            ) from error
+        self._writing = False
+        self._thread = threading.Thread(target=self._write, name="flow history", daemon=True)
+        self._thread.start()
+
+    def keep(self, flows: Sequence[Flow]) -> None:
+        """Queue flows; when the disk cannot keep up they are dropped and counted."""
+        if self._waiting + len(flows) > QUEUED_FLOWS:
+            self._dropped += len(flows)
+            return
+        self._waiting += len(flows)
+        self._queue.put(flows)
+
+    async def flush(self) -> None:
+        """Wait until everything queued so far is committed."""
+        done = threading.Event()
+        self._queue.put(done)
+        await in_daemon_thread("history flush", lambda: done.wait(60))
+
+    async def close(self) -> None:
+        """Commit what is queued, and let another process write."""
+        self._queue.put(None)
+        await in_daemon_thread("history close", lambda: self._thread.join(60))
+        self._lock.close()
+
+    # Writing
+
+    def _write(self) -> None:
+        parts = _Parts(self._folder, self._limits, self._clock)
+        try:
+            while (batch := self._gather()) is not None:
+                flows, done = batch
+                if flows and self._may_write():
+                    parts.write(flows)
+                self._waiting -= len(flows)
+                for event in done:
+                    event.set()
+        finally:
+            parts.close()
+
+    def _gather(self) -> tuple[list[Flow], list[threading.Event]] | None:
+        """What arrives within a second; None when there is no more to come."""
+        flows: list[Flow] = []
+        done: list[threading.Event] = []
+        deadline = time.monotonic() + COMMIT_S
+        while not done:
+            try:
+                item = self._queue.get(timeout=max(0.001, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if item is None:
+                self._queue.put(None)
+                return (flows, done) if flows else None
+            if isinstance(item, threading.Event):
+                done.append(item)
+            else:
+                flows.extend(item)
+            if time.monotonic() >= deadline:
+                break
+        return flows, done
+
+    def _may_write(self) -> bool:
+        if not self._writing:
+            with contextlib.suppress(OSError):  # another process holds it
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._writing = True
+        return self._writing
+
+    # Reading
+
+    async def query(self, query: HistoryQuery) -> tuple[Flow, ...]:
+        """The newest flows that fit, oldest first."""
+        return await in_daemon_thread("history query", lambda: self._query(query))
+
+    def _query(self, query: HistoryQuery) -> tuple[Flow, ...]:
+        found: list[Flow] = []
+        for file in _parts(self._folder):
+            with opened(file) as part:
+                found.extend(select(part, query))
+        found.sort(key=lambda flow: flow.time_ns)
+        return tuple(found[-query.limit :])
+
+    async def top_dropped(self, query: HistoryQuery) -> tuple[DroppedTotal, ...]:
+        """The most frequent drops that fit, by whole minutes."""
+        return await in_daemon_thread("history drops", lambda: self._top_dropped(query))
+
+    def _top_dropped(self, query: HistoryQuery) -> tuple[DroppedTotal, ...]:
+        totals: Counter[DropKey] = Counter()
+        newest: dict[DropKey, int] = {}
+        for file in _parts(self._folder):
+            with opened(file) as part:
+                for key, count, last_ns in drops(part, query):
+                    totals[key] += count
+                    newest[key] = max(newest.get(key, 0), last_ns)
+        return tuple(
+            DroppedTotal(*key, count, newest[key]) for key, count in totals.most_common(query.limit)
+        )
+
+    async def span(self) -> HistorySpan:
+        """How far it reaches, and what it lost."""
+        return await in_daemon_thread("history span", self._span)
+
+    def _span(self) -> HistorySpan:
+        files = _parts(self._folder)
+        reach: list[tuple[int, int]] = []
+        count = 0
+        for file in files:
+            with opened(file) as part:
+                count += part.execute("SELECT count(*) FROM flow").fetchone()[0]
+                if (here := edges(part)) is not None:
+                    reach.append(here)
+        return HistorySpan(
+            min((first for first, _ in reach), default=None),
+            max((last for _, last in reach), default=None),
+            count,
+            sum(map(_size, files)),
+            self._dropped,
+            self._writing,
+        )
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Every file, oldest first: their names are the times they were begun."""
+    return sorted(folder.glob("flows-*.sqlite"))
+
+
+def _size(file: Path) -> int:
+    """Bytes on disk, with what is not yet folded into the file."""
+    with contextlib.suppress(FileNotFoundError):  # another process removed it
+        log = file.with_name(f"{file.name}-wal")
+        return file.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    return 0
+
+
+class _Parts:
+    """The writer's side: the file that flows go to, and the end of the old ones."""
+
+    def __init__(self, folder: Path, limits: Limits, clock: Clock) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._clock = clock
+        self._open: _Part | None = None
+
+    def write(self, flows: Sequence[Flow]) -> None:
+        """Write and commit flows, then let go of what is too old or too much."""
+        if self._open is None or self._is_full(self._open.file):
+            self.close()
+            self._open = _Part(self._file())
+            self._retain()
+        self._open.write(flows)
+
+    def _file(self) -> Path:
+        newest = _parts(self._folder)[-1:]
+        if newest and not self._is_full(newest[0]):
+            return newest[0]
+        begun = datetime.fromtimestamp(self._clock.now_ns() / _NS, UTC)
+        return self._folder / f"flows-{begun:%Y%m%dT%H%M%S.%f}.sqlite"
+
+    def _is_full(self, file: Path) -> bool:
+        return _size(file) > self._limits.size // PARTS or self._age_s(file) > _DAY_S
+
+    def _age_s(self, file: Path) -> float:
+        text = f"{file.stem.removeprefix('flows-')}+0000"
+        begun = datetime.strptime(text, "%Y%m%dT%H%M%S.%f%z")
+        return self._clock.now_ns() / _NS - begun.timestamp()
+
+    def _retain(self) -> None:
+        files = _parts(self._folder)
+        size = sum(map(_size, files))
+        for file in files[:-1]:
+            if self._age_s(file) <= (self._limits.days + 1) * _DAY_S and size <= self._limits.size:
+                return
+            size -= _size(file)
+            for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):
+                file.with_name(name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the open file."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+class _Part:
+    """One file, open for writing, with the numbers of its texts and endpoints at hand."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self._connection.executescript(_SCHEMA)
+        self._texts: dict[str, int] = {}
+        self._endpoints: dict[FlowEndpoint, int] = {}
+        self._rests: dict[tuple[Any, ...], int] = {}
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def write(self, flows: Sequence[Flow]) -> None:
+        """Write flows in one transaction."""
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        try:
+            rows = [make_row(flow, self._text, self._endpoint, self._rest) for flow in flows]
+            self._connection.executemany(_INSERT, rows)
+            self._connection.executemany(_ADD_DROPS, self._drops(flows, rows))
+        except BaseException:
+            run("ROLLBACK")
+            self._texts.clear()
+            self._endpoints.clear()
+            self._rests.clear()
+            raise
+        run("COMMIT")
+
+    def _text(self, value: str) -> int:
+        known = self._texts.get(value)
+        if known is None:
+            if len(self._texts) >= KEEP_TEXTS:
+                self._texts.clear()
+            known = self._texts[value] = self._number("text", "(value)", (value,))
+        return known
+
+    def _endpoint(self, endpoint: FlowEndpoint) -> int:
+        known = self._endpoints.get(endpoint)
+        if known is None:
+            if len(self._endpoints) >= KEEP_TEXTS:
+                self._endpoints.clear()
+            values = (endpoint_text(endpoint), endpoint.namespace, endpoint.identity)
+            number = self._number("endpoint", "(value, namespace, identity)", values)
+            known = self._endpoints[endpoint] = number
+        return known
+
+    def _rest(self, flow: Flow) -> int:
+        key = (
+            flow.l7,
+            flow.source_names,
+            flow.destination_names,
+            flow.egress_allowed_by,
+            flow.ingress_allowed_by,
+            flow.egress_denied_by,
+            flow.ingress_denied_by,
+            id(flow.detail),
+        )
+        known = self._rests.get(key)
+        if known is None:
+            if len(self._rests) >= KEEP_TEXTS:
+                self._rests.clear()
+            known = self._rests[key] = self._text(rest_of(flow))
+        return known
+
+    def _number(self, table: str, columns: str, values: tuple[Any, ...]) -> int:
+        marks = ", ".join("?" * len(values))
+        sql = f"INSERT OR IGNORE INTO {table} {columns} VALUES ({marks})"
+        cursor = self._connection.execute(sql, values)
+        if cursor.rowcount == 1 and cursor.lastrowid is not None:
+            return cursor.lastrowid
+        sql = f"SELECT id FROM {table} WHERE value = ?"
+        return int(self._connection.execute(sql, values[:1]).fetchone()[0])
+
+    @staticmethod
+    def _drops(flows: Sequence[Flow], rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
+        """The drops of these flows by minute, ends, port and reason.
+
+        Of a verdict and its twin drop event only the drop counts; a layer 7 drop has no twin.
+        """
+        counts: Counter[tuple[Any, ...]] = Counter()
+        newest: dict[tuple[Any, ...], int] = {}
+        for flow, row in zip(flows, rows, strict=True):
+            if flow.verdict == "DROPPED" and flow.event != _POLICY_VERDICT:
+                key = (flow.time_ns // MINUTE_NS, row[4], row[5], row[8], row[10], row[2])
+                counts[key] += 1
+                newest[key] = max(newest.get(key, 0), flow.time_ns)
+        for key, count in counts.items():
+            yield (*key, count, newest[key])
+
+
+_POLICY_VERDICT = 5
