@@ -1,0 +1,140 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.drafts.markdown import code_span, fence, message_text, plain
+from app.core.drafts.proposal import (
+    BEGIN,
+    BODY_LIMIT,
+    END,
+    Summary,
+    body,
+    branch_name,
+    change_key,
+    check_branch,
+    commit_message,
+    merge_body,
+    read_meta,
+    title,
+)
+from app.core.errors import DraftRejected
+from app.core.model.provenance import ObjectRef
+
+REF = ObjectRef("CiliumNetworkPolicy", "lung", "workspace")
+
+
+def _summary(reason: str = "", diff: str = "+a\n") -> Summary:
+    return Summary(
+        what="Allow lung/notebook → pypi.org:443/TCP",
+        policy=REF,
+        diffs={"lung/w.yaml": diff},
+        counts={"lung/w.yaml": (1, 0)},
+        deployed_by=("envs/dev", "envs/prd"),
+        risk="low",
+        reason=reason,
+        effect=("opens nothing else",),
+        checks=(("the file parses", True),),
+        requested_by="U123",
+    )
+
+
+@given(st.text(max_size=60))
+def test_code_span_when_any_text_then_it_cannot_end_the_span(text: str) -> None:
+    span = code_span(text)
+    ticks = re.match("`+", span)
+    assert ticks is not None
+    inner = span[ticks.end() : -ticks.end()]
+    assert "\n" not in span
+    assert max((len(run) for run in re.findall("`+", inner)), default=0) < ticks.end()
+    assert not re.search(r"(?<!\\)\|", span)
+
+
+@given(st.text(max_size=200))
+def test_fence_when_any_text_then_no_line_ends_it_early(text: str) -> None:
+    first, *middle, last = fence(text, "diff").split("\n")
+    assert first == last + "diff"
+    assert not any(line.strip().startswith(last) for line in middle)
+
+
+@pytest.mark.parametrize("text", ["@team", "see #12", "a@b", "org/repo#3"])
+def test_plain_when_mention_or_reference_then_broken_up(text: str) -> None:
+    assert re.search(r"[@#](?=\w)", plain(text)) is None
+
+
+def test_message_text_when_it_steers_then_taken_out() -> None:
+    text = "urgent [skip ci] @boss\nSigned-off-by: someone\nCo-authored-by: x\nK8tre-Tui-Change: 1"
+    cleaned = message_text(text)
+    assert cleaned == "urgent  @\u200bboss"
+
+
+def test_commit_message_when_reason_then_trailers_come_last() -> None:
+    message = commit_message("subject", "key", "because\nof tests", "U1 @x")
+    assert message == ("subject\n\nbecause\nof tests\n\nK8tre-Tui-Change: key\nRequested-by: U1x\n")
+
+
+def test_change_key_when_the_same_change_then_the_same_whoever_asks() -> None:
+    keys = {change_key("repo", "f.yaml", REF, ["append", 1]) for _ in range(2)}
+    assert len(keys) == 1
+    assert keys != {change_key("repo", "f.yaml", REF, ["append", 2])}
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_branch_name_when_any_policy_then_a_branch_of_ours(namespace: str, name: str) -> None:
+    key = change_key("r", "p", REF, 1)
+    branch = branch_name(ObjectRef("CiliumNetworkPolicy", namespace, name), key)
+    assert check_branch(branch).startswith("k8tre-tui/netpol/")
+
+
+@pytest.mark.parametrize("branch", ["-a", "a..b", "A", "a.lock", "a/.b", "", "x" * 101, "a b"])
+def test_check_branch_when_not_ours_then_refused(branch: str) -> None:
+    with pytest.raises(DraftRejected):
+        check_branch(branch)
+
+
+def test_title_when_own_namespace_then_said_once_and_short() -> None:
+    assert title(REF, "allow lung/a → b:443/TCP") == "netpol(lung): allow a → b:443/TCP"
+    assert len(title(REF, "x" * 200)) == 72
+    assert title(ObjectRef("X", "", "n"), "a").startswith("netpol(cluster)")
+
+
+def test_body_when_written_then_markers_table_and_metadata() -> None:
+    text = body(_summary("because @all `x` ```"), "key1")
+    assert text.startswith(BEGIN)
+    assert text.endswith(END)
+    assert "| File | `lung/w.yaml` (+1 -0) |" in text
+    assert "| Applies to | `envs/dev`, `envs/prd` |" in text
+    assert "- [x] the file parses" in text
+    assert "````\nbecause @all `x` ```\n````" in text
+    assert read_meta(text)["key"] == "key1"
+
+
+def test_body_when_patch_is_long_then_left_out_and_within_the_limit() -> None:
+    text = body(_summary(diff="+x\n" * 40_000), "k")
+    assert len(text) <= BODY_LIMIT
+    assert "<details>" not in text
+    assert text.endswith(END)
+
+
+def test_body_when_everything_is_long_then_cut_with_its_end() -> None:
+    text = body(_summary(reason="r" * 4000 + ("\n" + "r" * 4000) * 20), "k")
+    assert len(text) <= BODY_LIMIT
+    assert text.endswith(END)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<!-- k8tre-tui:meta v1 !!! -->", "<!-- k8tre-tui:meta v1 bm90anNvbg -->"]
+)
+def test_read_meta_when_none_or_broken_then_nothing(text: str) -> None:
+    assert read_meta(text) == {}
+
+
+def test_read_meta_when_not_an_object_then_nothing() -> None:
+    assert read_meta("<!-- k8tre-tui:meta v1 WzFd -->") == {}
+
+
+def test_merge_body_when_people_wrote_around_it_then_their_words_stay() -> None:
+    ours = f"{BEGIN}new{END}"
+    assert merge_body(f"hello\n{BEGIN}old{END}\nbye", ours) == f"hello\n{ours}\nbye"
+    assert merge_body("no markers", ours) == ours
