@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import App
@@ -27,7 +27,6 @@ from app.services.doctor import Surroundings
 from app.services.workspace import Workspace
 from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
-from app.tui.drafter import Drafter
 from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
@@ -36,6 +35,9 @@ from app.tui.session import Session
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
+
+if TYPE_CHECKING:
+    from app.services.drafting import Drafter
 
 FRAME_S = 0.1
 """Seconds between paints of what moves."""

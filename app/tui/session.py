@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING
 
 from app.config import Settings
+from app.core.model.cluster import Cluster
 from app.ports import Clock
 from app.services.doctor import Surroundings
 from app.services.picture import Picture
 from app.services.workspace import Workspace
-from app.tui.drafter import Drafter
 from app.tui.meter import DropMeter
 from app.tui.places import ALL
 from widgets.marks import UNICODE, Marks
 
+if TYPE_CHECKING:
+    from app.services.drafting import Drafter
+
 DIGITS = 9
+
+
+def judges_alike(cluster: Cluster, before: Cluster | None) -> bool:
+    """Whether two pictures share their policies and endpoints, so that only names may differ."""
+    return before is not None and (
+        cluster.policies is before.policies and cluster.endpoints is before.endpoints
+    )
 
 
 @dataclass(slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from textual.pilot import Pilot
 
+from app.core.drafts.choice import Plan
 from app.core.errors import SourceCause, SourceUnavailable
 from app.core.model.answer import (
     Cause,
@@ -32,9 +34,9 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.ports import ClusterPicture, FileChange, ProposedChange, Right
+from app.services.drafting import Draft
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
-from app.tui.drafter import Draft
 from app.tui.places import Place
 from app.tui.screens.why import Why
 from app.tui.views.draft import question
@@ -287,7 +289,7 @@ def test_confirmation_looks_as_before(snap_compare: Compare) -> None:
         "",
         (FileChange(FILE, "", ""),),
     )
-    draft = Draft("t", "tre-org/gitops", PATCH, change, broadens=True)
+    draft = Draft("t", "tre-org/gitops", PATCH, change, cast("Plan", None), broadens=True)
 
     async def asked(pilot: Pilot[None]) -> None:
         await settled(pilot)

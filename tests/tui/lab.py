@@ -23,9 +23,11 @@ from app.core.model.flow import (
     PolicyEvidence,
 )
 from app.core.model.provenance import Manifest, ObjectRef, Source
+from app.services.drafting import Drafter
 from app.services.workspace import Workspace
 from app.testing.builders import manifest, namespace, pod
 from app.testing.clock import NS, START_NS, FakeClock
+from app.testing.repo import FakeRepo
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
 from app.tui.places import Place
@@ -192,6 +194,7 @@ def make_app(
     clock: FakeClock | None = None,
     settings: Settings | None = None,
     keep: int = 1000,
+    drafter: Drafter | None = None,
 ) -> K8treApp:
     clock = clock or FakeClock()
     cluster = cluster or FakeCluster.holding(objects(), "lab")
@@ -204,6 +207,18 @@ def make_app(
         context="lab",
         start=start or Place("policies"),
         zone=UTC,
+        drafter=drafter,
+    )
+
+
+def repository() -> FakeRepo:
+    """The files that the policies claim to come from."""
+    return FakeRepo(
+        {
+            one.file: yaml.safe_dump(one.body, sort_keys=False)
+            for one in policy_manifests()
+            if one.file
+        }
     )
 
 

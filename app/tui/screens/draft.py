@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
@@ -10,7 +10,6 @@ from app.core.errors import K8treError
 from app.core.model.answer import Fix, WhyAnswer
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
-from app.tui.drafter import Draft, Drafter
 from app.tui.places import Place
 from app.tui.screens.document import DocumentScreen
 from app.tui.session import Session
@@ -19,6 +18,9 @@ from widgets.confirm import Confirm
 from widgets.document import paragraph
 from widgets.frame import StatusView
 from widgets.spans import Span, Tone
+
+if TYPE_CHECKING:
+    from app.services.drafting import Draft, Drafter
 
 
 class DraftScreen(DocumentScreen):
@@ -60,7 +62,7 @@ class DraftScreen(DocumentScreen):
         except K8treError as error:
             self._show_error(error)
         else:
-            shown = tuple(views.describe(self._draft, fix, self.session.marks))
+            shown = tuple(views.describe(self._draft, self.session.marks))
             self.document.show(shown)
         self._busy = ""
         self.draw_frame()

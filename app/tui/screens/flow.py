@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from app.core.model.cluster import Cluster
 from app.core.model.flow import Flow
 from app.services.inventory import policy_rows
 from app.services.picture import Picture
@@ -15,6 +16,7 @@ from app.tui.places import Place
 from app.tui.questions import observe_command
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.flows import why_of
+from app.tui.session import judges_alike
 from app.tui.views import flows as views
 from app.tui.views.policies import policy_key
 from app.tui.views.why import short_answer
@@ -27,6 +29,8 @@ class FlowScreen(DocumentScreen):
 
     SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.FLOW, Scope.TEXT)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.FLOW)]
+
+    _judged_by: Cluster | None = None
 
     @property
     def flow(self) -> Flow:
@@ -41,6 +45,9 @@ class FlowScreen(DocumentScreen):
         if "json" in self.place.args:
             self.document.show(json_paragraphs(self.flow))
             return
+        if judges_alike(picture.cluster, self._judged_by):
+            return
+        self._judged_by = picture.cluster
         look = views.FlowLook(self.session.marks, self.session.zone)
         said = short_answer(picture, self.session, self.flow)
         first, *rest = views.describe(self.flow, look)
@@ -71,6 +78,7 @@ class FlowScreen(DocumentScreen):
         """Show Hubble's JSON, or the explanation."""
         args = () if "json" in self.place.args else ("json",)
         self.place = Place("flow", args, subject=self.flow)
+        self._judged_by = None
         self.show_picture(self.session.picture)
 
     def do_copy_command(self) -> None:

@@ -11,11 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
+from app.core.model.cluster import Cluster
+from app.core.model.provenance import Notice
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import ALL, Place
 from app.tui.screens.frame import Frame
-from app.tui.session import Session
+from app.tui.session import Session, judges_alike
 from widgets.document import Document, Paragraph
 from widgets.frame import StatusView
 from widgets.grid import Column, Grid, Row, sort_rows
@@ -43,7 +45,8 @@ class TableScreen(Frame):
         self._faults = False
         self._sort: tuple[int, bool] | None = None
         self._total = 0
-        self._shown_of: tuple[object, ...] = ()
+        self._shown_of: Cluster | None = None
+        self._look: tuple[str, tuple[Notice, ...]] = ("", ())
         self._rows: tuple[Row, ...] = ()
 
     # What a table is
@@ -94,10 +97,10 @@ class TableScreen(Frame):
 
     def show_picture(self, picture: Picture) -> None:
         """Ask for the rows anew, unless nothing they show has changed."""
-        state = (picture.cluster, picture.notices, self.session.namespace)
-        if state == self._shown_of:
+        look = (self.session.namespace, picture.notices)
+        if judges_alike(picture.cluster, self._shown_of) and look == self._look:
             return
-        self._shown_of = state
+        self._shown_of, self._look = picture.cluster, look
         self._total = self.all_rows(picture)
         self.show_rows()
         self.show_detail()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,18 +14,26 @@ from textual.widgets import Input
 
 from app.core.errors import Ambiguous, K8treError
 from app.core.model.answer import WhyAnswer
+from app.core.model.cluster import Cluster
+from app.core.model.verdict import Verdict
 from app.core.text import clean
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import Place
 from app.tui.questions import Words
 from app.tui.screens.document import DocumentScreen
-from app.tui.session import Session
+from app.tui.session import Session, judges_alike
 from app.tui.views import why as views
 from widgets.document import Document, Paragraph, paragraph
 from widgets.frame import StatusView
 from widgets.lines import Lines
 from widgets.spans import Span, Tone
+
+if TYPE_CHECKING:
+    from app.services.drafting import Drafter
+
+REASK_S = 2.0
+"""Seconds between two askings of one question while DNS names are being learned."""
 
 FIELDS = ("source", "destination", "port", "request")
 LABELS = {"source": " from ", "destination": " to ", "port": " port ", "request": " request "}
@@ -58,7 +66,8 @@ class Why(DocumentScreen):
         self._answer: WhyAnswer | None = None
         self._unfolded = False
         self._chosen = 0
-        self._asked_of = -1
+        self._asked_of: Cluster | None = None
+        self._asked_at = 0.0
 
     def compose_body(self) -> ComposeResult:
         """Lay out the question over the answer."""
@@ -95,15 +104,24 @@ class Why(DocumentScreen):
         return Words(*(self._field(name).value.strip() for name in FIELDS))
 
     def show_picture(self, picture: Picture) -> None:
-        """Ask again when policies or objects changed."""
+        """Ask again: at once when policies or objects changed, a little later for names."""
         words = self.words
         if not (words.source and words.destination):
             self.document.show(views.how_to_ask())
             return
-        self._ask(picture, words)
+        if not judges_alike(picture.cluster, self._asked_of):
+            self._ask(picture, words)
+
+    def tick(self) -> None:
+        """Ask again with the names that were learned meanwhile."""
+        picture = self.session.picture
+        late = self.session.clock.monotonic() - self._asked_at >= REASK_S
+        if late and self._answer is not None and picture.cluster is not self._asked_of:
+            self._ask(picture, self.words)
 
     def _ask(self, picture: Picture, words: Words) -> None:
-        self._asked_of = picture.revision
+        self._asked_of = picture.cluster
+        self._asked_at = self.session.clock.monotonic()
         try:
             answer = views.answer_to(picture, self.session, words)
         except K8treError as error:
@@ -113,9 +131,27 @@ class Why(DocumentScreen):
         self.show_answer(answer)
 
     def show_answer(self, answer: WhyAnswer) -> None:
-        """Draw an answer."""
+        """Draw an answer; where it may be mended, look for fixes meanwhile."""
         self._answer = answer
         self._draw()
+        drafter = self.session.drafter
+        unpatched = any(fix.patch is None for fix in answer.fixes)
+        if drafter is not None and answer.verdict is Verdict.DENIED and unpatched:
+            self.run_worker(self._find_fixes(drafter, answer), group="fixes", exclusive=True)
+
+    async def _find_fixes(self, drafter: Drafter, answer: WhyAnswer) -> None:
+        session = self.session
+        asked = views.question_of(self.words)
+        evidence = session.workspace.evidence()
+        try:
+            fixes = await drafter.fixes(session.picture, asked, evidence)
+        except K8treError as error:
+            self.say(f"no fixes: {error}")
+            return
+        if self._answer is answer and fixes:
+            self._answer = replace(answer, fixes=fixes)
+            self._draw()
+            self.draw_frame()
 
     def _draw(self) -> None:
         if self._answer is None:

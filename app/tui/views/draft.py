@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from app.core.model.answer import Fix
-from app.tui.drafter import Draft
 from app.tui.views.why import patch_paragraphs
 from app.tui.views.words import field, ref_text, section
 from widgets.confirm import Question
 from widgets.document import Paragraph, paragraph
 from widgets.marks import Marks
 from widgets.spans import Span, Tone
+
+if TYPE_CHECKING:
+    from app.services.drafting import Draft
 
 BROADEN = "broaden"
 """What must be typed for a draft that opens more than the question needs."""
@@ -22,7 +25,7 @@ def of_fix(fix: Fix) -> Iterator[Paragraph]:
     yield field("Change", Span(fix.title, Tone.STRONG))
     if fix.policy is not None:
         yield field("Policy", ref_text(fix.policy))
-    yield field("Opens", Span(fix.opens or "not known", Tone.WARN))
+    yield field("Opens", Span(fix.opens.removeprefix("opens ") or "not known", Tone.WARN))
     yield field("Goes to", Span("nowhere: there is no repository; `c` copies the patch", Tone.DIM))
     if not fix.patch:
         yield paragraph()
@@ -30,12 +33,13 @@ def of_fix(fix: Fix) -> Iterator[Paragraph]:
     yield from section("Patch", *patch_paragraphs(fix.patch or "", 0))
 
 
-def describe(draft: Draft, fix: Fix, marks: Marks) -> Iterator[Paragraph]:
+def describe(draft: Draft, marks: Marks) -> Iterator[Paragraph]:
     """The whole draft."""
     yield field("Change", Span(draft.title, Tone.STRONG))
     yield field("Goes to", f"branch {draft.change.branch} of {draft.repository}")
-    yield field("Opens", Span(fix.opens or "nothing else", Tone.WARN if fix.opens else Tone.PLAIN))
-    for at, text in enumerate(draft.effect):
+    opens = draft.opens.removeprefix("opens ")
+    yield field("Opens", Span(opens, Tone.WARN if draft.broadens else Tone.PLAIN))
+    for at, text in enumerate(one for one in draft.effect if one != draft.opens):
         yield field("Effect" if not at else "", text)
     for at, (name, holds) in enumerate(draft.checks):
         mark = Span(f"{marks.good} ", Tone.GOOD) if holds else Span(f"{marks.bad} ", Tone.BAD)
@@ -48,7 +52,7 @@ def question(draft: Draft) -> Question:
     body = [
         paragraph("Repository  ", Span(draft.repository, Tone.STRONG)),
         paragraph("Branch      ", Span(draft.change.branch, Tone.STRONG)),
-        paragraph("Files       ", Span(", ".join(one.path for one in draft.change.files))),
+        paragraph("Files       ", Span(", ".join(draft.files))),
     ]
     if draft.broadens:
         body.append(paragraph(Span("It opens more than the connection asked about.", Tone.WARN)))

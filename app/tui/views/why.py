@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.core.diagnose.question import Asked
+from app.core.diagnose.why import diagnose
 from app.core.errors import K8treError
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.flow import Flow
 from app.core.model.verdict import DirectionTrace, Verdict
+from app.services.ask import make_question, why
 from app.services.picture import Picture
 from app.services.wording import direction_sentence, place, policy_words, rule_words
 from app.tui.questions import Words, split_request, words_of
@@ -30,12 +33,10 @@ FIX = "fix:"
 """Begins the target of a fix; its position follows."""
 
 
-def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
-    """Ask the one service that answers. Raises a `K8treError` for a question that has no sense."""
-    from app.services import ask
-
+def question_of(words: Words) -> Asked:
+    """Read a question. Raises `UsageError` for one that has no sense."""
     kind, request = split_request(words.request)
-    asked = ask.make_question(
+    return make_question(
         words.source,
         words.destination,
         words.port,
@@ -43,7 +44,11 @@ def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
         dns=request if kind == "dns" else "",
         sni=request if kind == "sni" else "",
     )
-    return ask.why(picture, session.workspace.evidence(), asked)
+
+
+def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
+    """Ask the one service that answers. Raises a `K8treError` where there is no answer."""
+    return why(picture, session.workspace.evidence(), question_of(words))
 
 
 def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragraph, ...]:
@@ -51,7 +56,8 @@ def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragr
     if not session.has_read:
         return ()
     try:
-        answer = answer_to(picture, session, words_of(flow))
+        asked = question_of(words_of(flow))
+        answer = diagnose(asked, picture.engine, session.workspace.evidence())
     except K8treError as error:
         return (field("Policies", Span(f"cannot say: {error}", Tone.DIM)),)
     return (
@@ -196,7 +202,8 @@ def _fixes(answer: WhyAnswer, chosen: int) -> Iterator[Paragraph]:
 def fix_paragraphs(fix: Fix) -> Iterator[Paragraph]:
     """What a fix opens, and its patch."""
     if fix.opens:
-        yield field("", Span("Opens: ", Tone.DIM), Span(fix.opens, Tone.WARN), width=13)
+        opens = Span(fix.opens.removeprefix("opens "), Tone.WARN)
+        yield field("", Span("Opens: ", Tone.DIM), opens, width=13)
     yield from patch_paragraphs(fix.patch or "")
 
 
