@@ -50,7 +50,6 @@ class Ingredients:
     notices: tuple[Notice, ...] = ()
     shadowed: tuple[Manifest, ...] = ()
     rights: tuple[Right, ...] = ()
-    as_of_ns: int = 0
 
 
 def empty_picture() -> Picture:
@@ -94,7 +93,6 @@ def make_picture(
     return Picture(
         cluster,
         engine,
-        as_of_ns=ingredients.as_of_ns,
         revision=before.revision + 1 if before else 1,
         sources=before.sources if before else {},
         notices=unique_notices((*ingredients.notices, *cluster.notices)),
@@ -103,14 +101,13 @@ def make_picture(
     )
 
 
-def rename_learned(picture: Picture, names: LearnedNames, *, as_of_ns: int) -> Picture:
+def rename_learned(picture: Picture, names: LearnedNames) -> Picture:
     """The same objects with other learned names."""
     cluster = replace(picture.cluster, learned_names=names)
     return replace(
         picture,
         cluster=cluster,
         engine=picture.engine.replace(cluster),
-        as_of_ns=as_of_ns,
         revision=picture.revision + 1,
     )
 

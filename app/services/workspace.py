@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 
 from app.core.cluster.build import POLICY_KINDS
 from app.core.diagnose.evidence import FlowEvidence
+from app.core.errors import UsageError
 from app.core.flows.ring import Ring
 from app.core.model.flow import FlowBatch
-from app.core.model.provenance import Manifest, ObjectRef
+from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.ports import (
     Clock,
     ClusterChange,
@@ -214,6 +215,7 @@ class Workspace:
             if change.state is not None:
                 feed.connection.hear(change.state)
             feed.apply(change)
+            self._changed.set()
             kinds = {one.ref.kind for one in change.upserts} | {one.kind for one in change.deletes}
             if kinds or change.notices is not None:
                 self._mark(policies=True, objects=not kinds <= POLICY_KINDS)
@@ -261,12 +263,11 @@ class Workspace:
             )
         elif self._names_dirty:
             self._names_dirty = False
-            names, now_ns = self._names.names(), self._clock.now_ns()
-            picture = await asyncio.to_thread(rename_learned, before, names, as_of_ns=now_ns)
+            picture = await asyncio.to_thread(rename_learned, before, self._names.names())
         else:
             picture = replace(before, revision=before.revision + 1)
         states = {one.source: one.state for one in self._connections()}
-        await self._publish(replace(picture, sources=states))
+        await self._publish(replace(picture, sources=states, as_of_ns=self._as_of_ns()))
 
     async def _publish(self, picture: Picture) -> None:
         async with self._published:
@@ -285,16 +286,20 @@ class Workspace:
     def _ingredients(self) -> Ingredients:
         reads = [feed.read for feed in self._feeds if feed.read is not None]
         settings = {key: value for read in reads for key, value in read.settings.items()}
+        version, unread = _version_of(reads)
         return Ingredients(
             self.manifests(),
             settings,
-            self._version or _version_of(reads),
+            self._version or version,
             self._names.names(),
-            tuple(notice for read in reads for notice in read.notices),
+            (*unread, *(notice for read in reads for notice in read.notices)),
             tuple(one for read in reads for one in read.shadowed),
             tuple(right for read in reads for right in read.rights),
-            max((read.as_of_ns for read in reads), default=0),
         )
+
+    def _as_of_ns(self) -> int:
+        """How new the objects are: a source that lives says so now and then."""
+        return max((feed.read.as_of_ns for feed in self._feeds if feed.read), default=0)
 
 
 def _label(name: str, *, taken: Container[str]) -> str:
@@ -302,8 +307,13 @@ def _label(name: str, *, taken: Container[str]) -> str:
     return f"{name} flows" if name in taken else name
 
 
-def _version_of(reads: Iterable[ClusterPicture]) -> Version | None:
+def _version_of(reads: Iterable[ClusterPicture]) -> tuple[Version | None, tuple[Notice, ...]]:
+    """The version that a source found, or a notice that it is of no form we know."""
     for read in reads:
-        if read.cilium_version:
-            return parse_version(read.cilium_version)
-    return None
+        if not read.cilium_version:
+            continue
+        try:
+            return parse_version(read.cilium_version), ()
+        except UsageError as error:
+            return None, (Notice(f"{error.message}; --cilium-version says which to apply"),)
+    return None, ()

@@ -17,7 +17,7 @@ def picture_of(*parts: Manifest | Iterable[Manifest] | str) -> Picture:
             found.append(part)
         else:
             found += manifests(part, file="objects.yaml") if isinstance(part, str) else part
-    return make_picture(Ingredients(tuple(found), as_of_ns=1))
+    return make_picture(Ingredients(tuple(found)))
 
 
 def small_tre() -> tuple[Manifest, ...]:

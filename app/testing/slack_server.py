@@ -51,7 +51,8 @@ class Exchange:
 class SlackServer:
     """Use as an async context manager. `calls` are the Web API calls made, by method and body."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ack_within_s: float = ACK_WITHIN_S) -> None:
+        self._ack_within_s = ack_within_s
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[str] = []
         self.connections = 0
@@ -59,6 +60,7 @@ class SlackServer:
         self._exchanges: dict[str, Exchange] = {}
         self._acks: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
         self._limited = 0
+        self._retry_after = {"Retry-After": "1"}
         self._sockets: list[web.WebSocketResponse] = []
         self._connected = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -96,22 +98,22 @@ class SlackServer:
         async with asyncio.timeout(within_s):
             await self._connected.wait()
 
-    def limit_next(self, count: int) -> None:
+    def limit_next(self, count: int, *, retry_after_s: int = 0) -> None:
         """Answer the next requests, to the API or to a response address, with 429."""
         self._limited = count
+        self._retry_after = {"Retry-After": str(retry_after_s)}
 
     async def disconnect(self) -> None:
-        """Ask every app to connect anew, as Slack does every few hours, and close."""
+        """Ask every app to connect anew, as Slack does every few hours."""
         self._connected.clear()
         for socket in self._sockets:
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
-            await socket.close()
 
     async def command(
         self, text: str, *, user: str = USER, channel: str = CHANNEL, team: str = TEAM
     ) -> Exchange:
         """Type a slash command and wait for its acknowledgement."""
-        exchange = self._exchange()
+        exchange = self.open_exchange()
         payload = {
             "command": COMMAND,
             "text": text,
@@ -134,7 +136,7 @@ class SlackServer:
         self, button: Mapping[str, Any], *, user: str = USER, channel: str = CHANNEL
     ) -> Exchange:
         """Press a button of a message."""
-        exchange = self._exchange()
+        exchange = self.open_exchange()
         payload = {
             "type": "block_actions",
             "user": {"id": user, "team_id": TEAM},
@@ -149,7 +151,8 @@ class SlackServer:
         await self._deliver("interactive", payload, exchange)
         return exchange
 
-    def _exchange(self) -> Exchange:
+    def open_exchange(self) -> Exchange:
+        """A response address of its own."""
         number = f"{next(self._numbers)}"
         exchange = Exchange(f"envelope-{number}", f"http://{self.host}/response/{number}")
         self._exchanges[number] = exchange
@@ -166,7 +169,7 @@ class SlackServer:
         }
         await self._sockets[-1].send_json(envelope)
         try:
-            exchange.acknowledged = await asyncio.wait_for(future, ACK_WITHIN_S)
+            exchange.acknowledged = await asyncio.wait_for(future, self._ack_within_s)
         except TimeoutError:
             exchange.acknowledged = None
 
@@ -182,7 +185,7 @@ class SlackServer:
         self.calls.append((method, {key: str(value) for key, value in body.items()}))
         if self._is_limited():
             return web.json_response(
-                {"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": "1"}
+                {"ok": False, "error": "ratelimited"}, status=429, headers=self._retry_after
             )
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         wanted = APP_TOKEN if method == "apps.connections.open" else BOT_TOKEN
@@ -233,7 +236,7 @@ class SlackServer:
         exchange = self._exchanges[request.match_info["id"]]
         message = await request.json()
         if self._is_limited():
-            return web.Response(status=429, headers={"Retry-After": "1"})
+            return web.Response(status=429, headers=self._retry_after)
         if exchange.uses >= RESPONSE_USES:
             return web.json_response({"ok": False, "error": "expired_url"}, status=404)
         exchange.uses += 1

@@ -63,6 +63,10 @@ class FakeCluster:
             self.objects.pop(ref, None)
         self._changes.put_nowait(ClusterChange(tuple(upserts), tuple(deletes)))
 
+    def beat(self, as_of_ns: int) -> None:
+        """Tell the watcher that nothing changed until `as_of_ns`."""
+        self._changes.put_nowait(ClusterChange(as_of_ns=as_of_ns))
+
     def report(self, state: SourceState) -> None:
         """Let the watcher hear of a state of the source's own."""
         self._changes.put_nowait(ClusterChange(state=state))

@@ -49,7 +49,7 @@ def told(read: ClusterPicture) -> tuple[Picture, FlowEvidence]:
     names.learn(flows)
     version = (1, 19, 3)
     picture = make_picture(
-        Ingredients(read.manifests, read.settings, version, names.names(), as_of_ns=START_NS)
+        Ingredients(read.manifests, read.settings, version, names.names())
     )
     return picture, FlowEvidence(flows, policies_as_of_ns=START_NS)
 

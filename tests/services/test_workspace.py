@@ -167,6 +167,26 @@ async def test_state_of_the_source_itself_is_shown_under_its_name() -> None:
         assert list(workspace.picture.sources) == ["lab"]
 
 
+async def test_heartbeat_makes_the_picture_younger_and_keeps_the_engine() -> None:
+    cluster = lab()
+    workspace = over(cluster)
+    async with running(workspace):
+        await until(workspace, "live")
+        seen = workspace.picture
+        cluster.beat(as_of_ns=seen.as_of_ns + 7)
+        picture = await workspace.newer_than(seen.revision)
+        assert picture.as_of_ns == seen.as_of_ns + 7
+        assert picture.engine is seen.engine
+
+
+async def test_version_of_no_known_form_is_a_notice() -> None:
+    cluster = lab()
+    cluster.cilium_version = "latest"
+    picture = await over(cluster).load()
+    assert picture.cluster.config.cilium_version == (1, 19, 3)
+    assert "`latest` is not a Cilium version" in picture.notices[0].text
+
+
 async def test_unexpected_error_in_a_source_is_kept_and_harms_nobody_else() -> None:
     class Broken(FakeCluster):
         async def read(self) -> Never:
