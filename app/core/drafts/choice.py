@@ -190,9 +190,8 @@ def _ports(change: Change, side: Side, engine: Engine) -> set[tuple[Protocol, in
 def _moved(
     question: Question, before: Engine, after: Engine, ports: Sequence[tuple[Protocol, int]]
 ) -> Iterable[PairChange]:
-    ends = (question.source, question.destination)
-    peers = tuple(peer for peer in ends if peer.endpoint is None)
-    asked = tuple(_key(peer) for peer in ends)
+    peers = tuple(peer for peer in _asked(question) if peer.endpoint is None)
+    asked = tuple(_key(peer) for peer in _asked(question))
     for change in difference(before.reachability(peers), after.reachability(peers), ports):
         pair = (_key(change.source.peer), _key(change.destination.peer), change.port)
         if pair != (*asked, question.port):
@@ -247,18 +246,21 @@ def describe(opened: Sequence[PairChange], question: Question, most: int = 3) ->
         return "opens nothing else among the ends that are known"
     parts = []
     if between:
-        ends = f"{short_name(question.source)} and {short_name(question.destination)}"
-        parts.append(f"holds for every pod of {ends}")
+        pods = [short_name(end) for end in _asked(question) if end.endpoint is not None]
+        parts.append(f"holds for every pod of {' and '.join(pods)}")
     if others:
         rest = f" and {len(others) - most} more" if len(others) > most else ""
         parts.append(f"also opens {', '.join(others[:most])}{rest}")
     return "; ".join(parts)
 
 
+def _asked(question: Question) -> tuple[Peer, Peer]:
+    return question.source, question.destination
+
+
 def _is_between(pair: PairChange, question: Question) -> bool:
     ends = (pair.source.peer, pair.destination.peer)
-    asked = (question.source, question.destination)
-    same = [short_name(one) for one in ends] == [short_name(one) for one in asked]
+    same = [short_name(one) for one in ends] == [short_name(one) for one in _asked(question)]
     return same and (pair.protocol, pair.port) == (question.protocol, question.port)
 
 
