@@ -9,7 +9,7 @@ of no other row of the pair, `*` is every port, `ANY` is every protocol.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -31,7 +31,10 @@ EVERY_PROTOCOL = "ANY"
 MOST_PAIRS = 4_000_000
 """Pairs beyond which the question has to be narrowed: a list of them would help nobody."""
 
+ALWAYS_ASKED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.ICMP})
+
 Span = tuple[int, int]
+Spans = frozenset[tuple[Protocol, Span]]
 _Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...]]
 """What pieces must agree on to share a row: verdict, and who decided each direction."""
 
@@ -179,9 +182,11 @@ def _named(engine: Engine, name: str) -> Peer:
 
 @dataclass(slots=True)
 class _Asker:
-    """Asks the engine piece by piece."""
+    """Asks the engine piece by piece; where ports are cut is kept for pairs that agree on it."""
 
     engine: Engine
+    spans: dict[object, Spans] = field(default_factory=dict)
+    cuts: dict[object, dict[Protocol, tuple[Span, ...]]] = field(default_factory=dict)
 
     def rows(self, source: Party, destination: Party) -> Iterator[MatrixRow]:
         named = self._named_spans(source, destination)
@@ -214,22 +219,27 @@ class _Asker:
 
     def _named_spans(self, source: Party, destination: Party) -> dict[Protocol, tuple[Span, ...]]:
         """By protocol the pieces that a rule or a declaration tells apart, in order."""
-        spans: dict[Protocol, set[Span]] = {
-            Protocol.TCP: set(),
-            Protocol.UDP: set(),
-            Protocol.ICMP: set(),
-        }
-        for protocol, number in destination.ports:
-            spans.setdefault(protocol, set()).add((number, number))
-        for policy in self._policies(source):
-            _add_spans(policy, Direction.EGRESS, spans)
-        for policy in self._policies(destination):
-            _add_spans(policy, Direction.INGRESS, spans)
-        return {protocol: cut(found) for protocol, found in spans.items()}
+        egress = self._spans(source, Direction.EGRESS)
+        ingress = self._spans(destination, Direction.INGRESS)
+        key = (egress, ingress, destination.ports)
+        found = self.cuts.get(key)
+        if found is None:
+            declared = {(protocol, (port, port)) for protocol, port in destination.ports}
+            found = self.cuts[key] = _by_protocol(egress | ingress | declared)
+        return found
 
-    def _policies(self, party: Party) -> tuple[ParsedPolicy, ...]:
+    def _spans(self, party: Party, direction: Direction) -> Spans:
+        """What the policies of one end name; pods of one identity share it."""
         endpoint = party.peer.endpoint
-        return self.engine.policies_selecting(endpoint) if endpoint else ()
+        if endpoint is None:
+            return frozenset()
+        key = (endpoint.namespace, endpoint.labels, direction)
+        found = self.spans.get(key)
+        if found is None:
+            policies = self.engine.policies_selecting(endpoint)
+            named = (span for policy in policies for span in _spans_of(policy, direction))
+            found = self.spans[key] = frozenset(named)
+        return found
 
 
 def join_protocols(
@@ -260,9 +270,17 @@ def _ports_text(ports: Sequence[str], *, alone: bool) -> str:
     return ",".join(ports)
 
 
-def _add_spans(
-    policy: ParsedPolicy, direction: Direction, spans: dict[Protocol, set[Span]]
-) -> None:
+def _by_protocol(spans: Spans) -> dict[Protocol, tuple[Span, ...]]:
+    named = {one for one, _ in spans}
+    return {
+        protocol: cut(span for one, span in spans if one is protocol)
+        for protocol in Protocol
+        if protocol in ALWAYS_ASKED or protocol in named
+    }
+
+
+def _spans_of(policy: ParsedPolicy, direction: Direction) -> Iterator[tuple[Protocol, Span]]:
+    """The ports that a policy's rules of one direction name."""
     for entry in policy.entries:
         if entry.direction is not direction:
             continue
@@ -270,8 +288,7 @@ def _add_spans(
             for port in rule.ports:
                 for name in port.protocols:
                     if port.number and (protocol := _PROTOCOLS.get(name.upper())) is not None:
-                        end = max(port.number, port.end)
-                        spans.setdefault(protocol, set()).add((port.number, end))
+                        yield protocol, (port.number, max(port.number, port.end))
 
 
 _PROTOCOLS = {protocol.value.upper(): protocol for protocol in Protocol}
