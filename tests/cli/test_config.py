@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 
 
@@ -40,3 +42,12 @@ def test_show_is_a_table_by_default(run: Run) -> None:
     lines = run("config", "show").out.splitlines()
     assert lines[0].split() == ["KEY", "VALUE"]
     assert any(line.split() == ["flows.keep", "50000"] for line in lines)
+
+
+@pytest.mark.parametrize("text", ['[ui]\ntheme = "neon"\n', '[keys]\n"no.such" = "x"\n'])
+def test_validate_knows_the_names_of_themes_and_actions(
+    run: Run, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text, encoding="utf-8")
+    assert run("config", "validate", str(path)).code == 2

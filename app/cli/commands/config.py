@@ -43,7 +43,12 @@ def _path(context: Context) -> int:
 
 
 def _validate(context: Context) -> int:
-    file = context.config.file
+    """Check what the declarations cannot know: names of themes, actions and keys."""
+    from app.tui.app import check_keys, check_theme
+
+    file, settings = context.config.file, context.config.settings
+    check_theme(settings.ui.theme)
+    check_keys(settings)
     context.out.line(f"{file}: fine" if file else "no file: every setting is at its default")
     return 0
 
