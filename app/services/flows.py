@@ -43,7 +43,8 @@ class Selection:
 def make_request(chosen: Selection, now_ns: int, *, recorded: bool) -> FlowRequest:
     """What to ask a source for. Raises `UsageError` for what contradicts itself.
 
-    A recording is shown whole unless something limits it; a live ring gives its last flows.
+    A recording is shown whole unless something limits it; a live ring gives its last flows, or
+    when followed only new ones.
     Source: Cilium `hubble/cmd/observe/flows.go` (`getFlowsRequest`).
     """
     if chosen.first is not None and (chosen.follow or chosen.last is not None):
@@ -53,10 +54,13 @@ def make_request(chosen: Selection, now_ns: int, *, recorded: bool) -> FlowReque
     last = chosen.last
     if last is None and chosen.first is None and not unlimited:
         last = DEFAULT_LAST
+    since_ns = parse_moment(chosen.since, now_ns) if chosen.since else None
+    if chosen.follow and not recorded and last is None and since_ns is None:
+        since_ns = now_ns
     return FlowRequest(
         follow=chosen.follow,
         last=last,
-        since_ns=parse_moment(chosen.since, now_ns) if chosen.since else None,
+        since_ns=since_ns,
         until_ns=parse_moment(chosen.until, now_ns) if chosen.until else None,
         allow=(*filters.allow, *parse_raw_filters(chosen.allow)),
         deny=(*filters.deny, *parse_raw_filters(chosen.deny)),

@@ -59,6 +59,16 @@ def test_request_has_times_and_filters() -> None:
     assert request.deny == ({"protocol": ["dns"]},)
 
 
+def test_followed_live_flows_begin_now_unless_history_is_asked_for() -> None:
+    def since(chosen: Selection, *, recorded: bool = False) -> int | None:
+        return make_request(chosen, START_NS, recorded=recorded).since_ns
+
+    assert since(Selection(follow=True)) == START_NS
+    assert since(Selection(follow=True, last=5)) is None
+    assert since(Selection(follow=True, since="1m")) == START_NS - 60 * NS
+    assert since(Selection(follow=True), recorded=True) is None
+
+
 @pytest.mark.parametrize("chosen", [Selection(first=1, follow=True), Selection(first=1, last=1)])
 def test_request_refuses_what_contradicts_itself(chosen: Selection) -> None:
     with pytest.raises(UsageError):
