@@ -81,7 +81,7 @@ def prove(clusters: int, seed: int, say: Say, folder: Path = FOUND) -> Tally:
 
 
 def _case(driver: Driver, seed: int, number: int) -> Case:
-    own_seed = seed * SEED_STEP + number
+    own_seed = seed * SEED_STEP + number * len(DRIVERS) + DRIVERS.index(driver)
     with_requests = driver.answers_requests and number % 2 == 1
     return make_case(own_seed, f"seed-{own_seed}", with_requests=with_requests)
 
@@ -122,8 +122,8 @@ def settled_disagreements(oracle: Oracle, case: Case) -> list[Disagreement]:
         theirs = oracle.ask(case) if settled else None
         if theirs is None:
             return []
-        places = {(one.index, one.what) for one in find_disagreements(case, theirs, ours)}
-        settled = [one for one in settled if (one.index, one.what) in places]
+        again = set(find_disagreements(case, theirs, ours))
+        settled = [one for one in settled if one in again]
     return settled
 
 

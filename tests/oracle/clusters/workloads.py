@@ -136,7 +136,8 @@ def _add_service(world: World, number: int) -> None:
     """Add a Service; without a selector its addresses come from an EndpointSlice."""
     dice = world.dice
     namespace, name = dice.pick(list(world.namespaces)), f"svc-{number % 2}"
-    if any(s["metadata"] == {"namespace": namespace, "name": name} for s in world.services):
+    taken = {(s["metadata"]["namespace"], s["metadata"]["name"]) for s in world.services}
+    if (namespace, name) in taken:
         return
     service: KubernetesObject = {
         "apiVersion": "v1",

@@ -10,13 +10,16 @@ import (
 type (
 	proxies struct{}
 	proxied struct{}
+	request struct{ *query }
 )
+
+func newRequest(q *query) *request { return &request{q} }
 
 func newProxies() *proxies { return &proxies{} }
 
 func (proxied) namesUnsure(policy.Key) bool { return false }
 
-func (*endpoint) request(*direction, *query, policy.Key) bool { return false }
+func (*endpoint) judgeRequest(*direction, *request, policy.Key) bool { return false }
 
 // anyProxyPort stands for every proxy of the node.
 const anyProxyPort = 10001

@@ -187,8 +187,16 @@ func ties(o *owner, p *policy.EndpointPolicy) (spans []portSpan) {
 	return spans
 }
 
-// request turns a direction's layer 3/4 verdict into a request's; false: there is no sure answer.
-func (ep *endpoint) request(d *direction, q *query, key policy.Key) bool {
+// request is a question with its headers as they go from proxy to proxy: rules may change them.
+type request struct {
+	*query
+	headers headers
+}
+
+func newRequest(q *query) *request { return &request{q, newHeaders(q.HTTP)} }
+
+// judgeRequest turns a direction's layer 3/4 verdict into a request's; false: no sure answer.
+func (ep *endpoint) judgeRequest(d *direction, q *request, key policy.Key) bool {
 	d.L4 = d.Verdict
 	if d.Verdict != "redirected" {
 		return true
@@ -209,7 +217,7 @@ func (ep *endpoint) request(d *direction, q *query, key policy.Key) bool {
 	return sure
 }
 
-func (ep *endpoint) askDNSProxy(q *query, key policy.Key) (allowed, sure bool) {
+func (ep *endpoint) askDNSProxy(q *request, key policy.Key) (allowed, sure bool) {
 	if q.DNS == "" {
 		return false, false // TLS or HTTP at the DNS proxy: no policy verdict
 	}
@@ -219,7 +227,7 @@ func (ep *endpoint) askDNSProxy(q *query, key policy.Key) (allowed, sure bool) {
 	return allowed, true
 }
 
-func (ep *endpoint) askEnvoy(proxy uint16, q *query, key policy.Key) (allowed, sure bool) {
+func (ep *endpoint) askEnvoy(proxy uint16, q *request, key policy.Key) (allowed, sure bool) {
 	if q.DNS != "" || key.Nexthdr != u8proto.TCP || proxy == portListener {
 		return false, false // DNS at Envoy; Envoy listens to TCP only
 	}
@@ -235,7 +243,7 @@ func (ep *endpoint) askEnvoy(proxy uint16, q *query, key policy.Key) (allowed, s
 	if q.SNI != "" && allowed {
 		return false, false // TLS at the HTTP chain: the codec fails, no policy verdict
 	}
-	return allowed && rules.allowsRequest(proxy, uint32(key.Identity), newHeaders(q.HTTP)), true
+	return allowed && rules.allowsRequest(proxy, uint32(key.Identity), q.headers), true
 }
 
 // The rest of endpoint.EndpointUpdater, which the xDS server asks for.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"runtime"
 	"sort"
 	"strings"
 
 	envoypolicy "github.com/cilium/cilium/pkg/envoy/policy"
+	"github.com/cilium/cilium/pkg/identity"
 	"github.com/cilium/cilium/pkg/identity/identitymanager"
 	"github.com/cilium/cilium/pkg/labels"
 	"github.com/cilium/cilium/pkg/option"
@@ -76,13 +79,14 @@ func newEngine(s *stage) *engine {
 
 func (e *engine) answer(q *query) expectation {
 	x := expectation{Verdict: "allowed"}
-	x.Egress = e.direction(&x, q, q.From, q.To, policy.EgressKey())
-	x.Ingress = e.direction(&x, q, q.To, q.From, policy.IngressKey())
+	asked := newRequest(q)
+	x.Egress = e.direction(&x, asked, q.From, q.To, policy.EgressKey())
+	x.Ingress = e.direction(&x, asked, q.To, q.From, policy.IngressKey())
 	return x
 }
 
 // direction asks the policy of one end, if a pod, about the other; the worse verdict decides.
-func (e *engine) direction(x *expectation, q *query, end, other string, key policy.Key) *direction {
+func (e *engine) direction(x *expectation, q *request, end, other string, key policy.Key) *direction {
 	if e.stage.owners[end] == nil {
 		return nil
 	}
@@ -90,7 +94,7 @@ func (e *engine) direction(x *expectation, q *query, end, other string, key poli
 	key = key.WithIdentity(e.stage.ids[other].ID).WithPortProto(protocols[q.Protocol], q.Port)
 	d := lookup(ep.policy, key)
 	d.ByUnsure = ep.proxied.namesUnsure(key)
-	if q.isRequest() && !ep.request(d, q, key) {
+	if q.isRequest() && !ep.judgeRequest(d, q, key) {
 		x.Skip = true
 	}
 	if d.Verdict == "denied" || d.Verdict == "redirected" && x.Verdict == "allowed" {
@@ -102,10 +106,24 @@ func (e *engine) direction(x *expectation, q *query, end, other string, key poli
 func (e *engine) endpoint(end string) *endpoint {
 	ep := e.endpoints[end]
 	if ep == nil {
-		ep = e.compute(e.stage.owners[end], e.stage.ids[end])
+		ep = e.tryCompute(e.stage.owners[end], e.stage.ids[end])
 		e.endpoints[end] = ep
 	}
 	return ep
+}
+
+// tryCompute takes a crash of Cilium's own code for what it is: no answer.
+func (e *engine) tryCompute(o *owner, i *identity.Identity) *endpoint {
+	defer func() {
+		r := recover()
+		if crash, ok := r.(runtime.Error); ok {
+			r = errors.Join(errGivesUp, crash)
+		}
+		if r != nil {
+			panic(r)
+		}
+	}()
+	return e.compute(o, i)
 }
 
 // lookup reads the map state as the data plane would, with the policies behind the entry.
