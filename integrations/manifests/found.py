@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, Notice, ObjectRef, Source
 from app.core.text import clean
+from integrations.manifests.files import KUSTOMIZATION_NAMES
 
 POLICY_KINDS = frozenset(
     {
@@ -72,6 +74,7 @@ CLUSTER_KINDS = frozenset(
 TEMPLATE = "{{"
 KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
 _NAME_LIMIT = 253
+_PATH_LIMIT = 80
 _UNCUT = 1 << 30
 
 
@@ -91,12 +94,16 @@ class Found:
     def broken(self, error: BadInput, file: str) -> None:
         """Remember and report a part that cannot be read."""
         self.skip("unreadable", file)
-        text = f"{error.message} (at {error.path})" if error.path else error.message
+        place = clean(error.path, _PATH_LIMIT)
+        text = f"{error.message} (at {place})" if place else error.message
         self.notices.append(Notice(clean(text), file, error.line or None, severity="error"))
 
     def add(self, body: Any, source: Source) -> None:
         """Take in one decoded document, if it is a Kubernetes object with a name."""
         kind, api_version = _text(body, "kind"), _text(body, "apiVersion")
+        if PurePath(source.file).name in KUSTOMIZATION_NAMES and isinstance(body, Mapping):
+            # kustomize does not ask for kind and apiVersion
+            kind, api_version = kind or "Kustomization", api_version or KUSTOMIZE_GROUP
         if not kind or not api_version:
             self.skip("not an object", source.file)
             return

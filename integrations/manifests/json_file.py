@@ -58,6 +58,10 @@ class JsonFile:
                 self._read_object(raw, line, defaults)
             except BadInput as error:
                 self._found.broken(error, self._file)
+            except ValueError as error:  # bytes that are no UTF-8 show only when strings are made
+                self._found.broken(BadInput(f"not JSON: {error}", line=line), self._file)
+            except RecursionError:
+                self._found.broken(BadInput("nested too deeply", line=line), self._file)
         return True
 
     def _parts(self) -> tuple[list[bytes], Mapping[str, str]]:

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, ObjectRef
+from app.core.text import is_clean
 from integrations.manifests.reader import Loaded, ManifestReader, load
 
 POLICY = """\
@@ -273,3 +276,40 @@ spec:
     assert picture.cilium_version == "1.18.2"
     assert reader.name == str(tmp_path)
     assert [change async for change in reader.watch()] == []
+
+
+@pytest.mark.parametrize("kind", ["Pod", "NetworkPolicy"])
+def test_load_when_json_is_nested_deeply_then_reported(tmp_path: Path, kind: str) -> None:
+    deep = "[" * 900 + '"\\u202e"' + "]" * 900
+    head = f'{{"apiVersion":"v1","kind":"{kind}","metadata":{{"name":"a"}}'
+    loaded = _load(tmp_path, {"a.json": f'{head},"x":{deep}}}'})
+    assert not loaded.manifests
+    assert "nested" in _texts(loaded)
+
+
+_SEEDS = (
+    _policy().encode(),
+    b"%YAML 1.1\n---\na: &x [*x]\n...\n---\n- !t {a: b}\n",
+    b'{"kind":"List","apiVersion":"v1","items":[{"kind":"Pod","metadata":{"name":"a\\u202e"}}]}',
+    b"apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization\nresources: [a, {b: c}]\n",
+    b"\xef\xbb\xbfa: 1\r\n",
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.sampled_from(_SEEDS),
+    cuts=st.lists(st.tuples(st.integers(0, 300), st.binary(max_size=6)), max_size=6),
+    name=st.sampled_from(["a.yaml", "a.json", "kustomization.yaml"]),
+)
+def test_load_when_bytes_are_damaged_then_notices_and_never_an_error(
+    tmp_path: Path, seed: bytes, cuts: list[tuple[int, bytes]], name: str
+) -> None:
+    content = bytearray(seed)
+    for at, piece in cuts:
+        content[at : at + len(piece)] = piece
+    path = tmp_path / name
+    path.write_bytes(content)
+    loaded = load([str(path)])
+    assert all(is_clean(str(notice)) for notice in loaded.notices)
+    assert all(is_clean(str(manifest.ref)) for manifest in loaded.manifests)

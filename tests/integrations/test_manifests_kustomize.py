@@ -47,6 +47,13 @@ def test_load_when_overlays_share_a_base_then_deployed_by_both(tmp_path: Path) -
     assert not loaded.notices
 
 
+def test_load_when_kustomization_says_no_kind_then_it_counts(tmp_path: Path) -> None:
+    loaded = _load(
+        tmp_path, {"env/kustomization.yaml": "resources: [web.yaml]\n", "env/web.yaml": POLICY}
+    )
+    assert _deployed_by(loaded.manifests[0]) == ("env",)
+
+
 def test_load_when_component_lists_a_file_then_deployed(tmp_path: Path) -> None:
     loaded = _load(
         tmp_path,
