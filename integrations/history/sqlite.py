@@ -172,7 +172,7 @@ class SqliteHistory:
         found: list[Flow] = []
         for file in _parts(self._folder):
             with opened(file) as part:
-                found.extend(select(part, query))
+                found.extend(reversed(select(part, query)))
         found.sort(key=lambda flow: flow.time_ns)
         return tuple(found[-query.limit :])
 
