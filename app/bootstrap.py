@@ -6,6 +6,7 @@ Every adapter is imported where it is built, so that a command loads what it use
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -248,7 +249,24 @@ def _relay(
     tls = Tls(hubble.ca_file, hubble.cert_file, hubble.key_file, hubble.server_name)
     plain = address.removeprefix(TLS_PREFIX)
     target = (lambda: plain) if plain else _forwarding(live or _live_reader(sources, settings))
-    return RelayFlows(Relay(target, tls if secure else None), clock=SystemClock())
+    flows = RelayFlows(Relay(target, tls if secure else None), clock=SystemClock())
+    return _kept(flows, settings, address or (live.name if live else "cluster"))
+
+
+def _kept(flows: FlowSource, settings: Settings, cluster: str) -> FlowSource:
+    """The source with its history on disk, one folder a cluster, unless that is switched off."""
+    if not settings.flows.history:
+        return flows
+    from platformdirs import user_state_path
+
+    from app.services.kept import Kept
+    from integrations.history.sqlite import Limits, SqliteHistory
+
+    chosen = settings.flows
+    root = Path(chosen.history_folder) if chosen.history_folder else user_state_path(APP) / "flows"
+    folder = root / re.sub(r"[^A-Za-z0-9.-]+", "_", cluster)
+    limits = Limits(chosen.history_days, chosen.history_mib << 20)
+    return Kept(flows, SqliteHistory(folder, clock=SystemClock(), limits=limits))
 
 
 def _forwarding(live: KubernetesReader) -> Callable[[], str]:

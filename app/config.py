@@ -61,6 +61,10 @@ class FlowSettings:
     """What is kept of flows."""
 
     keep: int = _key("flows kept in memory", default=50_000)
+    history: bool = _key("keep live flows on disk too, for questions beyond Hubble", default=True)
+    history_folder: str = _key("where; empty means the user's state folder")
+    history_days: int = _key("days that are kept on disk", default=7)
+    history_mib: int = _key("size of all that is kept on disk, in MiB", default=2048)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

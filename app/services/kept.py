@@ -31,15 +31,18 @@ class Kept:
     async def flows(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
         """Older flows from the history, when the request reaches back, and then the source's."""
         begun = request.since_ns is None
-        async for item in self._source.flows(request):
-            if isinstance(item, FlowBatch):
-                if not begun and (before := await self._before(request, item.flows)):
-                    yield FlowBatch(before)
-                begun = True
-                self._history.keep(item.flows)
-            yield item
-        if not begun and (before := await self._before(request, ())):
-            yield FlowBatch(before)
+        try:
+            async for item in self._source.flows(request):
+                if isinstance(item, FlowBatch):
+                    if not begun and (before := await self._before(request, item.flows)):
+                        yield FlowBatch(before)
+                    begun = True
+                    self._history.keep(item.flows)
+                yield item
+            if not begun and (before := await self._before(request, ())):
+                yield FlowBatch(before)
+        finally:
+            await self._history.flush()
 
     async def _before(self, request: FlowRequest, known: tuple[Flow, ...]) -> tuple[Flow, ...]:
         """What the history has from the requested time on and `known` does not."""

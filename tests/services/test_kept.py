@@ -17,9 +17,13 @@ class Remembering:
 
     def __init__(self, *flows: Flow) -> None:
         self.kept: list[Flow] = list(flows)
+        self.flushed = False
 
     def keep(self, flows: Sequence[Flow]) -> None:
         self.kept.extend(flows)
+
+    async def flush(self) -> None:
+        self.flushed = True
 
     async def query(self, query: HistoryQuery) -> tuple[Flow, ...]:
         fitting = [one for one in self.kept if one.time_ns >= (query.since_ns or 0)]
@@ -61,6 +65,7 @@ async def test_flows_that_pass_are_kept() -> None:
     kept = Kept(Scripted(SourceState("s", "live"), FlowBatch((flow(5),))), history)
     assert await uuids(kept, FlowRequest()) == ["u5"]
     assert [one.uuid for one in history.kept] == ["u5"]
+    assert history.flushed
     assert kept.name == "scripted"
 
 
