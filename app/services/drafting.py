@@ -41,12 +41,11 @@ from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
 from app.services.draft_files import FileEditor
 from app.services.picture import Picture
 
-_CHECKS = (
+_VERIFIED = (
     ("every edited file parses to exactly the intended objects", True),
     ("the policy engine allows the connection afterwards", True),
-    ("no boundary is broken", True),
 )
-"""What was verified; where one fails there is no draft."""
+"""What was checked; where one fails there is no draft."""
 
 _TRIES = 3
 _MOST_FIXES = 3
@@ -94,11 +93,6 @@ Boundaries = Callable[[Engine, Engine], Sequence[str]]
 """What must hold whatever is drafted: gives the names of those that a change breaks."""
 
 
-def no_boundaries(_before: Engine, _after: Engine) -> Sequence[str]:
-    """Nothing is declared."""
-    return ()
-
-
 class Drafter:
     """Makes drafts for one repository.
 
@@ -112,7 +106,7 @@ class Drafter:
         place: Callable[[str], str],
         *,
         sets: Mapping[str, str] | None = None,
-        boundaries: Boundaries = no_boundaries,
+        boundaries: Boundaries | None = None,
     ) -> None:
         self._repo = repo
         self._editor = FileEditor(repo, place, sets or {})
@@ -169,7 +163,7 @@ class Drafter:
         return self._assemble(plan, files, request)
 
     def _check_boundaries(self, plan: Plan, picture: Picture) -> None:
-        if broken := self._boundaries(picture.engine, plan.after):
+        if self._boundaries and (broken := self._boundaries(picture.engine, plan.after)):
             raise DraftRejected(
                 f"it would break {', '.join(f'`{name}`' for name in broken)}",
                 hint="this is blocked on purpose",
@@ -196,7 +190,7 @@ class Drafter:
         key = change_key(self._repo.name, files[0].path, first.policy, operation)
         heading = title(first.policy, first.title)
         diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
-        opens = plan.opens
+        checks = (*_VERIFIED, ("no boundary is broken", True)) if self._boundaries else _VERIFIED
         summary = Summary(
             what=f"{first.title[:1].upper()}{first.title[1:]}: {_how(plan)}.",
             policy=first.policy,
@@ -206,7 +200,7 @@ class Drafter:
             risk=_risk(plan),
             reason=request.reason,
             effect=_effect(plan),
-            checks=_CHECKS,
+            checks=checks,
             requested_by=request.requested_by,
         )
         change = ProposedChange(
@@ -223,9 +217,9 @@ class Drafter:
             "".join(diffs.values()),
             change,
             plan,
-            opens,
+            plan.opens,
             _effect(plan),
-            _CHECKS,
+            checks,
             plan.broadens,
         )
 
@@ -316,6 +310,11 @@ def _effect(plan: Plan) -> tuple[str, ...]:
     ]
     if redirected:
         lines.append(f"layer 7 rules still decide each request ({', '.join(redirected)})")
+    overlays = {
+        name for change in plan.changes if change.source for name in change.source.deployed_by
+    }
+    if overlays:
+        lines.append(f"changes what is deployed by {', '.join(sorted(overlays))}")
     return tuple(lines)
 
 

@@ -86,7 +86,10 @@ def slug(text: str) -> str:
 def title(ref: ObjectRef, what: str) -> str:
     """Give the title of the change: `netpol(NS): what`, the namespace said once."""
     scope = slug(ref.namespace) if ref.namespace else "cluster"
-    text = plain(f"netpol({scope}): {what.replace(f'{ref.namespace}/', '')}")
+    what = what.replace(f"{ref.namespace}/", "")
+    text = plain(f"netpol({scope}): {what}")
+    if len(text) > TITLE_LIMIT:
+        text = plain(f"netpol({scope}): {what.removeprefix('allow ')}")
     return text if len(text) <= TITLE_LIMIT else text[: TITLE_LIMIT - 1] + "…"
 
 

@@ -50,12 +50,14 @@ _UNSTABLE = frozenset(
         "helm.sh/chart",
         "chart",
         "heritage",
-        "hub.jupyter.org/username",
         "hub.jupyter.org/servername",
         "hub.jupyter.org/network-access-hub",
     }
 )
-"""Labels that change with a roll-out, name one pod or one person, or say how it was installed."""
+"""Labels that change with a roll-out, name one pod, or say how it was installed."""
+
+_PERSONAL = re.compile(r"(?:^|[./_-])(?:user|owner|e-?mail|person)", re.IGNORECASE)
+"""Keys of labels that name a person: a rule must not, and neither must what is said of it."""
 
 _ENTITIES = {
     IdentityKind.HOST: "host",
@@ -81,7 +83,9 @@ def stable_labels(endpoint: Endpoint) -> dict[str, str]:
     stable = {
         key: value
         for key, value in endpoint.pod_labels.items()
-        if key not in _UNSTABLE and _is_identity_label(endpoint.labels, key, value)
+        if key not in _UNSTABLE
+        and not _PERSONAL.search(key)
+        and _is_identity_label(endpoint.labels, key, value)
     }
     telling = {key: stable[key] for key in _TELLING if key in stable}
     return telling or stable
