@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from app.core.flows import names
 from app.core.flows.codec import FLAGS
@@ -46,6 +47,9 @@ _RARE_MESSAGES = {
 }
 _RARE_LISTS = ("node_labels", "policy_log")
 
+_MAY_BE_EMPTY = ("IP", "source", "destination", "event_type")
+_PORTLESS = frozenset({"VRRP", "IGMP"})
+
 _scalars = attrgetter(*_RARE_SCALARS)
 _messages = attrgetter(*_RARE_MESSAGES)
 
@@ -54,7 +58,15 @@ def _tree(name: str, raw: bytes) -> dict[str, Any]:
     """The bytes of one message in Hubble's JSON form."""
     message = message_class(name).FromString(raw)
     tree: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    for number in _unknown_fields(message):
+        tree[f"field {number}"] = ""  # nobody takes it, so it is counted
     return tree
+
+
+def _unknown_fields(message: Any) -> list[int]:
+    """Numbers of the fields that the schema does not have."""
+    left_over = UnknownFieldSet(message)
+    return [left_over[index].field_number for index in range(len(left_over))]
 
 
 class ResponseDecoder:
@@ -64,7 +76,7 @@ class ResponseDecoder:
         self._pieces = Pieces(_tree, empty_message=b"\0")  # no message is one zero byte
         self._response = thin_class("observer.GetFlowsResponse")
         self._events: Shared[tuple[int, int]] = Shared(_read_event, {b"": (0, 0)})
-        self._flags: dict[bytes, str] = {}
+        self._flags: Shared[str] = Shared(_read_flags, {b"": ""})
         self._texts: dict[tuple[str, ...], tuple[str, ...]] = {(): ()}
         self._policies: dict[tuple[bytes, ...], tuple[PolicyEvidence, ...]] = {(): ()}
 
@@ -93,18 +105,21 @@ class ResponseDecoder:
         protocol, source_port, destination_port, flags, code = self._layer4(wire.l4)
         addresses = pieces.addresses[wire.IP]
         event, sub_event = self._events[wire.event_type]
+        empty = _set_empty(wire, protocol, flags)
+        rare_l4 = _rare_layer4(wire.l4, protocol)
         key = (
             *(addresses.version, addresses.encrypted, addresses.translated, wire.Type, code),
+            *(empty, rare_l4),
             *_scalars(wire),
             *_messages(wire),
             *(tuple(getattr(wire, name)) for name in _RARE_LISTS),
         )
         detail = pieces.detail(
             key,
-            lambda: _rare_fields(wire),
+            lambda: _rare_fields(wire, protocol, rare_l4),
             addresses=addresses,
             l4_code=code,
-            set_empty=(),
+            set_empty=empty,
         )
         time = wire.time
         flow = Flow(
@@ -143,6 +158,8 @@ class ResponseDecoder:
         )
         if pieces.flawed:
             pieces.count_flaws((key, wire.source, wire.destination, wire.IP, wire.l7))
+        for number in _unknown_fields(wire):
+            pieces.unknown[f"flow.field {number}"] += 1
         return flow
 
     def _layer4(self, l4: Any) -> tuple[str, int, int, str, int]:
@@ -150,7 +167,7 @@ class ResponseDecoder:
         kind = l4.WhichOneof("protocol")
         if kind == "TCP":
             tcp = l4.TCP
-            flags = self._tcp_flags(tcp.flags) if tcp.HasField("flags") else ""
+            flags = self._flags[tcp.flags.SerializeToString()]
             return kind, tcp.source_port, tcp.destination_port, flags, 0
         if kind in {"UDP", "SCTP"}:
             ports = getattr(l4, kind)
@@ -159,13 +176,6 @@ class ResponseDecoder:
             icmp = getattr(l4, kind)
             return kind, 0, icmp.type, "", icmp.code
         return kind or "", 0, 0, "", 0
-
-    def _tcp_flags(self, flags: Any) -> str:
-        raw = flags.SerializeToString()
-        known = self._flags.get(raw)
-        if known is None:
-            known = self._flags[raw] = ",".join(name for name in FLAGS if getattr(flags, name))
-        return known
 
     def _cleaned(self, texts: Sequence[str]) -> tuple[str, ...]:
         if not texts:
@@ -215,9 +225,37 @@ def _read_event(raw: bytes) -> tuple[int, int]:
     return event.type, event.sub_type
 
 
-def _rare_fields(wire: Any) -> dict[str, Any]:
+def _read_flags(raw: bytes) -> str:
+    flags = message_class("flow.TCPFlags").FromString(raw)
+    return ",".join(name for name in FLAGS if getattr(flags, name))
+
+
+def _set_empty(wire: Any, protocol: str, flags: str) -> tuple[str, ...]:
+    """Name the messages that were present without any field set."""
+    whole = wire.source and wire.destination and wire.event_type and wire.IP and protocol
+    if whole and (flags or protocol != "TCP"):
+        return ()
+    bare = [name for name in _MAY_BE_EMPTY if not getattr(wire, name) and wire.HasField(name)]
+    if not protocol and wire.HasField("l4"):
+        bare.append("l4")
+    if protocol == "TCP" and not flags and wire.l4.TCP.HasField("flags"):
+        bare.append("flags")
+    return tuple(sorted(bare))
+
+
+def _rare_layer4(l4: Any, protocol: str) -> bytes:
+    """The bytes of a protocol without ports, which only output needs."""
+    if protocol not in _PORTLESS:
+        return b""
+    raw: bytes = getattr(l4, protocol).SerializeToString()
+    return raw
+
+
+def _rare_fields(wire: Any, protocol: str, rare_l4: bytes) -> dict[str, Any]:
     """The rarer fields of a flow in Hubble's JSON form, for the shared detail."""
     fields: dict[str, Any] = {"Type": wire.Type or None}
+    if rare_l4:
+        fields[protocol] = _tree(f"flow.{protocol}", rare_l4)
     for name in _RARE_SCALARS:
         fields[name] = getattr(wire, name) or None
     for name, message in _RARE_MESSAGES.items():

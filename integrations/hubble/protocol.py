@@ -113,13 +113,14 @@ def _add_fields(message: Any, rows: Sequence[_Row], *, as_bytes: bool) -> None:
         field = message.field.add(name=name, number=number, label=label)
         if kind == _MESSAGE and as_bytes and kind_name not in _KEPT_MESSAGES:
             field.type = _FIELD.TYPE_BYTES
+            field.proto3_optional = not repeated  # keeps "present but empty" apart from absent
         elif kind == _SCALAR:
             field.type = _FIELD.Type.Value(f"TYPE_{kind_name.upper()}")
         else:
             field.type = _FIELD.TYPE_ENUM if kind == _ENUM else _FIELD.TYPE_MESSAGE
             field.type_name = f".{kind_name}"
-        if oneof:
-            if oneof not in oneofs:
-                oneofs.append(oneof)
-                message.oneof_decl.add(name=oneof)
-            field.oneof_index = oneofs.index(oneof)
+        if within := oneof or (f"_{name}" if field.proto3_optional else ""):
+            if within not in oneofs:
+                oneofs.append(within)
+                message.oneof_decl.add(name=within)
+            field.oneof_index = oneofs.index(within)

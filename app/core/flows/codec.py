@@ -264,7 +264,7 @@ def _set_empty(
         "l4": wire.l4 is not None and not l4.protocol,
         "event_type": event is not None and not event.type and not event.sub_type,
     }
-    return tuple(name for name, is_empty in present.items() if is_empty)
+    return tuple(sorted(name for name, is_empty in present.items() if is_empty))
 
 
 def _rare_fields(wire: WireFlow, l4: _L4) -> dict[str, Any]:

@@ -142,7 +142,7 @@ EVERY_FIELD: list[dict[str, Any]] = [
         },
         trace_context={"parent": {"trace_id": "4bf92f3577b34da6"}},
     ),
-    flow(l7={"type": "REQUEST", "kafka": {"api_key": "fetch", "topic": "t", "error_code": 3}}),
+    flow(l7={"type": "REQUEST", "kafka": {"error_code": 3, "api_key": "fetch", "topic": "t"}}),
     flow(
         verdict="TRANSLATED",
         Type="SOCK",
