@@ -175,6 +175,26 @@ def test_load_when_placeholder_has_a_value_then_filled(tmp_path: Path) -> None:
     assert manifest.body["spec"]["egress"][1]["toFQDNs"] == [{"matchName": "hub.tre.example.org"}]
 
 
+def test_load_when_json_has_placeholders_then_filled_in_every_kind(tmp_path: Path) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {"${K}": "${V}"}}}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "${V}"}}
+    items = {"apiVersion": "v1", "kind": "List", "items": [pod, service]}
+    loaded = _load(tmp_path, {"a.json": json.dumps(items)}, K="app", V="web")
+    assert loaded.manifests[0].body["metadata"]["labels"] == {"app": "web"}
+    assert loaded.manifests[1].ref.name == "web"
+
+
+def test_load_when_json_policy_holds_what_yaml_cannot_then_read_without_lines(
+    tmp_path: Path,
+) -> None:
+    text = (
+        '{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"a"},'
+        '"spec":{"description":"\\ud83d\\ude00"}}'
+    )
+    manifest = _only(_load(tmp_path, {"a.json": text}))
+    assert manifest.body["spec"]["description"] == "\U0001f600"
+
+
 def test_load_when_placeholders_have_no_value_then_kept_with_one_notice(tmp_path: Path) -> None:
     text = _policy().replace("pypi.org", "hub.${DOMAIN}.${ZONE}")
     loaded = _load(tmp_path, {"a.yaml": text, "b.yaml": text.replace("web", "api")})
