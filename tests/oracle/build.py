@@ -48,10 +48,9 @@ class Driver:
             content.update(path.name.encode() + b"\0" + path.read_bytes())
         return content.hexdigest()[:16]
 
-    @property
-    def program(self) -> Path:
+    def program(self, folder: Path) -> Path:
         """Where the built driver is, or will be."""
-        return BUILD / f"cilium-{self.version}-{self.digest}"
+        return folder / f"cilium-{self.version}-{self.digest}"
 
 
 DRIVERS = (
@@ -61,14 +60,15 @@ DRIVERS = (
 )
 
 
-def build(driver: Driver) -> Path:
+def build(driver: Driver, folder: Path = BUILD) -> Path:
     """Give the driver's program, building it when needed; `OracleUnavailable` says what failed."""
-    if driver.program.exists():
-        return driver.program
+    program = driver.program(folder)
+    if program.exists():
+        return program
     go = shutil.which("go")
     if go is None:
         raise OracleUnavailable("Go is not installed, so Cilium's own engine cannot be built")
-    work = BUILD / "source" / driver.program.name
+    work = folder / "source" / program.name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     for path in driver.sources:
@@ -83,9 +83,9 @@ def build(driver: Driver) -> Path:
     )
     if finished.returncode != 0:
         raise OracleUnavailable(f"cilium {driver.version}: go build failed\n{finished.stderr}")
-    (work / "driver").replace(driver.program)
+    (work / "driver").replace(program)
     shutil.rmtree(work)
-    return driver.program
+    return program
 
 
 def main() -> int:

@@ -37,6 +37,8 @@ SEED_STEP = 1_000_003
 PROGRESS_EVERY = 500
 
 Say = Callable[[str], None]
+Judge = Callable[[Case, str], Answers]
+"""Answers a case as a Cilium version would: this project's engine, or a wrong one in tests."""
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ def _compare(oracle: Oracle, case: Case, tally: Tally, say: Say, folder: Path) -
     tally.found.append(path)
 
 
-def settled_disagreements(oracle: Oracle, case: Case) -> list[Disagreement]:
+def settled_disagreements(oracle: Oracle, case: Case, judge: Judge = answer) -> list[Disagreement]:
     """List the differences that show however often Cilium's engine is asked.
 
     Which of several equal entries it names, and with them the policies, can hang on the order of
@@ -116,7 +118,7 @@ def settled_disagreements(oracle: Oracle, case: Case) -> list[Disagreement]:
     theirs = oracle.ask(case)
     if theirs is None:
         return []
-    ours = answer(case, oracle.driver.version)
+    ours = judge(case, oracle.driver.version)
     settled = find_disagreements(case, theirs, ours)
     for _ in range(ASK_AGAIN):
         theirs = oracle.ask(case) if settled else None
@@ -127,12 +129,14 @@ def settled_disagreements(oracle: Oracle, case: Case) -> list[Disagreement]:
     return settled
 
 
-def shrink_disagreement(oracle: Oracle, case: Case, difference: Disagreement) -> Case:
+def shrink_disagreement(
+    oracle: Oracle, case: Case, difference: Disagreement, judge: Judge = answer
+) -> Case:
     """Give the smallest case on which the engines still disagree."""
 
     def disagree(smaller: Case) -> bool:
         try:
-            return bool(settled_disagreements(oracle, smaller))
+            return bool(settled_disagreements(oracle, smaller, judge))
         except DriverFailed:
             return False  # what is left is no cluster any more
 
