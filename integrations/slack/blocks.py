@@ -26,6 +26,8 @@ from integrations.slack.limits import (
 CHOICE_ACTION = "choose"
 MAX_FACT = 600
 MAX_CELL = 160
+NOTHING = "-"
+"""What stands for an empty text, which Slack refuses."""
 _LABELS_BEFORE = {
     ReplyKind.REFUSAL: "Not here: ",
     ReplyKind.MISTAKE: "I did not understand: ",
@@ -84,13 +86,13 @@ def _fit(blocks: Iterator[Block]) -> Iterator[Block]:
 
 def _fallback(summary: str) -> str:
     """The notification's text: Slack reads it as markup, so its three characters are escaped."""
-    text = clean(summary, TEXT_MAX // 6)
+    text = clean(summary, TEXT_MAX // 6) or NOTHING
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _literal(text: str, limit: int) -> str:
     """Text that pages nobody, wherever it ends up: Slack's mentions start with `<!` or `<@`."""
-    return clean(text, limit).replace("<!", "\u2039!").replace("<@", "\u2039@") or " "
+    return clean(text, limit).replace("<!", "\u2039!").replace("<@", "\u2039@") or NOTHING
 
 
 def _plain(text: str, limit: int) -> Block:

@@ -93,7 +93,9 @@ class SlackChat:
             self._listen(app, tasks, responder)
             handler = AsyncSocketModeHandler(app, self._access.app_token, logger=_quiet_logger())
             try:
-                await _translated(handler.connect_async())  # type: ignore[no-untyped-call]  # untyped in bolt
+                # Asked for here, because the SDK tries a refused token again for ever.
+                handler.client.wss_uri = await _translated(handler.client.issue_new_wss_url())
+                await handler.connect_async()  # type: ignore[no-untyped-call]  # untyped in bolt
                 await asyncio.Event().wait()
             finally:
                 await handler.close_async()  # type: ignore[no-untyped-call]  # untyped in bolt

@@ -1,6 +1,7 @@
 """The demo, read once: what questions in chat are asked about here."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -31,13 +32,7 @@ def picture(flows: FlowEvidence) -> Picture:
     read = asyncio.run(DemoCluster(lambda: START_NS).read())
     names = NameBook()
     names.learn(flows.flows)
-    return make_picture(
-        Ingredients(
-            read.manifests,
-            read.settings,
-            (1, 19, 3),
-            names.names(),
-            read.notices,
-            as_of_ns=START_NS,
-        )
+    ingredients = Ingredients(
+        read.manifests, read.settings, (1, 19, 3), names.names(), read.notices
     )
+    return replace(make_picture(ingredients), as_of_ns=START_NS)
