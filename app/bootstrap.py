@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from app.config import APP, Loaded, Settings, find_secret
 from app.core.errors import ConfigError, DraftRejected, UsageError
 from app.core.model.provenance import Manifest
-from app.ports import Chat, ClusterReader, FlowSource, PolicyRepo
+from app.ports import Chat, ClusterReader, FlowHistory, FlowSource, PolicyRepo
 from app.services.doctor import Surroundings
 from app.services.flows import Sifted
+from app.services.kept import Kept
 from app.services.located import LocatedReader
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
@@ -128,19 +129,25 @@ def parse_sets(texts: tuple[str, ...]) -> dict[str, str]:
     return sets
 
 
-def build_workspace(sources: Sources, settings: Settings, *, follow: bool = True) -> Workspace:
+def build_workspace(
+    sources: Sources, settings: Settings, *, follow: bool = True, flows: bool = True
+) -> Workspace:
     """The workspace over everything that was asked for; nothing is read yet.
 
-    Without `follow` a replay is read as the recording it is.
+    Without `follow` a replay is read as the recording it is, without `flows` there are none.
     """
     version = sources.cilium_version or settings.cluster.cilium_version
     live = _live_reader(sources, settings) if sources.live_objects else None
+    history = build_history(sources, settings) if flows else None
     return Workspace(
         build_readers(sources, settings, live),
-        build_flow_sources(sources, settings, follow=follow, live=live),
+        build_flow_sources(sources, settings, follow=follow, live=live, history=history)
+        if flows
+        else (),
         clock=SystemClock(),
         cilium_version=parse_version(version) if version else None,
         keep_flows=settings.flows.keep,
+        history=history,
     )
 
 
@@ -202,19 +209,44 @@ def build_flow_sources(
     *,
     follow: bool,
     live: KubernetesReader | None = None,
+    history: FlowHistory | None = None,
 ) -> tuple[FlowSource, ...]:
     """Sources of flows: a recording, else the demo's traffic, else the cluster's own Relay.
 
-    A snapshot without a recording has none. With `record` all of them are written down.
+    A snapshot without a recording has none. What passes is kept in `history`, and with `record`
+    also written down.
     """
     found = _flow_source(sources, settings, follow=follow, live=live)
     if found is None:
         return ()
+    if history is not None:
+        found = Kept(found, history)
     if not sources.record:
         return (found,)
     from integrations.hubble.recording import Recorded
 
     return (Recorded(found, sources.record),)
+
+
+def build_history(sources: Sources, settings: Settings) -> FlowHistory | None:
+    """The history on disk; only Relay's flows are kept, and only if the settings want it."""
+    flows = settings.flows
+    if not flows.history or not _asks_relay(sources):
+        return None
+    from platformdirs import user_state_path
+
+    from integrations.history.sqlite import Limits, SqliteHistory
+
+    named = flows.history_folder
+    folder = Path(named) if named else user_state_path(APP) / "flows"
+    return SqliteHistory(
+        folder, clock=SystemClock(), limits=Limits(flows.history_days, flows.history_mib << 20)
+    )
+
+
+def _asks_relay(sources: Sources) -> bool:
+    recorded = sources.flows or sources.replay or sources.demo
+    return not recorded and bool(sources.hubble_address or sources.live_objects)
 
 
 def _flow_source(
@@ -231,20 +263,16 @@ def _flow_source(
         from integrations.demo.flows import DemoFlows
 
         return Sifted(DemoFlows())
-    address = sources.hubble_address or settings.hubble.address
-    if sources.hubble_address or sources.live_objects:
-        return _relay(address, sources, settings, live)
-    return None
+    return _relay(sources, settings, live) if _asks_relay(sources) else None
 
 
-def _relay(
-    address: str, sources: Sources, settings: Settings, live: KubernetesReader | None
-) -> FlowSource:
+def _relay(sources: Sources, settings: Settings, live: KubernetesReader | None) -> FlowSource:
     """Relay at its address, else through the API server's port-forward."""
     from integrations.hubble.live import RelayFlows
     from integrations.hubble.relay import Relay, Tls
 
     hubble = settings.hubble
+    address = sources.hubble_address or hubble.address
     secure = hubble.tls or address.startswith(TLS_PREFIX)
     tls = Tls(hubble.ca_file, hubble.cert_file, hubble.key_file, hubble.server_name)
     plain = address.removeprefix(TLS_PREFIX)

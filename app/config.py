@@ -58,7 +58,7 @@ class HubbleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSettings:
-    """What is kept of flows."""
+    """What is kept of flows: some in memory, and those of a live cluster on disk."""
 
     keep: int = _key("flows kept in memory", default=50_000)
     history: bool = _key("keep live flows on disk too, for questions beyond Hubble", default=True)

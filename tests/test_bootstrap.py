@@ -10,6 +10,7 @@ from app.bootstrap import (
     SystemClock,
     build_checkout,
     build_flow_sources,
+    build_history,
     build_workspace,
     has_sources,
     look_around,
@@ -18,6 +19,7 @@ from app.bootstrap import (
 )
 from app.config import (
     ClusterSettings,
+    FlowSettings,
     HubbleSettings,
     Loaded,
     RepoSettings,
@@ -51,8 +53,11 @@ def _checkout(tmp_path: Path) -> Path:
     return folder
 
 
+NO_HISTORY = FlowSettings(history=False)
+
+
 def sources_of(sources: Sources, settings: Settings | None = None) -> list[str]:
-    workspace = build_workspace(sources, settings or Settings())
+    workspace = build_workspace(sources, settings or Settings(flows=NO_HISTORY))
     return list(workspace.source_names())
 
 
@@ -76,7 +81,7 @@ def test_nothing_named_means_the_live_cluster_and_its_relay(kubeconfig: str) -> 
 def test_cluster_with_a_checkout_is_one_reader(kubeconfig: str, checkout: Path) -> None:
     both = Sources(kubeconfig=kubeconfig, context="prod", snapshots=(str(checkout),))
     assert sources_of(both) == ["prod", "hubble"]
-    settings = Settings(repo=RepoSettings(path=str(checkout)))
+    settings = Settings(repo=RepoSettings(path=str(checkout)), flows=NO_HISTORY)
     assert sources_of(Sources(kubeconfig=kubeconfig, context="prod"), settings) == [
         "prod",
         "hubble",
@@ -87,6 +92,7 @@ def test_settings_name_cluster_and_relay_too(kubeconfig: str) -> None:
     settings = Settings(
         cluster=ClusterSettings(kubeconfig=kubeconfig, context="prod", cilium_version="1.18.2"),
         hubble=HubbleSettings(address="tls://relay:443"),
+        flows=NO_HISTORY,
     )
     assert sources_of(Sources(), settings) == ["prod", "hubble"]
 
@@ -117,6 +123,25 @@ def test_first_start_without_a_cluster_is_seen_at_once(
 def test_wrong_version_is_refused_before_anything_is_read() -> None:
     with pytest.raises(UsageError):
         build_workspace(Sources(demo=True, cilium_version="newest"), Settings())
+
+
+async def test_flows_of_relay_are_kept_on_disk_unless_switched_off(tmp_path: Path) -> None:
+    live = Sources(hubble_address="relay:80")
+    kept = Settings(flows=FlowSettings(history_folder=str(tmp_path / "flows")))
+    history = build_history(live, kept)
+    assert history is not None
+    await history.close()
+    assert (tmp_path / "flows").is_dir()
+    assert build_history(live, Settings(flows=NO_HISTORY)) is None
+    for other in (Sources(demo=True), Sources(flows="f"), Sources(snapshots=("a",))):
+        assert build_history(other, kept) is None
+
+
+def test_command_without_flows_opens_no_history(tmp_path: Path, kubeconfig: str) -> None:
+    kept = Settings(flows=FlowSettings(history_folder=str(tmp_path / "flows")))
+    workspace = build_workspace(Sources(kubeconfig=kubeconfig), kept, flows=False)
+    assert not workspace.expects_flows
+    assert not (tmp_path / "flows").exists()
 
 
 async def test_recorded_flows_are_written_as_they_pass(tmp_path: Path) -> None:

@@ -82,11 +82,14 @@ class Context:
         args = self.args
         from app.bootstrap import build_workspace
 
-        workspace = build_workspace(self.sources, self.config.settings, follow=False)
+        workspace = build_workspace(
+            self.sources, self.config.settings, follow=False, flows=flows is not None
+        )
         await workspace.load(strict=strict)
         if flows is not None:
             named = args.flows or args.replay or args.hubble_address
             await workspace.load_flows(flows, strict=strict and bool(named))
+        await workspace.close()
         self.say_notices(workspace.picture.notices)
         return workspace
 

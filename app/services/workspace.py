@@ -12,6 +12,7 @@ All methods belong to the event loop's thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -28,6 +29,7 @@ from app.ports import (
     ClusterChange,
     ClusterPicture,
     ClusterReader,
+    FlowHistory,
     FlowRequest,
     FlowSource,
     SourceState,
@@ -47,6 +49,7 @@ from app.services.tasks import Caught, Tasks, guard
 
 KEEP_FLOWS = 50_000
 KEEP_DIAGNOSTICS = 500
+CLOSING_S = 0.5
 
 BETWEEN_PICTURES_S = 0.1
 """Least time from one picture to the next, so that a burst of changes costs one build."""
@@ -86,7 +89,10 @@ class _Feed:
 
 
 class Workspace:
-    """Use `load` for one answer; `run` (with or without `load` before it) to stay current."""
+    """Use `load` for one answer; `run` (with or without `load` before it) to stay current.
+
+    `history` is where the sources of flows keep what passes; it is closed when `run` ends.
+    """
 
     def __init__(
         self,
@@ -97,11 +103,13 @@ class Workspace:
         cilium_version: Version | None = None,
         keep_flows: int = KEEP_FLOWS,
         request: FlowRequest | None = None,
+        history: FlowHistory | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._version = cilium_version
         self._request = request or FlowRequest()
+        self.history = history
         self._jitter = jitter
         self._changed = asyncio.Event()
         self._feeds = [_Feed(reader, self._connect(reader.name)) for reader in readers]
@@ -179,13 +187,23 @@ class Workspace:
 
     async def run(self) -> None:
         """Keep objects and flows current until cancelled; nothing a source does ends it."""
-        async with Tasks(self.report) as tasks:
-            tasks.start("picture", self._keep_building())
-            for feed in self._feeds:
-                tasks.start(f"objects of {feed.reader.name}", self._keep_objects(feed))
-            for source, connection in self._flows:
-                tasks.start(f"flows of {source.name}", self._keep_flowing(source, connection))
-            await tasks.finished()
+        try:
+            async with Tasks(self.report) as tasks:
+                tasks.start("picture", self._keep_building())
+                for feed in self._feeds:
+                    tasks.start(f"objects of {feed.reader.name}", self._keep_objects(feed))
+                for source, connection in self._flows:
+                    tasks.start(f"flows of {source.name}", self._keep_flowing(source, connection))
+                await tasks.finished()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Let the history write what it still holds; not longer than a quitting person waits."""
+        if self.history is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self.history.close()
 
     def report(self, caught: Caught) -> None:
         """Keep an unexpected error for the diagnostics view."""

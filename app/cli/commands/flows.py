@@ -104,21 +104,27 @@ def run(context: Context) -> int:
 
 
 async def _print(context: Context, chosen: Selection) -> None:
-    from app.bootstrap import SystemClock, build_flow_sources
+    from app.bootstrap import SystemClock, build_flow_sources, build_history
     from app.core.flows.filters import parse_filter
     from app.services.flows import make_request, observe
 
     now_ns = SystemClock().now_ns()
     words = parse_filter(chosen.text, now_ns=now_ns)
     request = make_request(chosen, now_ns, recorded=bool(context.sources.flows))
-    sources = build_flow_sources(context.sources, context.config.settings, follow=chosen.follow)
+    settings = context.config.settings
+    history = build_history(context.sources, settings)
+    sources = build_flow_sources(context.sources, settings, follow=chosen.follow, history=history)
     if not sources:
         context.out.say("a snapshot has no flows: add --flows FILE, or name a cluster")
         return
     printer = _Printer(context)
     matches = None if words.is_empty else words.matches
-    async for item in observe(sources, request, matches=matches, first=chosen.first):
-        printer.take(item)
+    try:
+        async for item in observe(sources, request, matches=matches, first=chosen.first):
+            printer.take(item)
+    finally:
+        if history is not None:
+            await history.close()
     printer.finish()
 
 
