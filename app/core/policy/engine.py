@@ -66,6 +66,7 @@ class Engine:
         self._context = context
         self._identities = Identities(cluster, self.policies)
         self._entries = _by_namespace(self.policies)
+        self._near: dict[str, tuple[ParsedPolicy, ...]] = {}
         self._compiled: dict[tuple[int, str, Direction], DirectionPolicy] = {}
         self._known: dict[tuple[object, ...], Identity] = {}
         self._keep: list[Endpoint] = []
@@ -152,12 +153,23 @@ class Engine:
             return ()
         return tuple(
             policy
-            for policy in self.policies
+            for policy in self._policies_near(endpoint.namespace)
             if any(
                 entry.selects_subject(endpoint.labels, endpoint.namespace)
                 for entry in policy.entries
             )
         )
+
+    def _policies_near(self, namespace: str) -> tuple[ParsedPolicy, ...]:
+        """Give the policies that can have a subject in a namespace, in order."""
+        found = self._near.get(namespace)
+        if found is None:
+            found = self._near[namespace] = tuple(
+                policy
+                for policy in self.policies
+                if any(entry.namespace in ("", namespace) for entry in policy.entries)
+            )
+        return found
 
     def selected_endpoints(self, ref: ObjectRef) -> tuple[Endpoint, ...]:
         """Give the endpoints that are subjects of a policy."""
