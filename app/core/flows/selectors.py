@@ -110,4 +110,5 @@ def _checked(selector: str, key: str, operator: str, values: frozenset[str]) -> 
             hint="for example app=web,tier in (a,b),!canary",
         )
     source, colon, name = key.partition(":")
-    return Requirement(source if colon else "any", name if colon else key, operator, values)
+    anywhere = not colon or source == "unspec"  # Cilium `pkg/labels`: `ParseSelectDotLabel`
+    return Requirement("any" if anywhere else source, name if colon else key, operator, values)
