@@ -229,7 +229,10 @@ def build_flow_sources(
 
 
 def build_history(sources: Sources, settings: Settings) -> FlowHistory | None:
-    """The history on disk; only Relay's flows are kept, and only if the settings want it."""
+    """The history on disk, a folder for each cluster; it keeps only what Relay gives.
+
+    None where the settings want none, or nothing comes from Relay.
+    """
     flows = settings.flows
     if not flows.history or not _asks_relay(sources):
         return None
@@ -237,10 +240,12 @@ def build_history(sources: Sources, settings: Settings) -> FlowHistory | None:
 
     from integrations.history.sqlite import Limits, SqliteHistory
 
-    named = flows.history_folder
-    folder = Path(named) if named else user_state_path(APP) / "flows"
+    root = Path(flows.history_folder) if flows.history_folder else user_state_path(APP) / "flows"
+    context = sources.context or settings.cluster.context or "current"
+    cluster = sources.hubble_address or settings.hubble.address or context
+    limits = Limits(flows.history_days, flows.history_mib << 20)
     return SqliteHistory(
-        folder, clock=SystemClock(), limits=Limits(flows.history_days, flows.history_mib << 20)
+        root / re.sub(r"[^A-Za-z0-9.-]+", "_", cluster), clock=SystemClock(), limits=limits
     )
 
 
@@ -277,24 +282,7 @@ def _relay(sources: Sources, settings: Settings, live: KubernetesReader | None) 
     tls = Tls(hubble.ca_file, hubble.cert_file, hubble.key_file, hubble.server_name)
     plain = address.removeprefix(TLS_PREFIX)
     target = (lambda: plain) if plain else _forwarding(live or _live_reader(sources, settings))
-    flows = RelayFlows(Relay(target, tls if secure else None), clock=SystemClock())
-    return _kept(flows, settings, address or (live.name if live else "cluster"))
-
-
-def _kept(flows: FlowSource, settings: Settings, cluster: str) -> FlowSource:
-    """The source with its history on disk, one folder a cluster, unless that is switched off."""
-    if not settings.flows.history:
-        return flows
-    from platformdirs import user_state_path
-
-    from app.services.kept import Kept
-    from integrations.history.sqlite import Limits, SqliteHistory
-
-    chosen = settings.flows
-    root = Path(chosen.history_folder) if chosen.history_folder else user_state_path(APP) / "flows"
-    folder = root / re.sub(r"[^A-Za-z0-9.-]+", "_", cluster)
-    limits = Limits(chosen.history_days, chosen.history_mib << 20)
-    return Kept(flows, SqliteHistory(folder, clock=SystemClock(), limits=limits))
+    return RelayFlows(Relay(target, tls if secure else None), clock=SystemClock())
 
 
 def _forwarding(live: KubernetesReader) -> Callable[[], str]:

@@ -131,7 +131,7 @@ async def test_flows_of_relay_are_kept_on_disk_unless_switched_off(tmp_path: Pat
     history = build_history(live, kept)
     assert history is not None
     await history.close()
-    assert (tmp_path / "flows").is_dir()
+    assert (tmp_path / "flows" / "relay_80").is_dir()
     assert build_history(live, Settings(flows=NO_HISTORY)) is None
     for other in (Sources(demo=True), Sources(flows="f"), Sources(snapshots=("a",))):
         assert build_history(other, kept) is None
