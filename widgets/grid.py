@@ -7,7 +7,7 @@ and the cursor stays on its key. `widgets.stream` adds following.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -67,11 +67,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table: its lasting key, a line per column, and values to sort by."""
+    """A row of a table: its lasting key, how to draw it, and what a column sorts it by.
+
+    Both are asked for when they are needed: most rows of a long table are never drawn.
+    """
 
     key: Hashable
-    cells: tuple[Line, ...]
-    sort: tuple[str | float, ...] = ()
+    draw: Callable[[], tuple[Line, ...]]
+    sort: Callable[[int], str | float] | None = None
 
 
 class Rows(Protocol):
@@ -111,7 +114,7 @@ class TableRows:
 
     def cells(self, index: int) -> tuple[Line, ...]:
         """Give the cells at a position."""
-        return self.rows[index].cells
+        return self.rows[index].draw()
 
     def find(self, key: Hashable) -> int | None:
         """Find a key's position."""
@@ -126,7 +129,7 @@ def sort_rows(rows: Iterable[Row], column: int, *, descending: bool = False) -> 
 
 
 def _sort_value(row: Row, column: int) -> tuple[int, float, str]:
-    value = row.sort[column] if column < len(row.sort) else plain(row.cells[column])
+    value = row.sort(column) if row.sort else plain(row.draw()[column])
     if isinstance(value, str):
         return (1, 0.0, value)
     return (0, value, "")

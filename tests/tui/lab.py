@@ -273,6 +273,7 @@ def said(app: K8treApp) -> str:
 async def press(pilot: Pilot[None], *keys: str) -> None:
     await pilot.press(*keys)
     await pilot.pause()
+    await pilot.pause()  # what the first one set off
 
 
 def typed(text: str) -> Sequence[str]:

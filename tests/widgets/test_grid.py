@@ -9,14 +9,18 @@ from tests.widgets.conftest import Stage, screen_text
 from tests.widgets.hostile import hostile_text, offending
 from widgets.grid import Column, Grid, Row, TableRows, fit_line, lay_out, sort_rows
 from widgets.motion import Motion
-from widgets.spans import Span, Tone, line, plain, width_of
+from widgets.spans import Line, Span, Tone, line, plain, width_of
 
 COLUMNS = (Column("name", "NAME", 6), Column("note", "NOTE", 6, flex=1, rank=1))
 MakeStage = Callable[[Widget], Stage]
 
 
 def table(*names: str) -> TableRows:
-    return TableRows(tuple(Row(name, (line(name), line(f"note {name}"))) for name in names))
+    return TableRows(tuple(row(name, line(name), line(f"note {name}")) for name in names))
+
+
+def row(key: object, *cells: Line, sort: str | float | None = None) -> Row:
+    return Row(key, lambda: cells, None if sort is None else lambda _column: sort)
 
 
 def test_lay_out_when_narrow_then_the_highest_rank_goes_first() -> None:
@@ -52,9 +56,9 @@ def test_fit_line_when_hostile_then_exact_width_and_clean(first: str, second: st
 
 
 def test_sort_rows_when_numbers_and_words_then_numbers_first_and_stable() -> None:
-    rows = (Row(1, (line("x"),), ("b",)), Row(2, (line("x"),), (2,)), Row(3, (line("x"),), (1,)))
-    assert [row.key for row in sort_rows(rows, 0).rows] == [3, 2, 1]
-    assert [row.key for row in sort_rows(rows, 0, descending=True).rows] == [1, 2, 3]
+    rows = (row(1, sort="b"), row(2, sort=2), row(3, sort=1))
+    assert [one.key for one in sort_rows(rows, 0).rows] == [3, 2, 1]
+    assert [one.key for one in sort_rows(rows, 0, descending=True).rows] == [1, 2, 3]
 
 
 async def test_grid_when_shown_then_header_and_rows_are_drawn(stage: MakeStage) -> None:
@@ -147,7 +151,7 @@ async def test_grid_when_cells_are_hostile_then_strips_are_clean(
 ) -> None:
     grid = Grid(COLUMNS)
     async with stage(grid).run_test(size=(30, 4)) as pilot:
-        grid.show(TableRows((Row("key", (line(first), line(first, second))),)))
+        grid.show(TableRows((row("key", line(first), line(first, second)),)))
         await pilot.pause()
         for y in range(grid.size.height):
             strip = grid.render_line(y)

@@ -55,8 +55,7 @@ class Endpoints(TableScreen):
 
     def describe(self, key: Hashable) -> tuple[Paragraph, ...]:
         """Say what restricts the endpoint."""
-        detail = endpoint_detail(self.session.picture, self._row(key).endpoint)
-        return views.describe(detail, self.session.marks)
+        return views.glance(self._row(key), self.session.marks)
 
     def name_of(self, key: Hashable) -> tuple[str, str]:
         """Give namespace and name."""

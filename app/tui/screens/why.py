@@ -134,6 +134,7 @@ class Why(DocumentScreen):
         """Draw an answer; where it may be mended, look for fixes meanwhile."""
         self._answer = answer
         self._draw()
+        self.draw_frame()
         drafter = self.session.drafter
         unpatched = any(fix.patch is None for fix in answer.fixes)
         if drafter is not None and answer.verdict is Verdict.DENIED and unpatched:

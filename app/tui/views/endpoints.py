@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import ObjectRef
@@ -36,40 +37,55 @@ def endpoint_table(rows: Iterable[EndpointRow], marks: Marks) -> tuple[Row, ...]
 
 
 def _row(row: EndpointRow, marks: Marks) -> Row:
+    return Row(row.endpoint.key, partial(_cells, row, marks), partial(_sort_value, row, marks))
+
+
+def _cells(row: EndpointRow, marks: Marks) -> tuple[Line, ...]:
     one = row.endpoint
-    workload = f"{one.workload.kind} {one.workload.name}" if one.workload else "-"
-    count = len({*row.egress, *row.ingress})
-    egress = posture(row.egress, row.egress_default_deny, one, marks)
-    ingress = posture(row.ingress, row.ingress_default_deny, one, marks)
-    address = str(one.addresses[0]) if one.addresses else "-"
     identity = str(one.identity) if one.identity is not None else "?"
-    cells: tuple[Line, ...] = (
+    return (
         line(one.namespace),
         line(Span(one.name, Tone.STRONG)),
-        line(Span(workload, Tone.DIM)),
+        line(Span(_workload(one) or "-", Tone.DIM)),
         line(state_of(one, marks)),
-        line(egress),
-        line(ingress),
-        line(str(count)),
-        line(Span(address, Tone.DIM)),
+        line(posture(row.egress, row.egress_default_deny, one, marks)),
+        line(posture(row.ingress, row.ingress_default_deny, one, marks)),
+        line(str(_count(row))),
+        line(Span(_address(one) or "-", Tone.DIM)),
         line(Span(identity, Tone.DIM)),
         line(Span(one.node or "-", Tone.DIM)),
         line(Span(" ".join(one.labels.texts()), Tone.DIM)),
     )
-    sort = (
-        one.namespace,
-        one.name,
-        workload,
-        state_of(one, marks).text,
-        egress.text,
-        ingress.text,
-        count,
-        address,
-        one.identity or 0,
-        one.node,
-        "",
-    )
-    return Row(one.key, cells, sort)
+
+
+def _sort_value(row: EndpointRow, marks: Marks, column: int) -> str | float:
+    one = row.endpoint
+    values: dict[str, Callable[[], str | float]] = {
+        "namespace": lambda: one.namespace,
+        "name": lambda: one.name,
+        "workload": lambda: _workload(one),
+        "state": lambda: state_of(one, marks).text,
+        "egress": lambda: posture(row.egress, row.egress_default_deny, one, marks).text,
+        "ingress": lambda: posture(row.ingress, row.ingress_default_deny, one, marks).text,
+        "policies": lambda: _count(row),
+        "address": lambda: _address(one),
+        "identity": lambda: one.identity or 0,
+        "node": lambda: one.node,
+        "labels": lambda: " ".join(one.labels.texts()),
+    }
+    return values[COLUMNS[column].key]()
+
+
+def _workload(endpoint: Endpoint) -> str:
+    return f"{endpoint.workload.kind} {endpoint.workload.name}" if endpoint.workload else ""
+
+
+def _address(endpoint: Endpoint) -> str:
+    return str(endpoint.addresses[0]) if endpoint.addresses else ""
+
+
+def _count(row: EndpointRow) -> int:
+    return len({*row.egress, *row.ingress})
 
 
 def state_of(endpoint: Endpoint, marks: Marks) -> Span:
@@ -132,24 +148,45 @@ def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
 
 def describe(detail: EndpointDetail, marks: Marks) -> tuple[Paragraph, ...]:
     """Say what an endpoint is and what restricts it; its policies are stops."""
-    row, one = detail.row, detail.row.endpoint
-    workload = f"{one.workload.kind} {one.workload.name}" if one.workload else "none"
+    return (
+        *summary(detail.row, marks),
+        field("Services", ", ".join(detail.services) or "none"),
+        *section("Policies that select it", *_policies(detail)),
+        *_labels(detail.row.endpoint),
+    )
+
+
+def glance(row: EndpointRow, marks: Marks) -> tuple[Paragraph, ...]:
+    """Say the same from the row alone, for the pane beside the table."""
+    refs = dict.fromkeys((*row.egress, *row.ingress))
+    return (
+        *summary(row, marks),
+        *section("Policies that select it", *(paragraph(ref_text(ref)) for ref in refs)),
+        *_labels(row.endpoint),
+    )
+
+
+def summary(row: EndpointRow, marks: Marks) -> tuple[Paragraph, ...]:
+    """What an endpoint is, and each direction in words."""
+    one = row.endpoint
     source = (one.source.file, one.source.line) if one.source else (None, None)
     return (
         field("Endpoint", Span(one.key, Tone.STRONG)),
         field("State", state_of(one, marks), f"  {one.phase}" if not one.template else ""),
-        field("Workload", workload),
+        field("Workload", _workload(one) or "none"),
         field("Addresses", ", ".join(map(str, one.addresses)) or "none known"),
         field("Node", one.node or "not known"),
         field("Identity", str(one.identity) if one.identity is not None else "not known"),
-        field("Services", ", ".join(detail.services) or "none"),
         field("Ports", _ports(one)),
         field("Source", source_text(*source)),
         field("Egress", *_direction(row.egress, row.egress_default_deny, one, marks)),
         field("Ingress", *_direction(row.ingress, row.ingress_default_deny, one, marks)),
-        *section("Policies that select it", *_policies(detail)),
-        *section("Labels of its identity", *(paragraph(text) for text in one.labels.texts())),
     )
+
+
+def _labels(endpoint: Endpoint) -> tuple[Paragraph, ...]:
+    texts = endpoint.labels.texts()
+    return section("Labels of its identity", *(paragraph(text) for text in texts))
 
 
 def _ports(endpoint: Endpoint) -> str:

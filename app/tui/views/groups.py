@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from app.core.model.flow import Flow
 from app.services.flow_words import destination_words, policy_words_of, port_words, source_words
 from app.tui.views.flows import FlowLook, flow_cells
 from widgets.grid import Column, Row
-from widgets.spans import Span, Tone, line
+from widgets.spans import Line, Span, Tone, line
 
 COLUMNS = (
     Column("count", "FLOWS", 7, right=True),
@@ -73,8 +74,12 @@ def group_rows(groups: Iterable[Group], look: FlowLook) -> tuple[Row, ...]:
 
 
 def _row(group: Group, look: FlowLook) -> Row:
+    return Row(group.key, partial(_cells, group, look))
+
+
+def _cells(group: Group, look: FlowLook) -> tuple[Line, ...]:
     time, _, source, destination, port, verdict, reason, *_ = flow_cells(group.last, look)
-    cells = (
+    return (
         line(Span(f"{group.count:,}", Tone.STRONG)),
         time,
         source,
@@ -84,4 +89,3 @@ def _row(group: Group, look: FlowLook) -> Row:
         reason,
         line(Span(policy_words_of(group.last), Tone.DIM)),
     )
-    return Row(group.key, cells)

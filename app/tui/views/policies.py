@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import yaml
 
@@ -46,16 +47,17 @@ def policy_key(row: PolicyRow) -> tuple[str, str, int]:
 
 
 def _row(row: PolicyRow, marks: Marks) -> Row:
+    return Row(policy_key(row), partial(_cells, row, marks), partial(_sort_value, row))
+
+
+def _cells(row: PolicyRow, marks: Marks) -> tuple[Line, ...]:
     ref = row.ref
-    directions = "".join(word[0].upper() for word in row.directions)
-    cells: tuple[Line, ...] = (
+    return (
         line(Span(short_kind(ref.kind), Tone.DIM)),
         line(ref.namespace or Span("(cluster)", Tone.DIM)),
         line(Span(ref.name, Tone.STRONG)),
-        line(directions or "-"),
-        line(
-            Span(str(row.selects) if row.valid else "-", Tone.PLAIN if row.selects else Tone.WARN)
-        ),
+        line(_directions(row) or "-"),
+        line(_selected(row)),
         line(str(row.rules)),
         line(_flag(row.l7, "L7")),
         line(_flag(row.fqdn, "dns")),
@@ -65,22 +67,35 @@ def _row(row: PolicyRow, marks: Marks) -> Row:
         line(Span(row.created or "-", Tone.DIM)),
         line(Span(", ".join(row.deployed_by) or "-", Tone.DIM)),
     )
-    sort = (
-        short_kind(ref.kind),
-        ref.namespace,
-        ref.name,
-        directions,
-        row.selects,
-        row.rules,
-        row.l7,
-        row.fqdn,
-        row.deny,
-        -len(row.notices) if row.valid else -1e9,
-        source_text(row.file, row.line),
-        row.created,
-        ", ".join(row.deployed_by),
-    )
-    return Row(policy_key(row), cells, sort)
+
+
+def _sort_value(row: PolicyRow, column: int) -> str | float:
+    values: dict[str, str | float] = {
+        "kind": short_kind(row.ref.kind),
+        "namespace": row.ref.namespace,
+        "name": row.ref.name,
+        "directions": _directions(row),
+        "selects": row.selects,
+        "rules": row.rules,
+        "l7": row.l7,
+        "fqdn": row.fqdn,
+        "deny": row.deny,
+        "notices": -len(row.notices) if row.valid else float("-inf"),
+        "source": source_text(row.file, row.line),
+        "created": row.created,
+        "deployed": ", ".join(row.deployed_by),
+    }
+    return values[COLUMNS[column].key]
+
+
+def _directions(row: PolicyRow) -> str:
+    return "".join(word[0].upper() for word in row.directions)
+
+
+def _selected(row: PolicyRow) -> Span:
+    if not row.valid:
+        return Span("-", Tone.WARN)
+    return Span(str(row.selects), Tone.PLAIN if row.selects else Tone.WARN)
 
 
 def _flag(value: bool, word: str, tone: Tone = Tone.ACCENT) -> Span:  # noqa: FBT001  # a cell's value
