@@ -76,19 +76,28 @@ def plans(
     is refused, or when no change that can be written allows the connection.
     """
     first = options(question, Direction.EGRESS, engine, service_port)
+    before = first[0].after if first else engine
+    second = options(question, Direction.INGRESS, before, service_port)
     if not first:
-        first = options(question, Direction.INGRESS, engine, service_port)
+        found = [plan_of([option], question) for option in second[:most]]
+    elif not second:
         found = [plan_of([option], question) for option in first[:most]]
     else:
-        found = [_with_ingress(option, question, service_port) for option in first[:most]]
+        others = [_on_top(second[0], option, question) for option in first[1:most]]
+        found = [plan_of([first[0], second[0]], question), *others]
     if not found:
         raise DraftRejected("policies allow this already; there is nothing to draft")
     return tuple(sorted(found, key=lambda one: weight(one.opened)))
 
 
-def _with_ingress(option: Option, question: Question, service_port: int | None) -> Plan:
-    second = options(question, Direction.INGRESS, option.after, service_port)
-    return plan_of([option, *second[:1]], question)
+def _on_top(second: Option, first: Option, question: Question) -> Plan:
+    """Put an ingress change on top of an egress one that it was not weighed with.
+
+    It allows the direction there too: what the subject's ingress rules are is the same.
+    """
+    side = side_of(question, Direction.INGRESS)
+    again = weigh(second.changes, question, side, first.after)
+    return plan_of([first, again] if again else [first], question)
 
 
 def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
@@ -202,7 +211,7 @@ def _key(peer: Peer) -> object:
     return peer.kind, peer.labels, peer.address, peer.names
 
 
-def _size(option: Option) -> tuple[int, bool, bool, int, int, str]:
+def _size(option: Option) -> tuple[int, bool, bool, int, bool, str]:
     first = option.changes[0]
     corrects = any(isinstance(edit, SetScalar) for edit in first.edits)
     return (
@@ -210,7 +219,7 @@ def _size(option: Option) -> tuple[int, bool, bool, int, int, str]:
         any(change.source is None for change in option.changes),
         not corrects,
         _KINDS.index(first.kind),
-        len(option.after.selected_endpoints(first.policy)),
+        not first.policy.namespace,
         str(first.policy),
     )
 
