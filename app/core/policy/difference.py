@@ -92,7 +92,7 @@ class _Side:
         self._direction = direction
         old, new = before.subjects(direction).classes, after.subjects(direction).classes
         everyone = before.rows is not after.rows
-        self._numbers = [n for n, one in enumerate(old) if everyone or one is not new[n]]
+        self._numbers = [n for n, one in old.items() if everyone or one is not new[n]]
 
     def _rows(self, number: int, port: Port) -> tuple[Row, Row]:
         before, after = self._before, self._after

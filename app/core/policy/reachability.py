@@ -52,8 +52,7 @@ class Reachability:
 
     def row(self, direction: Direction, number: int, port: Port) -> Row:
         """Give the peers that a group allows: destinations on egress, sources on ingress."""
-        classes = self.subjects(direction).classes
-        return self.rows.row(classes[number] if number < len(classes) else None, port)
+        return self.rows.row(self.subjects(direction).classes.get(number), port)
 
     def subjects(self, direction: Direction) -> Subjects:
         """Give one direction's subject classes."""
@@ -108,7 +107,7 @@ def find_reachability(
     if rows.outside != outside:
         rows = Rows(rows.scope, outside, names)
     pairs = known.replace(policies, rows)
-    rows.forget_all_but((*pairs.egress.classes, *pairs.ingress.classes))
+    rows.forget_all_but((*pairs.egress.members, *pairs.ingress.members))
     return pairs
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
 
-from app.core.model.verdict import Direction, Effect, Outcome, Protocol
+from app.core.model.cluster import Endpoint
+from app.core.model.verdict import Direction, Effect, Protocol
 from app.core.policy.filters import DirectionPolicy, Filter
 from app.core.policy.groups import IdentityGroup
-from app.core.policy.index import Bits, SelectorIndex, bits_of, members_of
+from app.core.policy.index import Bits, SelectorIndex, bits_of
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.ports import MAX_PORT
-from app.core.policy.reference import Connection, judge
 from app.core.policy.rules import PeerSelector
 from app.core.policy.subjects import Scope, SubjectClass
 
@@ -60,29 +60,28 @@ class Part:
 
 
 def parts_of(
-    policy: DirectionPolicy, first: IdentityGroup, names: NamedPorts, selection: Selection
+    policy: DirectionPolicy, subject: Endpoint, names: NamedPorts, selection: Selection
 ) -> Iterator[Part]:
-    """Yield the parts of an enforced policy; `first` is one of the groups that have it."""
+    """Yield the parts of an enforced policy of a subject."""
     for item in policy.filters:
         by_peer = bool(item.name) and names.by_peer and policy.direction is Direction.EGRESS
         if by_peer:
             yield _part(item, (0, 0), item.name, selection)
             continue
-        span = _span(item, policy.direction, first, names)
+        span = _span(item, policy.direction, subject, names)
         if span is not None:
             yield _part(item, span, "", selection)
 
 
 def _span(
-    item: Filter, direction: Direction, first: IdentityGroup, names: NamedPorts
+    item: Filter, direction: Direction, subject: Endpoint, names: NamedPorts
 ) -> tuple[int, int] | None:
     """Give the first and last port of a filter; None for a name that stands for nothing."""
     number: int | None = item.number
-    if item.name:
-        if direction is Direction.EGRESS:
-            number = names.of_egress(item.name, item.protocol, None)
-        elif first.subject is not None:
-            number = number_of(first.subject, item.name, item.protocol)
+    if item.name and direction is Direction.EGRESS:
+        number = names.of_egress(item.name, item.protocol, None)
+    elif item.name:
+        number = number_of(subject, item.name, item.protocol)
     if number is None:
         return None
     if number == 0 and item.end == 0:
@@ -124,10 +123,9 @@ class Row:
 
 @dataclass(slots=True)
 class _Kept:
-    """What was computed for one subject class. `exact`: sets alone tell who is redirected."""
+    """What was computed for one subject class."""
 
     parts: tuple[Part, ...]
-    exact: bool
     rows: dict[Port, Row] = field(default_factory=dict)
 
 
@@ -156,7 +154,7 @@ class Rows:
         kept = self._kept.get(one) or self._keep(one)
         return kept.rows.get(port) or self._compute(one, kept, port)
 
-    def forget_all_but(self, classes: Iterable[SubjectClass | None]) -> None:
+    def forget_all_but(self, classes: Iterable[SubjectClass]) -> None:
         """Drop what was computed for other classes, once there is more of it than use."""
         used = set(classes)
         if len(self._kept) > SPARE * len(used):
@@ -176,9 +174,8 @@ class Rows:
         return inside | outside << len(self.scope.groups)
 
     def _keep(self, one: SubjectClass) -> _Kept:
-        policies = (rules for item in one.policy.filters for rules in item.policies.values())
-        parts = tuple(parts_of(one.policy, one.first, self.names, self.selected))
-        kept = self._kept[one] = _Kept(parts, exact=not any(rules.auth for rules in policies))
+        parts = tuple(parts_of(one.policy, one.subject, self.names, self.selected))
+        kept = self._kept[one] = _Kept(parts)
         return kept
 
     def _declaring(self, name: str, port: Port) -> Bits:
@@ -200,22 +197,5 @@ class Rows:
             denied |= deny
             redirected |= proxied
         allowed &= ~denied
-        redirected &= allowed
-        if redirected and not kept.exact:
-            redirected = self._judge_redirected(one, redirected, port)
-        row = kept.rows[port] = Row(allowed, redirected)
+        row = kept.rows[port] = Row(allowed, redirected & allowed)
         return row
-
-    def _judge_redirected(self, one: SubjectClass, candidates: Bits, port: Port) -> Bits:
-        """Ask the reference where an authentication mode may lift a plain allow over the proxy."""
-        subject = one.first.subject
-        if subject is None:
-            return candidates
-        protocol, number = port
-        members = []
-        for place in members_of(candidates):
-            group = self.groups[place]
-            asked = Connection(subject, group.identity, protocol.value, number, group.peer.endpoint)
-            if judge(one.policy, asked, self.names).outcome is Outcome.REDIRECTED:
-                members.append(place)
-        return bits_of(members, len(self.groups))

@@ -33,27 +33,28 @@ class SubjectRules:
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class SubjectClass:
-    """Groups with one compiled policy, of which `first` is one.
+    """Groups with one compiled policy; `subject` is an endpoint of one of them.
 
     Engines share it while nothing about it changes.
     """
 
     entries: tuple[Entry, ...]
     policy: DirectionPolicy
-    first: IdentityGroup
+    subject: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The groups that can be subjects, or pods, with their index and the agent's settings.
 
-    `endpoints` are the pods the groups were made of.
+    `endpoints` are the pods the groups were made of, `subjects` one of each group with a policy.
     """
 
     endpoints: tuple[Endpoint, ...]
     groups: tuple[IdentityGroup, ...]
     index: SelectorIndex
     config: ClusterConfig
+    subjects: Mapping[int, Endpoint]
     policed: Bits
     by_namespace: Mapping[str, Bits]
 
@@ -68,12 +69,14 @@ class Scope:
         members: dict[str, list[int]] = {}
         for number, group in enumerate(groups):
             members.setdefault(group.key.namespace, []).append(number)
+        subjects = {n: one.subject for n, one in enumerate(groups) if one.subject is not None}
         return cls(
             endpoints,
             groups,
             SelectorIndex([group.identity for group in groups]),
             config,
-            bits_of((n for n, one in enumerate(groups) if one.subject is not None), len(groups)),
+            subjects,
+            bits_of(subjects, len(groups)),
             {name: bits_of(found, len(groups)) for name, found in members.items()},
         )
 
@@ -110,9 +113,7 @@ class Subjects:
         self._selecting: list[tuple[SubjectRules, ...]] = (
             list(known._selecting) if known else [()] * len(scope.groups)  # noqa: SLF001
         )
-        self.classes: list[SubjectClass | None] = (
-            list(known.classes) if known else [None] * len(scope.groups)
-        )
+        self.classes: dict[int, SubjectClass] = dict(known.classes) if known else {}
         self._members_before = known.__dict__.get("members") if known else None
         self._touched: Bits = self._move(known) if known else self._place_all()
 
@@ -131,12 +132,10 @@ class Subjects:
         before: dict[SubjectClass, Bits] = self._members_before or {}
         touched = self._touched if before else self.scope.policed
         for number in members_of(touched):
-            one = self.classes[number]
-            if one is not None:
-                numbers.setdefault(one, []).append(number)
+            numbers.setdefault(self.classes[number], []).append(number)
         found = {one: left for one, bits in before.items() if (left := bits & ~touched)}
         for one, members in numbers.items():
-            found[one] = found.get(one, 0) | bits_of(members, len(self.classes))
+            found[one] = found.get(one, 0) | bits_of(members, len(self.scope.groups))
         return found
 
     def _read(self, policy: ParsedPolicy) -> tuple[SubjectRules, ...]:
@@ -188,7 +187,7 @@ class Subjects:
             entries = known.get(key)
             if entries is None:
                 entries = known[key] = self._entries(selecting)
-            self.classes[number] = self._class_of(self.scope.groups[number], entries)
+            self.classes[number] = self._class_of(number, entries)
 
     def _entries(self, selecting: tuple[SubjectRules, ...]) -> tuple[Entry, ...]:
         """Put entries in the order of their policies, and of their places in each."""
@@ -200,17 +199,16 @@ class Subjects:
         placed.sort(key=lambda item: item[:2])
         return tuple(entry for _, _, entry in placed)
 
-    def _class_of(self, group: IdentityGroup, entries: tuple[Entry, ...]) -> SubjectClass:
+    def _class_of(self, number: int, entries: tuple[Entry, ...]) -> SubjectClass:
+        group = self.scope.groups[number]
         labels = group.key.labels
         names = group.key.names if self._needs_names(entries) else ()
         key = (tuple(map(id, entries)), labels.get("host"), labels.get("init"), names)
         found = self._by_key.get(key)
         if found is None:
-            subject = group.peer.endpoint
-            if subject is None:
-                raise ValueError(group)
+            subject = self.scope.subjects[number]
             policy = compile_direction(entries, self.direction, subject, self.scope.config)
-            found = self._by_key[key] = SubjectClass(entries, policy, group)
+            found = self._by_key[key] = SubjectClass(entries, policy, subject)
         return found
 
     def _needs_names(self, entries: tuple[Entry, ...]) -> bool:
