@@ -8,22 +8,20 @@ of no other row of the pair, `*` is every port, `ANY` is every protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import pairwise
 
 from app.core.errors import UsageError
 from app.core.model.cluster import Endpoint, IdentityKind
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Decision, Direction, Peer, Protocol, Question, Verdict
 from app.core.policy.engine import Engine
-from app.core.policy.rules import CidrSelector, FqdnSelector, ParsedPolicy
+from app.core.policy.port_cuts import Span, cut, named_spans, unnamed_port
+from app.core.policy.rules import CidrSelector, FqdnSelector
 from app.services.picture import Picture
 
 ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "ingress")
-LAST_PORT = 65_535
-ECHO_REQUEST = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
 EVERY_PORT = "*"
 OTHER_PORTS = "others"
 EVERY_PROTOCOL = "ANY"
@@ -33,7 +31,6 @@ MOST_PAIRS = 4_000_000
 
 ALWAYS_ASKED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.ICMP})
 
-Span = tuple[int, int]
 Spans = frozenset[tuple[Protocol, Span]]
 _Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...]]
 """What pieces must agree on to share a row: verdict, and who decided each direction."""
@@ -206,7 +203,7 @@ class _Asker:
             key = self._ask(source, destination, protocol, first)
             text = str(first) if first == last else f"{first}-{last}"
             found.setdefault(key, []).append(text)
-        free = _unnamed(spans, protocol)
+        free = unnamed_port(spans, protocol)
         if free is not None:
             key = self._ask(source, destination, protocol, free)
             found.setdefault(key, []).append(OTHER_PORTS)
@@ -237,7 +234,7 @@ class _Asker:
         found = self.spans.get(key)
         if found is None:
             policies = self.engine.policies_selecting(endpoint)
-            named = (span for policy in policies for span in _spans_of(policy, direction))
+            named = (span for policy in policies for span in named_spans(policy, direction))
             found = self.spans[key] = frozenset(named)
         return found
 
@@ -277,43 +274,3 @@ def _by_protocol(spans: Spans) -> dict[Protocol, tuple[Span, ...]]:
         for protocol in Protocol
         if protocol in ALWAYS_ASKED or protocol in named
     }
-
-
-def _spans_of(policy: ParsedPolicy, direction: Direction) -> Iterator[tuple[Protocol, Span]]:
-    """The ports that a policy's rules of one direction name."""
-    for entry in policy.entries:
-        if entry.direction is not direction:
-            continue
-        for rule in entry.ports:
-            for port in rule.ports:
-                for name in port.protocols:
-                    if port.number and (protocol := _PROTOCOLS.get(name.upper())) is not None:
-                        yield protocol, (port.number, max(port.number, port.end))
-
-
-_PROTOCOLS = {protocol.value.upper(): protocol for protocol in Protocol}
-
-
-def cut(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The union of spans, cut at every end of one, in order.
-
-    >>> cut([(80, 80), (70, 90)])
-    ((70, 79), (80, 80), (81, 90))
-    """
-    spans = tuple(spans)
-    edges = sorted({edge for first, last in spans for edge in (first, last + 1)})
-    pieces = ((first, after - 1) for first, after in pairwise(edges))
-    return tuple(
-        piece
-        for piece in pieces
-        if any(first <= piece[0] and piece[1] <= last for first, last in spans)
-    )
-
-
-def _unnamed(spans: Sequence[Span], protocol: Protocol) -> int | None:
-    """A port that lies in no span: it stands for all such; None when there is none."""
-    port = ECHO_REQUEST.get(protocol, 1)
-    for first, last in spans:
-        if first <= port <= last:
-            port = last + 1
-    return port if port <= LAST_PORT else None

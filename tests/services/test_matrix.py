@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from app.core.errors import UsageError
 from app.core.model.verdict import Protocol, Question, Verdict
+from app.core.policy.port_cuts import cut
 from app.services import matrix as module
-from app.services.matrix import By, MatrixRow, Party, cut, find_parties, matrix
+from app.services.matrix import By, MatrixRow, Party, find_parties, matrix
 from app.services.picture import Picture
 from app.testing.builders import manifest, pod
 from app.testing.pictures import picture_of, small_tre
