@@ -12,7 +12,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from app.core.flows import names
 from app.core.flows.codec import FLAGS
-from app.core.flows.parts import build_policy
+from app.core.flows.parts import RARE_SCALARS, build_policy
 from app.core.flows.pieces import Pieces, Shared
 from app.core.model.flow import Flow, LostEvents, NodeStatus, PolicyEvidence
 from app.core.text import clean
@@ -22,17 +22,6 @@ Item = Flow | LostEvents | NodeStatus
 
 _NS = 1_000_000_000
 
-_RARE_SCALARS = (
-    "drop_reason",
-    "reply",
-    "auth_type",
-    "trace_reason",
-    "debug_capture_point",
-    "sock_xlate_point",
-    "proxy_port",
-    "socket_cookie",
-    "cgroup_id",
-)
 _RARE_MESSAGES = {
     "emitter": "flow.Emitter",
     "ethernet": "flow.Ethernet",
@@ -50,7 +39,7 @@ _RARE_LISTS = ("node_labels", "policy_log")
 _MAY_BE_EMPTY = ("IP", "source", "destination", "event_type")
 _PORTLESS = frozenset({"VRRP", "IGMP"})
 
-_scalars = attrgetter(*_RARE_SCALARS)
+_scalars = attrgetter(*RARE_SCALARS)
 _messages = attrgetter(*_RARE_MESSAGES)
 
 
@@ -256,7 +245,7 @@ def _rare_fields(wire: Any, protocol: str, rare_l4: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = {"Type": wire.Type or None}
     if rare_l4:
         fields[protocol] = _tree(f"flow.{protocol}", rare_l4)
-    for name in _RARE_SCALARS:
+    for name in RARE_SCALARS:
         fields[name] = getattr(wire, name) or None
     for name, message in _RARE_MESSAGES.items():
         if raw := getattr(wire, name):

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from app.core.flows import names
-from app.core.flows.parts import build_policy
+from app.core.flows.parts import RARE_SCALARS, build_policy
 from app.core.flows.pieces import Pieces, Shared
 from app.core.flows.times import parse_time
 from app.core.flows.wire import WireFlow, WireLayer4, WireLine, repair
@@ -34,17 +34,6 @@ _EMPTY = b"{}"
 _UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 _NOT_FLOWS = ("agent_event", "debug_event")
 
-_RARE_SCALARS = (
-    "drop_reason",
-    "reply",
-    "auth_type",
-    "trace_reason",
-    "debug_capture_point",
-    "sock_xlate_point",
-    "proxy_port",
-    "socket_cookie",
-    "cgroup_id",
-)
 _RARE_MESSAGES = (
     "emitter",
     "ethernet",
@@ -64,7 +53,7 @@ _RARE_MESSAGES = (
 _to_tree = msgspec.json.Decoder().decode
 _to_line = msgspec.json.Decoder(WireLine).decode
 _to_texts = msgspec.json.Decoder(list[str]).decode
-_rare_scalars = attrgetter(*_RARE_SCALARS)
+_rare_scalars = attrgetter(*RARE_SCALARS)
 _rare_messages = attrgetter(*_RARE_MESSAGES)
 
 
@@ -270,7 +259,7 @@ def _set_empty(
 def _rare_fields(wire: WireFlow, l4: _L4) -> dict[str, Any]:
     """The rarer fields of a flow as one JSON object, for the detail."""
     fields: dict[str, Any] = {"Type": wire.kind or None}
-    for name in _RARE_SCALARS:
+    for name in RARE_SCALARS:
         fields[name] = getattr(wire, name) or None
     for name in _RARE_MESSAGES:
         if raw := bytes(getattr(wire, name)):

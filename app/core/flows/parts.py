@@ -246,6 +246,19 @@ def build_addresses(fields: Fields) -> Addresses:
     )
 
 
+RARE_SCALARS = (
+    "drop_reason",
+    "reply",
+    "auth_type",
+    "trace_reason",
+    "debug_capture_point",
+    "sock_xlate_point",
+    "proxy_port",
+    "socket_cookie",
+    "cgroup_id",
+)
+"""Fields of `flow.Flow` that most flows lack: they lead to the shared detail."""
+
 ONLY_OUTPUT = ("tunnel", "aggregate", "extensions", "VRRP", "IGMP")
 """Messages kept as JSON in `FlowDetail.other`; the last two belong under `l4`."""
 
