@@ -24,6 +24,8 @@ from app.config import Settings
 from app.core.errors import ConfigError
 from app.ports import Clock
 from app.services.doctor import Surroundings
+from app.services.picture import Picture
+from app.services.tasks import guard
 from app.services.workspace import Workspace
 from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
@@ -115,7 +117,8 @@ class K8treApp(App[None], inherit_bindings=False):
 
     def _begin(self) -> None:
         settle_memory()
-        self.run_worker(self.session.workspace.run(), group="workspace", exit_on_error=False)
+        workspace = self.session.workspace
+        self.run_worker(guard("workspace", workspace.run(), workspace.report), group="workspace")
         self.run_worker(self._watch_pictures(), group="pictures", exit_on_error=False)
 
     async def _watch_pictures(self) -> None:
@@ -125,14 +128,19 @@ class K8treApp(App[None], inherit_bindings=False):
             if not revision:
                 settle_memory()
             revision = picture.revision
-            if (screen := self.frame) is not None:
-                screen.show_picture(picture)
-                screen.draw_frame()
+            await guard("screen", self._show(picture), self.session.workspace.report)
+
+    async def _show(self, picture: Picture) -> None:
+        if (screen := self.frame) is not None:
+            screen.show_picture(picture)
+            screen.draw_frame()
 
     @property
     def frame(self) -> Frame | None:
-        """The screen under any dialog."""
-        return next((one for one in reversed(self.screen_stack) if isinstance(one, Frame)), None)
+        """The screen under any dialog, once its widgets are there."""
+        frames = (one for one in reversed(self.screen_stack) if isinstance(one, Frame))
+        frame = next(frames, None)
+        return frame if frame is not None and frame.is_ready else None
 
     def tick(self) -> None:
         """Let what moves be drawn; the timer calls it ten times a second."""

@@ -498,3 +498,20 @@ async def test_ascii_when_asked_for_then_the_whole_screen_is_ascii() -> None:
     async with driven(app, (80, 24)) as pilot:
         await press(pilot, "k")
         assert shown(app).isascii(), [row for row in shown(app).splitlines() if not row.isascii()]
+
+
+async def test_screen_when_drawing_a_picture_fails_then_the_ui_lives_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = FakeCluster.holding(objects(), "lab")
+    app = make_app(cluster)
+    async with driven(app) as pilot:
+
+        def fail(_picture: object) -> None:
+            raise ValueError("a bug")
+
+        monkeypatch.setattr(app.screen, "show_picture", fail)
+        cluster.change(deletes=(next(iter(cluster.objects)),))
+        await until(pilot, lambda: bool(app.session.workspace.diagnostics))
+        await press(pilot, "!")
+        assert "screen: a bug" in shown(app)

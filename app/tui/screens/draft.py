@@ -50,7 +50,7 @@ class DraftScreen(DocumentScreen):
             return
         self._busy = "preparing"
         self.document.show((paragraph("Preparing the change and simulating its effect."),))
-        self.run_worker(self._prepare(drafter), group="draft", exclusive=True)
+        self.work("draft", self._prepare(drafter))
 
     def show_picture(self, picture: Picture) -> None:
         """A draft stays as it was prepared: it says what was true then."""
@@ -99,7 +99,7 @@ class DraftScreen(DocumentScreen):
             return
         self._busy = "submitting"
         self.draw_frame()
-        self.run_worker(self._submit(drafter, draft), group="draft", exclusive=True)
+        self.work("draft", self._submit(drafter, draft))
 
     async def _submit(self, drafter: Drafter, draft: Draft) -> None:
         try:

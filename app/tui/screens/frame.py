@@ -6,6 +6,7 @@ draws on three occasions only: a new picture, a tick (at most ten a second), and
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import ClassVar
 
 from textual import events, on
@@ -16,6 +17,7 @@ from textual.widget import Widget
 
 from app.core.errors import UsageError
 from app.services.picture import Picture
+from app.services.tasks import Caught, guard
 from app.tui.actions import BY_ID, COMMON, Action, Need, Scope, bindings, of_scopes, remapped
 from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.places import Place, complete, parse_command
@@ -53,6 +55,8 @@ class Frame(Screen[None], inherit_bindings=False):
         self.place = place
         self.filter_text = place.filter
         self._filter_before = ""
+        self.is_ready = False
+        """Whether the widgets are there; before that nothing may be drawn."""
 
     # What a screen is
 
@@ -107,6 +111,7 @@ class Frame(Screen[None], inherit_bindings=False):
         """Draw everything once."""
         self.main.focus()
         self.begin()
+        self.is_ready = True
         self.draw_frame()
 
     def on_resize(self, _event: events.Resize) -> None:
@@ -115,6 +120,8 @@ class Frame(Screen[None], inherit_bindings=False):
 
     def draw_frame(self) -> None:
         """Draw header, status line and footer."""
+        if not self.is_ready:
+            return
         width = self.size.width
         header = header_view(self.session)
         lines = draw_header(header, width, self.session.marks, folded=self.session.folded)
@@ -157,6 +164,19 @@ class Frame(Screen[None], inherit_bindings=False):
         """Show a short message; never markup."""
         severity = "error" if bad else "information"
         self.notify(text, severity="error" if severity == "error" else "information", markup=False)
+
+    def work(self, name: str, task: Awaitable[None]) -> None:
+        """Run something in the background; a later one of the same name takes its place.
+
+        An unexpected error is shown and kept for the diagnostics; it ends nothing else.
+        """
+        self.run_worker(
+            guard(name, task, self._caught), group=name, exclusive=True, exit_on_error=False
+        )
+
+    def _caught(self, caught: Caught) -> None:
+        self.session.workspace.report(caught)
+        self.say(f"{caught} (! shows more)", bad=True)
 
     def go(self, place: Place) -> None:
         """Ask the app to go somewhere."""

@@ -138,7 +138,7 @@ class Why(DocumentScreen):
         drafter = self.session.drafter
         unpatched = any(fix.patch is None for fix in answer.fixes)
         if drafter is not None and answer.verdict is Verdict.DENIED and unpatched:
-            self.run_worker(self._find_fixes(drafter, answer), group="fixes", exclusive=True)
+            self.work("fixes", self._find_fixes(drafter, answer))
 
     async def _find_fixes(self, drafter: Drafter, answer: WhyAnswer) -> None:
         session = self.session
