@@ -22,7 +22,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from app.core.errors import UsageError
-from app.core.flows.match import Test, all_of
+from app.core.flows.match import Test, all_of, http_conflict
 from app.core.flows.observe_flags import Filters
 from app.core.flows.terms import KEYS, Term, fuzzy_term, label_term, parse_span, text_term
 from app.core.flows.times import NS_PER_S
@@ -144,7 +144,8 @@ def _narrow(
     joined = []
     for one in allow:
         for other in alternatives:
-            if not one.keys().isdisjoint(other):
+            both = {**one, **other}
+            if not one.keys().isdisjoint(other) or http_conflict(both):
                 return allow
-            joined.append({**one, **other})
+            joined.append(both)
     return joined

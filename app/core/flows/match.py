@@ -57,7 +57,8 @@ def compile_filters(allow: Iterable[FlowFilter], deny: Iterable[FlowFilter]) -> 
 
 def compile_filter(flow_filter: FlowFilter) -> Test:
     """Give the test for one filter. Raises `UsageError` for what Hubble would refuse."""
-    _check_http(flow_filter)
+    if http := http_conflict(flow_filter):
+        raise UsageError(f"`{http}` needs events of type l7", hint="add l7 to --type or leave it")
     return all_of([_compile_field(field, _listed(values)) for field, values in flow_filter.items()])
 
 
@@ -103,11 +104,12 @@ def _compile_field(field: str, values: Values) -> Test:
         raise UsageError(f"`{values}` does not fit the filter field `{field}`") from error
 
 
-def _check_http(flow_filter: FlowFilter) -> None:
-    http = next((field for field in flow_filter if field.startswith("http_")), None)
+def http_conflict(flow_filter: FlowFilter) -> str:
+    """The `http_*` field that asks for what the filter's event types rule out; usually none."""
+    http = next((field for field in flow_filter if field.startswith("http_")), "")
     events = _listed(flow_filter.get("event_type", ()))
-    if http and events and all(event.get("type") != LAYER_7_EVENT for event in events):
-        raise UsageError(f"`{http}` needs events of type l7", hint="add l7 to --type or leave it")
+    fits = not events or any(event.get("type") == LAYER_7_EVENT for event in events)
+    return "" if fits else http
 
 
 # Fields: from the values of one field to a test
@@ -215,7 +217,8 @@ def _port(value: str | int) -> int:
 def _names(read: Callable[[Flow], tuple[str, ...]]) -> Callable[[Values], Test]:
     def make(values: Values) -> Test:
         is_wanted = compile_names(values)
-        return lambda flow: any(map(is_wanted, read(flow)))
+        any_wanted = lru_cache(KEEP_ANSWERS)(lambda found: any(map(is_wanted, found)))
+        return lambda flow: any_wanted(read(flow))
 
     return make
 

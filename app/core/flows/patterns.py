@@ -17,6 +17,7 @@ from app.core.errors import UsageError
 
 LONGEST_PATTERN = 1_000
 
+_STARS = re.compile(r"\*+")
 _NAME = r"(?:[-0-9_a-z]+(?:\.[-0-9_a-z]+)*)"
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
@@ -55,7 +56,7 @@ def compile_nodes(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 def compile_globs(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Give a case-blind test for texts that any pattern matches whole; `*` is anything."""
-    joined = "|".join(".*".join(map(re2.escape, each.split("*"))) for each in patterns)
+    joined = "|".join(".*".join(map(re2.escape, _STARS.split(each))) for each in patterns)
     return compile_expression(rf"(?is)\A(?:{joined})\z")
 
 

@@ -23,7 +23,7 @@ from app.core.flows.flag_values import (
 from app.core.flows.match import FlowFilter, Test, any_of, compile_filter
 from app.core.flows.patterns import compile_globs, compile_names
 from app.core.flows.selectors import KEEP_ANSWERS
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.flow import Flow, FlowEndpoint, L7Info
 
 _SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _UNITS_S = (86_400, 3_600, 60, 1)
@@ -66,24 +66,25 @@ def parse_span(text: str) -> float:
 def text_term(text: str) -> Term:
     """A substring of whatever the flow table shows, without regard to case."""
     wanted = text.casefold()
-    has = lru_cache(KEEP_ANSWERS)(lambda shown: wanted in shown.casefold())
     port = int(text) if text.isascii() and text.isdecimal() else None
-    at_end = _remember_end(lambda end: has(f"{end.namespace}/{end.pod} {end.workload}"))
+
+    def has(*shown: str) -> bool:
+        return any(wanted in each.casefold() for each in shown)
+
+    # Flows share endpoints, words and addresses, so each of these is nearly always remembered.
+    at_end = _remember_end(lambda end: has(f"{end.namespace}/{end.pod}", end.workload))
+    in_words, in_addresses = lru_cache(KEEP_ANSWERS)(has), lru_cache(KEEP_ANSWERS)(has)
 
     def test(flow: Flow) -> bool:
         return (
             at_end(flow.source)
             or at_end(flow.destination)
-            or has(flow.summary)
-            or has(flow.source_ip)
-            or has(flow.destination_ip)
-            or has(flow.verdict)
-            or has(flow.drop_reason)
-            or has(flow.node)
+            or in_words(flow.summary, flow.verdict, flow.drop_reason, flow.node)
+            or in_addresses(flow.source_ip, flow.destination_ip)
             or (port is not None and port in (flow.source_port, flow.destination_port))
-            or any(map(has, flow.source_names))
-            or any(map(has, flow.destination_names))
-            or (flow.l7 is not None and any(map(has, _l7_texts(flow))))
+            or (bool(flow.source_names) and has(*flow.source_names))
+            or (bool(flow.destination_names) and has(*flow.destination_names))
+            or (flow.l7 is not None and has(*_l7_texts(flow.l7)))
         )
 
     return Term(test)
@@ -107,10 +108,7 @@ def _shown(end: FlowEndpoint) -> str:
     return f"{end.namespace}/{end.pod}"
 
 
-def _l7_texts(flow: Flow) -> tuple[str, ...]:
-    l7 = flow.l7
-    if l7 is None:
-        return ()
+def _l7_texts(l7: L7Info) -> tuple[str, ...]:
     http = (l7.http.url, l7.http.method) if l7.http else ()
     return (*http, l7.dns.query) if l7.dns else http
 
@@ -271,14 +269,16 @@ def _policy(values: Sequence[str]) -> Term:
     is_wanted = compile_globs(values)
 
     def test(flow: Flow) -> bool:
-        named = (
-            *(*flow.egress_allowed_by, *flow.ingress_allowed_by),
-            *(*flow.egress_denied_by, *flow.ingress_denied_by),
-        )
-        if not named:
+        allowed = flow.egress_allowed_by or flow.ingress_allowed_by
+        denied = flow.egress_denied_by or flow.ingress_denied_by
+        if not allowed and not denied:
             return wants_none
         return any(
             is_wanted(policy.name) or is_wanted(f"{policy.namespace}/{policy.name}")
+            for named in (
+                *(flow.egress_allowed_by, flow.ingress_allowed_by),
+                *(flow.egress_denied_by, flow.ingress_denied_by),
+            )
             for policy in named
         )
 
@@ -295,8 +295,8 @@ def _fqdn(values: Sequence[str]) -> Term:
     )
 
 
-def _answer(value: str) -> bool:
-    return choose("answer", value.lower(), ("yes", "no")) == "yes"
+def _truth(value: str) -> bool:
+    return choose("truth value", value.lower(), ("yes", "no")) == "yes"
 
 
 def _dir(value: str) -> str:
@@ -327,7 +327,7 @@ KEYS: Mapping[str, Key] = {
     "path": Key(_field("http_path"), "HTTP path, a regular expression"),
     "node": Key(_field("node_name"), "node that saw it: [CLUSTER/]NODE"),
     "type": Key(_field("event_type", parse_event_type), "drop, trace, policy-verdict, l7 …"),
-    "reply": Key(_field("reply", _answer), "yes or no"),
+    "reply": Key(_field("reply", _truth), "yes or no"),
     "id": Key(_either("identity", parse_identity), "security identity of either end"),
     "workload": Key(_either("workload", parse_workload), "[KIND/]NAME of either end"),
     "uuid": Key(_field("uuid"), "one flow"),

@@ -222,6 +222,20 @@ def test_decode_when_events_were_lost_then_they_are_counted_and_come_back() -> N
     assert json.loads(encode_line(item)) == LOST
 
 
+def test_decode_when_a_loss_has_no_cpu_then_none_is_written() -> None:
+    item = Decoder().decode_line('{"lost_events":{"num_events_lost":"1"},"node_name":"n"}')
+    assert item is not None
+    assert json.loads(encode_line(item)) == {
+        "lost_events": {"num_events_lost": "1"},
+        "node_name": "n",
+    }
+
+
+def test_decode_when_an_extension_holds_lists_then_they_come_back_clean() -> None:
+    item = decode(line(extensions={"a": ["\x1b", 1, {"b": None}]}))
+    assert encode(item)["flow"]["extensions"] == {"a": ["\u241b", 1, {"b": None}]}
+
+
 def test_decode_when_relay_speaks_of_nodes_then_it_is_read_and_comes_back() -> None:
     item = Decoder().decode_line(json.dumps(STATUS))
     assert isinstance(item, NodeStatus)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from app.core.flows.grouping import MOST_ATTEMPTS, Connections
+from app.core.flows.parts import KEEP_DISTINCT
 from app.core.model.flow import Flow, FlowEndpoint
 
 ALICE = FlowEndpoint(identity=300, namespace="prj-a", pod="alice-0")
@@ -101,3 +102,9 @@ def test_connections_when_a_port_scan_never_ends_then_attempts_do() -> None:
     many = (change(SYN, source_port=port) for port in range(1, MOST_ATTEMPTS + 10))
     (only,) = Connections(many).ranked()
     assert only.attempts == MOST_ATTEMPTS
+
+
+def test_connections_when_objects_never_repeat_then_content_still_does() -> None:
+    copies = (change(SYN, source_ip=str(number)) for number in range(KEEP_DISTINCT + 1))
+    (only,) = Connections(copies).ranked()
+    assert only.flows == KEEP_DISTINCT + 1

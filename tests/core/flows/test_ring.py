@@ -18,7 +18,9 @@ def is_dropped(item: Flow) -> bool:
 
 def test_ring_when_not_full_then_everything_is_there_by_number() -> None:
     ring = Ring(4)
-    ring.keep(map(flow, range(3)))
+    ring.append(flow(0))
+    ring.keep(map(flow, range(1, 3)))
+    assert ring.seen == 3
     assert (ring.first_seq, ring.next_seq, len(ring), ring.evicted) == (0, 3, 3, 0)
     assert [item.time_ns for item in ring] == [0, 1, 2]
     assert ring.get(3) is None
