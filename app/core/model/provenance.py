@@ -78,6 +78,11 @@ class RuleRef:
     file: str | None = None
     line: int | None = None
 
+    @property
+    def denies(self) -> bool:
+        """Whether the item stands in `ingressDeny` or `egressDeny`."""
+        return "Deny[" in self.path
+
     def __str__(self) -> str:
         at = f" ({self.file}:{self.line})" if self.file else ""
         return f"{self.policy}: {self.path}{at}"

@@ -208,8 +208,8 @@ class DirectionTrace:
 
     @property
     def nearest(self) -> tuple[Miss, ...]:
-        """The misses, nearest first."""
-        return tuple(sorted(self.missed, key=lambda miss: -miss.nearness))
+        """The misses, nearest first; deny rules last, since none of them would let it through."""
+        return tuple(sorted(self.missed, key=lambda miss: (miss.rule.denies, -miss.nearness)))
 
 
 @dataclass(frozen=True, slots=True)
