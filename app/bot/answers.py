@@ -17,7 +17,6 @@ from app.services.wording import SHORT_KINDS, SIGNS, direction_title, place, pol
 MAX_ROWS = 10
 NOTHING = "-"
 _MAX_EVIDENCE = 3
-_DENY_ITEM = "Deny["
 
 Hides = Callable[[str], bool]
 """Says whether a namespace must not be named."""
@@ -87,7 +86,7 @@ def _direction_rows(trace: DirectionTrace, hides: Hides) -> Iterator[tuple[str, 
         return
     cells = [_rule_cells(rule) for rule in _deciding(trace)]
     if not cells and trace.outcome is Outcome.DENIED:
-        cells = [_miss_cells(miss) for miss in _near_allows(trace)[:1]]
+        cells = [_miss_cells(miss) for miss in trace.nearest[:1]]
     by = ", ".join(map(policy_words, trace.selected_by[:3])) or NOTHING
     for policy, rule, at in cells or [(by, trace.implicit or NOTHING, NOTHING)]:
         yield (*start, policy, rule, at)
@@ -98,10 +97,6 @@ def _deciding(trace: DirectionTrace) -> list[RuleRef]:
     refused = trace.outcome is Outcome.DENIED and trace.l4 is Outcome.DENIED
     effect = Effect.DENY if refused else Effect.ALLOW
     return [match.rule for match in trace.matched if match.effect is effect]
-
-
-def _near_allows(trace: DirectionTrace) -> list[Miss]:
-    return [miss for miss in trace.nearest if _DENY_ITEM not in miss.rule.path]
 
 
 def _rule_cells(rule: RuleRef) -> tuple[str, str, str]:

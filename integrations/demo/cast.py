@@ -134,11 +134,12 @@ class Cast:
         return Actor(f"{role} {address}", peer, address, wire, wire, node=node)
 
     def _pod(self, endpoint: Endpoint) -> Actor:
+        peer = self._engine.peer_of(endpoint)
         there = FlowEndpoint(
-            identity=endpoint.identity or 0,
+            identity=endpoint.identity or _RESERVED.get(peer.kind.value, 0),
             namespace=endpoint.namespace,
             pod=endpoint.name,
-            labels=endpoint.labels.texts(),
+            labels=peer.labels.texts(),
             cluster=self._engine.cluster.config.cluster_name,
         )
         here = FlowEndpoint(
@@ -153,7 +154,7 @@ class Cast:
         )
         return Actor(
             endpoint.key,
-            self._engine.peer_of(endpoint),
+            peer,
             str(endpoint.addresses[0]) if endpoint.addresses else "",
             here,
             there,

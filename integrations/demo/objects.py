@@ -39,10 +39,14 @@ def write_objects(topology: Topology) -> Iterator[Body]:
     yield from _nodes(topology)
     for pod in pods:
         yield _pod(pod, topology)
-        if not pod.workload.host_network and pod.workload.phase == "Running":
+        if _has_endpoint(pod.workload):
             yield _cilium_endpoint(pod, topology)
     yield from _services(topology, pods)
     yield from _gateway(topology)
+
+
+def _has_endpoint(workload: Workload) -> bool:
+    return workload.managed and not workload.host_network and workload.phase == "Running"
 
 
 def uid_of(kind: str, namespace: str, name: str) -> str:

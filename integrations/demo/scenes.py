@@ -210,3 +210,30 @@ class Past:
     def write(self, script: Script, cast: Cast) -> None:
         """Drop what today's policies would let through."""
         script.drop_of_the_past(cast.pod(self.source), cast.pod(self.target), self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Exhaustion:
+    """A connection that fails because a node's tables are full, whatever the policies say."""
+
+    source: str
+    target: str
+    port: int
+
+    def write(self, script: Script, cast: Cast) -> None:
+        """Try, and try again."""
+        script.fail_tracking(cast.pod(self.source), cast.pod(self.target), self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody outside tries a pod."""
+
+    address: str
+    target: str
+    port: int
+
+    def write(self, script: Script, cast: Cast) -> None:
+        """Connect from the address."""
+        outside = cast.outside(self.address, learned=False)
+        script.connect(outside, cast.pod(self.target), self.port)

@@ -14,6 +14,7 @@ from app.core.model.verdict import Direction, DnsRequest, HttpRequest, Outcome, 
 from integrations.demo.cast import Actor, Cast
 from integrations.demo.judge import Judge, Judgement, Ruling
 from integrations.demo.wire import (
+    CT_FULL,
     ECHO_REQUEST,
     NO_BACKEND,
     POLICY_DENIED,
@@ -137,9 +138,17 @@ class Script:
 
     def miss_backend(self, source: Actor, address: str, port: int) -> None:
         """Call a Service that no pod stands behind: the load balancer drops, not a policy."""
-        link = self._link(source, self._cast.outside(address, learned=False), port)
+        service = self._cast.outside(address, learned=False)
+        self._drop(self._link(source, service, port), NO_BACKEND)
+
+    def fail_tracking(self, source: Actor, destination: Actor, port: int) -> None:
+        """Connect while the node's connection tracking table is full."""
+        self._drop(self._link(source, destination, port), CT_FULL)
+
+    def _drop(self, link: Link, reason: int) -> None:
+        """A drop that is no policy's: without a verdict, and repeated with every retry."""
         for retry_s in (0, *_SYN_RETRIES_S):
-            event = drop_event(link, NO_BACKEND, Direction.EGRESS)
+            event = drop_event(link, reason, Direction.EGRESS)
             self.steps.append(Step(self.at_ns + retry_s * _S, event, link.slot))
 
     def _name_server(self) -> Actor:

@@ -23,6 +23,7 @@ class Workload(msgspec.Struct, frozen=True):
     ports: dict[str, int] = {}
     account: str = "default"
     host_network: bool = False
+    managed: bool = True
     first: int = 0
     phase: str = "Running"
     not_ready: tuple[int, ...] = ()

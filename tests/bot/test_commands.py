@@ -87,9 +87,9 @@ def test_inventory_lists_policies_with_their_files(context: Context) -> None:
     assert reply.summary == "guacamole: 4 policies, 4 endpoints"
     assert reply.table is not None
     rows = {row[1]: row for row in reply.table.rows}
-    assert rows["guac-sso"][3] == "refused"
+    assert rows["guac-recordings"][3] == "refused"
     assert rows["guacd-egress"][-1] == "gitops/apps/guacamole/base/guacd.yaml:21"
-    assert "guac-sso" in facts(reply)["Not in force"]
+    assert "guac-recordings" in facts(reply)["Not in force"]
 
 
 def test_inventory_of_a_namespace_without_policies_says_so(context: Context) -> None:

@@ -48,9 +48,7 @@ def told(read: ClusterPicture) -> tuple[Picture, FlowEvidence]:
     flows, names = tuple(asyncio.run(history())), NameBook()
     names.learn(flows)
     version = (1, 19, 3)
-    picture = make_picture(
-        Ingredients(read.manifests, read.settings, version, names.names())
-    )
+    picture = make_picture(Ingredients(read.manifests, read.settings, version, names.names()))
     return picture, FlowEvidence(flows, policies_as_of_ns=START_NS)
 
 
@@ -129,7 +127,7 @@ def test_one_file_is_in_no_kustomization_and_said_so(read: ClusterPicture) -> No
 def test_cilium_would_refuse_exactly_one_policy(told: tuple[Picture, FlowEvidence]) -> None:
     rejected = told[0].engine.rejected
     assert [(one.ref.name, one.file) for one in rejected] == [
-        ("guac-sso", "gitops/apps/guacamole/base/guac-sso.yaml")
+        ("guac-recordings", "gitops/apps/guacamole/base/guac-recordings.yaml")
     ]
 
 
@@ -212,6 +210,78 @@ STORIES = [
         CauseCode.SERVICE_WITHOUT_BACKENDS,
         (None, None),
     ),
+    (
+        ("project-lung/jupyter-alice", "pypi.example.org", "443"),
+        Verdict.DENIED,
+        CauseCode.EGRESS_DEFAULT_DENY,
+        (None, None),
+    ),
+    (
+        ("entity:world", "project-lung/jupyter-erin", "8888"),
+        Verdict.DENIED,
+        CauseCode.INGRESS_EXPLICIT_DENY,
+        ("gitops/apps/platform/base/no-world-in.yaml", 14),
+    ),
+    (
+        ("project-heart/cohort-db-0", "genomes.example.org", "443"),
+        Verdict.DENIED,
+        CauseCode.DNS_BLOCKED,
+        (None, None),
+    ),
+    (
+        ("deploy:guacamole/guacamole-web", "keycloak.tre.example.org", "443"),
+        Verdict.DENIED,
+        CauseCode.FQDN_IN_CLUSTER,
+        ("gitops/apps/guacamole/base/guac-web.yaml", 31),
+    ),
+    (
+        ("kube-system/metrics-server", "ip:10.7.0.12", "10250"),
+        Verdict.DENIED,
+        CauseCode.CIDR_IN_CLUSTER,
+        ("gitops/apps/platform/base/metrics-server.yaml", 13),
+    ),
+    (
+        ("project-heart/jupyter-bob", "object-storage/objstore-volume-2", "8444"),
+        Verdict.ALLOWED,
+        CauseCode.BACKEND_NOT_READY,
+        (None, None),
+    ),
+    (
+        ("project-heart/desktop-0", "project-heart/cohort-db-0", "5432"),
+        Verdict.DENIED,
+        CauseCode.LABEL_NOT_IN_IDENTITY,
+        ("gitops/projects/heart/cohort-db-in.yaml", 17),
+    ),
+    (
+        ("deploy:guacamole/guacamole-web", "svc:guacamole/guacamole-db:5432", ""),
+        Verdict.DENIED,
+        CauseCode.NAMED_PORT_UNRESOLVED,
+        ("gitops/apps/guacamole/base/guac-web.yaml", 48),
+    ),
+    (
+        ("deploy:guacamole/guacamole-web", "svc:object-storage/s3:8333", ""),
+        Verdict.DENIED,
+        CauseCode.POLICY_REJECTED,
+        ("gitops/apps/guacamole/base/guac-recordings.yaml", 12),
+    ),
+    (
+        ("deploy:guacamole/guacamole-web", "deploy:gateway/error-pages", "8080"),
+        Verdict.DENIED,
+        CauseCode.UNMANAGED_ENDPOINT,
+        ("gitops/apps/guacamole/base/guac-web.yaml", 52),
+    ),
+    (
+        ("deploy:cert-manager/cert-manager", "ip:10.7.0.11", "6443"),
+        Verdict.DENIED,
+        CauseCode.KUBE_APISERVER_ENTITY,
+        ("gitops/apps/cert-manager/base/cm-egress.yaml", None),
+    ),
+    (
+        ("keycloak/keycloak-1", "keycloak/keycloak-db-2", "5432"),
+        Verdict.ALLOWED,
+        CauseCode.NOT_A_POLICY_DROP,
+        (None, None),
+    ),
 ]
 
 
@@ -242,3 +312,8 @@ def test_upload_is_refused_by_the_http_rule_alone(told: tuple[Picture, FlowEvide
     assert (answer.verdict, answer.cause.code) == (Verdict.DENIED, CauseCode.L7_REQUEST_REFUSED)
     assert answer.ingress.l4 is Outcome.REDIRECTED
     assert answer.cause.file == "gitops/projects/mirror/mirror-in.yaml"
+
+
+def test_there_is_a_story_for_every_cause() -> None:
+    told = {code for _, _, code, _ in STORIES} | {CauseCode.L7_REQUEST_REFUSED}
+    assert set(CauseCode) - told == {CauseCode.UNKNOWN}
