@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.config import APP, Loaded, Settings, find_secret
-from app.core.errors import ConfigError, DraftRejected, UsageError
+from app.core.diagnose.boundaries import Boundary, parse_boundaries
+from app.core.errors import BadInput, ConfigError, DraftRejected, UsageError
 from app.core.model.provenance import Manifest
 from app.ports import Chat, ClusterReader, FlowHistory, FlowSource, PolicyRepo
 from app.services.doctor import Surroundings
@@ -331,6 +332,35 @@ def build_checkout(
     if root is None:
         return Checkout(PatchOnly(folder), place, writable=False)
     return Checkout(LocalGit(root, settings.repo.base or "HEAD"), place, writable=True)
+
+
+def load_boundaries(sources: Sources, settings: Settings, file: str = "") -> tuple[Boundary, ...]:
+    """The boundaries of `file`, else of the settings, else the demo's own; none is fine.
+
+    Raises `BadInput` for a file that cannot be read.
+    """
+    path = file or settings.check.boundaries
+    if not path:
+        if not sources.demo:
+            return ()
+        from integrations.demo.cluster import BOUNDARIES
+
+        path = str(BOUNDARIES)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the boundaries `{path}`", file=path) from error
+    return parse_boundaries(text, path)
+
+
+def load_drafts(paths: tuple[str, ...], sources: Sources) -> tuple[Manifest, ...]:
+    """The objects of draft files, placeholders filled as in the snapshot. Raises `BadInput`."""
+    from integrations.manifests.reader import load
+
+    loaded = load(paths, sources.sets)
+    if not loaded.manifests:
+        raise BadInput(f"no object in {', '.join(paths)}", file=paths[0])
+    return loaded.manifests
 
 
 def build_drafter(checkout: Checkout, sources: Sources) -> Drafter:

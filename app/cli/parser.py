@@ -42,8 +42,10 @@ COMMANDS = (
     Command("endpoints", "list endpoints and what restricts them", "app.cli.commands.endpoints"),
     Command("flows", "show flows, as hubble observe does", "app.cli.commands.flows"),
     Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
+    Command("what-if", "say what a draft would change", "app.cli.commands.what_if"),
     Command("draft", "write the change that would allow a connection", "app.cli.commands.draft"),
     Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
+    Command("check", "say whether the boundaries hold", "app.cli.commands.check"),
     Command("snapshot", "write down what was read", "app.cli.commands.snapshot"),
     Command(
         "conformance", "judge the engine against recorded verdicts", "app.cli.commands.conformance"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from app.core.diagnose.boundaries import Ruling
 from app.core.model.answer import (
     BackendAnswer,
     Cause,
@@ -29,6 +30,7 @@ from app.services.rule_tree import RuleNode
 
 if TYPE_CHECKING:
     from app.services.drafting import Draft
+    from app.services.effect import EffectReport, PairEffect
 
 SCHEMA = "k8tre-tui/v1"
 
@@ -253,6 +255,73 @@ def right_form(right: Right) -> Form:
         "scope": right.scope,
         "cost": right.cost,
         "reason": right.reason or None,
+    }
+
+
+def effect_form(report: EffectReport) -> Form:
+    """What a change does (contracts.md §4.4); `port` may be null, see `PairEffect`."""
+    flows = report.flows
+    return {
+        "newly_allowed": [_pair(one) for one in report.newly_allowed],
+        "newly_denied": [_pair(one) for one in report.newly_denied],
+        "flows": {
+            "window_s": flows.window_s,
+            "seen": flows.seen,
+            "newly_allowed": flows.newly_allowed,
+            "newly_denied": flows.newly_denied,
+            "lost_events": flows.lost_events,
+        }
+        if flows
+        else None,
+        "checks": [{"name": name, "holds": holds} for name, holds in report.checks],
+        "refused": [
+            {**ref_form(one.ref), "reason": one.reason, "file": one.file, "line": one.line}
+            for one in report.refused
+        ],
+        "lint": [],
+    }
+
+
+def _pair(pair: PairEffect) -> Form:
+    return {
+        "from": pair.source,
+        "to": pair.destination,
+        "port": pair.port,
+        "protocol": pair.protocol.value,
+    }
+
+
+def ruling_form(ruling: Ruling) -> Form:
+    """One boundary of `check`, with what breaks it."""
+    boundary = ruling.boundary
+    return {
+        "name": boundary.name,
+        "must": boundary.must.value,
+        "why": boundary.why or None,
+        "holds": ruling.holds,
+        "asked": ruling.asked,
+        "problem": ruling.problem or None,
+        "file": boundary.file or None,
+        "line": boundary.line or None,
+        "breaches": [
+            {
+                "from": breach.source,
+                "to": breach.destination,
+                "port": breach.port,
+                "protocol": breach.protocol.value,
+                "verdict": breach.verdict.value,
+                "rules": [
+                    {
+                        "policy": ref_form(rule.policy),
+                        "path": rule.path,
+                        "file": rule.file,
+                        "line": rule.line,
+                    }
+                    for rule in breach.rules
+                ],
+            }
+            for breach in ruling.breaches
+        ],
     }
 
 

@@ -88,7 +88,7 @@ def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
 def find_parties(picture: Picture, by: By) -> tuple[Party, ...]:
     """Every identity of the picture: pods, entities, and what rules name outside the cluster."""
     engine = picture.engine
-    outside = {party.name: party for party in _outside(engine)}
+    outside = {party.name: party for party in outside_parties(engine)}
     return (*_pods(picture, by), *map(_entity(engine), ENTITIES), *outside.values())
 
 
@@ -114,7 +114,7 @@ def _pods(picture: Picture, by: By) -> Iterator[Party]:
         for one in members:
             ports |= targets.get(one.key, set())
         peer = picture.engine.peer_of(first)
-        yield Party(_name(members, by), first.namespace, peer, frozenset(ports))
+        yield Party(name_of(members, by), first.namespace, peer, frozenset(ports))
 
 
 _PREFIXES = {
@@ -126,7 +126,8 @@ _PREFIXES = {
 }
 
 
-def _name(members: Sequence[Endpoint], by: By) -> str:
+def name_of(members: Sequence[Endpoint], by: By) -> str:
+    """What endpoints of one identity are called: their workload, or a pod that stands alone."""
     first = members[0]
     workload = first.workload
     prefix = _PREFIXES.get(workload.kind) if workload else None
@@ -157,7 +158,7 @@ def _entity(engine: Engine) -> Callable[[str], Party]:
     return make
 
 
-def _outside(engine: Engine) -> Iterator[Party]:
+def outside_parties(engine: Engine) -> Iterator[Party]:
     """What rules name outside: blocks by their first address, names as if they were learned."""
     for policy in engine.policies:
         for entry in policy.entries:

@@ -1,0 +1,53 @@
+"""`check`: do the boundaries hold?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from app.cli.context import Context
+from app.cli.options import add_output_options
+
+if TYPE_CHECKING:
+    from app.core.diagnose.boundaries import Ruling
+
+EXAMPLE = """  k8tre-tui check boundaries.toml --snapshot ./gitops
+  k8tre-tui check boundaries.toml --snapshot ./gitops -o junit > boundaries.xml
+  k8tre-tui check --demo
+
+a boundary is a table [[boundary]] with name, from, to, ports, must = "allow" or "deny", and why;
+exit code 1 when one does not hold"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The words of this command."""
+    parser.add_argument(
+        "file", nargs="?", default="", metavar="FILE", help="TOML; default: check.boundaries"
+    )
+    add_output_options(parser, ("table", "json", "yaml", "junit"))
+
+
+def run(context: Context) -> int:
+    """Decide each, and say what breaks those that do not hold."""
+    from app.bootstrap import load_boundaries
+    from app.core.diagnose.boundaries import judge_boundaries
+    from app.core.errors import UsageError
+
+    boundaries = load_boundaries(context.sources, context.config.settings, context.args.file)
+    if not boundaries:
+        raise UsageError("there are no boundaries to check", hint="name a file of them")
+    rulings = judge_boundaries(boundaries, context.load().picture.engine)
+    _print(context, rulings)
+    return 0 if all(one.holds for one in rulings) else 1
+
+
+def _print(context: Context, rulings: tuple[Ruling, ...]) -> None:
+    from app.cli.render.boundaries import print_junit, print_rulings
+    from app.services.contract import listing, ruling_form
+
+    if context.args.output == "table":
+        print_rulings(context.out, rulings)
+    elif context.args.output == "junit":
+        print_junit(context.out, rulings)
+    else:
+        context.print_documents([listing(map(ruling_form, rulings))])

@@ -1,0 +1,64 @@
+"""Boundaries on a terminal, and as JUnit's XML for a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree as ET
+
+from app.cli.output import Output, Style
+from app.core.diagnose.boundaries import Breach, Ruling
+from app.services.wording import counted, rule_words
+
+FEW_BREACHES = 5
+
+
+def print_rulings(out: Output, rulings: Sequence[Ruling]) -> None:
+    """One line for each; what breaks it below."""
+    for ruling in rulings:
+        sign = out.paint("✓", Style.GOOD) if ruling.holds else out.paint("✗", Style.BAD)
+        out.line(f"{sign} {ruling.boundary.name}  {out.paint(_asked(ruling), Style.DIM)}")
+        if ruling.holds:
+            continue
+        if ruling.boundary.why:
+            out.line(f"    {out.wrap(ruling.boundary.why, 4, first=4)}")
+        for line in _reasons(ruling, FEW_BREACHES):
+            out.line(f"    {out.wrap(line, 6, first=4)}")
+    broken = sum(not one.holds for one in rulings)
+    out.line(f"{counted(len(rulings), 'boundary', 'boundaries')}, {broken} broken")
+
+
+def _asked(ruling: Ruling) -> str:
+    return f"must {ruling.boundary.must.value}, {counted(ruling.asked, 'question')} asked"
+
+
+def _reasons(ruling: Ruling, most: int) -> Iterator[str]:
+    if ruling.problem:
+        yield ruling.problem
+    for breach in ruling.breaches[:most]:
+        yield _breach(breach)
+    if (more := len(ruling.breaches) - most) > 0:
+        yield f"and {more} more (-o json lists them)"
+
+
+def _breach(breach: Breach) -> str:
+    rules = "; ".join(map(rule_words, breach.rules)) or "nothing restricts it"
+    where = f"{breach.source} → {breach.destination}:{breach.port}/{breach.protocol.value}"
+    return f"{where} is {breach.verdict.value}: {rules}"
+
+
+def print_junit(out: Output, rulings: Sequence[Ruling]) -> None:
+    """A test suite with a case for each boundary, in the XML of JUnit that CI servers read."""
+    broken = sum(not one.holds for one in rulings)
+    suite = ET.Element(
+        "testsuite", name="boundaries", tests=str(len(rulings)), failures=str(broken)
+    )
+    for ruling in rulings:
+        case = ET.SubElement(suite, "testcase", classname="boundaries", name=ruling.boundary.name)
+        if ruling.holds:
+            continue
+        lines = list(_reasons(ruling, len(ruling.breaches)))
+        failure = ET.SubElement(case, "failure", message=lines[0])
+        failure.text = "\n".join(filter(None, (ruling.boundary.why, *lines)))
+    ET.indent(suite)
+    out.line('<?xml version="1.0" encoding="UTF-8"?>')
+    out.line(ET.tostring(suite, encoding="unicode"))

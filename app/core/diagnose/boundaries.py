@@ -1,0 +1,279 @@
+"""Boundaries: what must hold whatever anybody changes, decided for every pair it speaks of.
+
+A boundary names two ends (contracts.md §3, where a label, a workload or a Service stands for all
+of its pods, and `ns:NAME` for a namespace), ports, and whether they must be allowed or denied.
+Without ports it is about every port: each port that a rule of either end tells apart is asked.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from app.core.diagnose.ends import ResolvedEnd, of_endpoint, parse_end, parse_port, resolve
+from app.core.diagnose.naming import PortSpec
+from app.core.errors import BadInput, K8treError, NotFound
+from app.core.model.provenance import RuleRef
+from app.core.model.verdict import (
+    ConnectionTrace,
+    Direction,
+    Effect,
+    Outcome,
+    Peer,
+    Protocol,
+    Question,
+    Verdict,
+)
+from app.core.policy.engine import Engine
+from app.core.policy.port_cuts import cut, named_spans, unnamed_port
+
+NAMESPACE_END = "ns:"
+KEYS = frozenset({"name", "from", "to", "ports", "must", "why"})
+ANY_PORT_PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+MOST_BREACHES = 20
+"""Breaches of one boundary that are shown; one is enough to refuse a change."""
+
+
+class Must(StrEnum):
+    """What is demanded of a connection."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """One boundary as written. `ports` empty means every port."""
+
+    name: str
+    sources: tuple[str, ...]
+    destinations: tuple[str, ...]
+    must: Must
+    ports: tuple[PortSpec, ...] = ()
+    why: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A connection that is not as demanded, and the rules that make it so.
+
+    `rules` are those that allow it, or for a connection that must be allowed those that deny it.
+    """
+
+    source: str
+    destination: str
+    protocol: Protocol
+    port: int
+    verdict: Verdict
+    rules: tuple[RuleRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """How a boundary stands: `asked` connections were decided, `breaches` were otherwise.
+
+    `problem` says why nothing could be decided: an end that stands for nothing holds no boundary.
+    """
+
+    boundary: Boundary
+    asked: int
+    breaches: tuple[Breach, ...] = ()
+    problem: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether every connection is as demanded."""
+        return not self.breaches and not self.problem
+
+
+def parse_boundaries(text: str, file: str = "") -> tuple[Boundary, ...]:
+    """Read `[[boundary]]` tables. Raises `BadInput` with file and line."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line (\d+)", str(error))
+        raise BadInput(
+            f"not TOML: {str(error).lower()}", file=file, line=int(at.group(1)) if at else 0
+        ) from error
+    if unknown := set(tree) - {"boundary"}:
+        raise BadInput(f"unknown table `{min(unknown)}`", hint="only [[boundary]]", file=file)
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if line.strip() == "[[boundary]]"]
+    tables = tree.get("boundary", [])
+    return tuple(
+        _boundary(table, file, lines[at] if at < len(lines) else 0)
+        for at, table in enumerate(tables)
+    )
+
+
+def _boundary(table: Mapping[str, Any], file: str, line: int) -> Boundary:
+    def wrong(what: str, hint: str = "") -> BadInput:
+        return BadInput(what, hint=hint, file=file, line=line)
+
+    if unknown := set(table) - KEYS:
+        raise wrong(f"unknown key `{min(unknown)}`", f"keys: {', '.join(sorted(KEYS))}")
+    name = str(table.get("name") or "")
+    ends = {key: _texts(table.get(key)) for key in ("from", "to")}
+    if not name or not all(ends.values()):
+        raise wrong("a boundary needs `name`, `from` and `to`")
+    if table.get("must") not in tuple(Must):
+        raise wrong(f"`{name}`: `must` is allow or deny")
+    try:
+        for text in (*ends["from"], *ends["to"]):
+            if not text.startswith(NAMESPACE_END):
+                parse_end(text)
+        ports = tuple(parse_port(str(port)) for port in _texts(table.get("ports")))
+    except K8treError as error:
+        raise wrong(f"`{name}`: {error.message}", error.hint) from error
+    must, why = Must(table["must"]), str(table.get("why", ""))
+    return Boundary(name, ends["from"], ends["to"], must, ports, why, file, line)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """A text or number, or a list of them, as texts."""
+    if value is None:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+
+
+def judge_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[Ruling, ...]:
+    """Decide every boundary."""
+    return tuple(_judge(boundary, engine) for boundary in boundaries)
+
+
+def broken_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[str, ...]:
+    """The names of those that do not hold."""
+    return tuple(one.boundary.name for one in judge_boundaries(boundaries, engine) if not one.holds)
+
+
+def _judge(boundary: Boundary, engine: Engine) -> Ruling:
+    try:
+        sources = _ends(boundary.sources, engine)
+        destinations = _ends(boundary.destinations, engine)
+    except NotFound as error:
+        return Ruling(boundary, 0, problem=error.message)
+    asked = 0
+    breaches: list[Breach] = []
+    for question, source, destination in _questions(boundary, sources, destinations, engine):
+        asked += 1
+        verdict = engine.decide(question).verdict
+        if (verdict is Verdict.DENIED) is (boundary.must is Must.DENY):
+            continue
+        if len(breaches) < MOST_BREACHES:
+            rules = _rules(engine.trace(question), boundary.must)
+            breaches.append(
+                Breach(
+                    source.text, destination.text, question.protocol, question.port, verdict, rules
+                )
+            )
+    problem = "" if asked else "no pair of different ends: nothing was decided"
+    return Ruling(boundary, asked, tuple(breaches), problem)
+
+
+def _ends(texts: Sequence[str], engine: Engine) -> tuple[ResolvedEnd, ...]:
+    """One end for each identity that the texts stand for."""
+    unique: dict[object, ResolvedEnd] = {}
+    for text in texts:
+        for end in _of_text(text, engine):
+            endpoint = end.peer.endpoint
+            space = endpoint.namespace if endpoint else ""
+            key = (space, end.peer.kind, end.peer.labels, end.peer.address, end.peer.names)
+            unique.setdefault((key, end.port, end.protocol), end)
+    return tuple(unique.values())
+
+
+def _of_text(text: str, engine: Engine) -> Iterator[ResolvedEnd]:
+    if not text.startswith(NAMESPACE_END):
+        yield from resolve(parse_end(text), engine)
+        return
+    pattern = text.removeprefix(NAMESPACE_END)
+    here = [one for one in engine.cluster.endpoints if fnmatchcase(one.namespace, pattern)]
+    if not here:
+        raise NotFound(f"no endpoint in a namespace `{pattern}`")
+    for endpoint in here:
+        yield of_endpoint(endpoint, engine)
+
+
+def _questions(
+    boundary: Boundary,
+    sources: Sequence[ResolvedEnd],
+    destinations: Sequence[ResolvedEnd],
+    engine: Engine,
+) -> Iterator[tuple[Question, ResolvedEnd, ResolvedEnd]]:
+    for source in sources:
+        for destination in destinations:
+            if source.text == destination.text:
+                continue
+            for protocol, port in _ports(boundary, source, destination, engine):
+                question = Question(source.peer, destination.peer, port, protocol)
+                yield question, source, destination
+
+
+def _ports(
+    boundary: Boundary, source: ResolvedEnd, destination: ResolvedEnd, engine: Engine
+) -> Iterator[tuple[Protocol, int]]:
+    if boundary.ports:
+        for spec in boundary.ports:
+            for number in _numbers(spec, destination):
+                yield spec.protocol or Protocol.TCP, number
+        return
+    if destination.port is not None:
+        yield destination.protocol or Protocol.TCP, destination.port
+        return
+    for protocol in ANY_PORT_PROTOCOLS:
+        spans = {
+            span
+            for peer, direction in (
+                (source.peer, Direction.EGRESS),
+                (destination.peer, Direction.INGRESS),
+            )
+            for one, span in _named(peer, direction, engine)
+            if one is protocol
+        }
+        pieces = cut(spans)
+        yield from ((protocol, first) for first, _ in pieces)
+        if (free := unnamed_port(pieces, protocol)) is not None:
+            yield protocol, free
+
+
+def _named(
+    peer: Peer, direction: Direction, engine: Engine
+) -> Iterator[tuple[Protocol, tuple[int, int]]]:
+    if peer.endpoint is None:
+        return
+    for policy in engine.policies_selecting(peer.endpoint):
+        yield from named_spans(policy, direction)
+    if direction is Direction.INGRESS:
+        for port in peer.endpoint.ports:
+            yield Protocol(port.protocol), (port.port, port.port)
+
+
+def _numbers(spec: PortSpec, destination: ResolvedEnd) -> Iterator[int]:
+    """The numbers of a port; a named one is what the destination declares under the name."""
+    if spec.number is not None:
+        yield spec.number
+        return
+    endpoint = destination.endpoint
+    for port in endpoint.ports if endpoint else ():
+        if port.name == spec.name:
+            yield port.port
+
+
+def _rules(trace: ConnectionTrace, must: Must) -> tuple[RuleRef, ...]:
+    wanted = Effect.ALLOW if must is Must.DENY else Effect.DENY
+    sides = [side for side in (trace.egress, trace.ingress) if side.outcome in _DECIDED]
+    found = [match.rule for side in sides for match in side.matched if match.effect is wanted]
+    if not found and must is Must.ALLOW:
+        found = [
+            side.nearest[0].rule for side in sides if side.outcome is Outcome.DENIED and side.missed
+        ]
+    return tuple(dict.fromkeys(found))
+
+
+_DECIDED = (Outcome.ALLOWED, Outcome.REDIRECTED, Outcome.DENIED)
