@@ -108,7 +108,7 @@ def make_row(
         flow.event,
         flow.sub_event,
         text(flow.node),
-        _packed(flow.uuid),
+        packed_uuid(flow.uuid),
         text(flow.tcp_flags),
         flow.match_type,
         text(flow.trace_point),
@@ -166,7 +166,7 @@ _PLAIN, _PACKED = b"\0", b"\1"
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def _packed(uuid: str) -> bytes:
+def packed_uuid(uuid: str) -> bytes:
     """A uuid in half its length, any other text as it is; the first byte says which."""
     if _UUID.fullmatch(uuid):
         return _PACKED + bytes.fromhex(uuid.replace("-", ""))

@@ -2,8 +2,8 @@
 
 - WAL lets the terminal and the bot read while one of them writes. Which one writes is settled by a
   lock on a file; when it ends, another takes over at its next flows.
-- One thread writes: what is queued is committed at least once a second, so a crash loses at most
-  that. The queue is bounded; what does not fit is dropped, newest first, and counted.
+- One thread writes (`intake`): what is queued is committed to the disk twice a second, so a crash
+  loses at most that. A flow that was kept before, by uuid, is not kept again.
 - Minutes of drops are added up while writing, so that "most dropped" over millions of rows reads
   thousands (measured: grouping the rows themselves takes seconds).
 - A file is closed after a day, or when it holds an eighth of what may be kept; old ones go whole,
@@ -14,36 +14,34 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import queue
 import sqlite3
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import BadInput
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.errors import BadInput, SourceCause, SourceUnavailable
+from app.core.model.flow import Flow, FlowDetail, FlowEndpoint
+from app.core.text import clean
 from app.ports import Clock, DroppedTotal, HistoryQuery, HistorySpan
+from integrations.history.intake import Intake
 from integrations.history.reading import MINUTE_NS, DropKey, drops, edges, opened, select
-from integrations.history.rows import COLUMNS, Row, endpoint_text, make_row, rest_of
+from integrations.history.rows import COLUMNS, Row, endpoint_text, make_row, packed_uuid, rest_of
 from integrations.threads import in_daemon_thread
 
 _NS = 1_000_000_000
 _DAY_S = 86_400
 PARTS = 8
 """Files the history is cut into at least, so that an eighth of it goes at a time."""
-COMMIT_S = 1.0
-QUEUED_FLOWS = 200_000
 KEEP_TEXTS = 200_000
 """Distinct texts whose numbers the writer remembers; beyond that it asks the file again."""
 
 _SCHEMA = f"""
 PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
+PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS text (id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS endpoint (
   id INTEGER PRIMARY KEY, value TEXT NOT NULL UNIQUE, namespace TEXT NOT NULL, identity INTEGER
@@ -82,10 +80,6 @@ class SqliteHistory:
         self._folder = folder
         self._clock = clock
         self._limits = limits or Limits()
-        self._waiting = 0
-        self._dropped = 0
-        self._queue: queue.SimpleQueue[Sequence[Flow] | threading.Event | None]
-        self._queue = queue.SimpleQueue()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (folder / "writer.lock").open("a")
@@ -96,64 +90,32 @@ class SqliteHistory:
                 hint="set [flows] history to another folder, or to nothing",
             ) from error
         self._writing = False
-        self._thread = threading.Thread(target=self._write, name="flow history", daemon=True)
-        self._thread.start()
+        self._open_parts = _Parts(folder, self._limits, clock)
+        self._intake = Intake("flow history", self._write, self._open_parts.close)
 
     def keep(self, flows: Sequence[Flow]) -> None:
         """Queue flows; when the disk cannot keep up they are dropped and counted."""
-        if self._waiting + len(flows) > QUEUED_FLOWS:
-            self._dropped += len(flows)
-            return
-        self._waiting += len(flows)
-        self._queue.put(flows)
+        self._intake.keep(flows)
 
     async def flush(self) -> None:
         """Wait until everything queued so far is committed."""
-        done = threading.Event()
-        self._queue.put(done)
-        await in_daemon_thread("history flush", lambda: done.wait(60))
+        await self._intake.flush()
 
     async def close(self) -> None:
         """Commit what is queued, and let another process write."""
-        self._queue.put(None)
-        await in_daemon_thread("history close", lambda: self._thread.join(60))
+        await self._intake.close()
         self._lock.close()
 
     # Writing
 
-    def _write(self) -> None:
-        parts = _Parts(self._folder, self._limits, self._clock)
+    def _write(self, flows: Sequence[Flow]) -> None:
+        if not self._may_write():
+            return
         try:
-            while (batch := self._gather()) is not None:
-                flows, done = batch
-                if flows and self._may_write():
-                    parts.write(flows)
-                self._waiting -= len(flows)
-                for event in done:
-                    event.set()
-        finally:
-            parts.close()
-
-    def _gather(self) -> tuple[list[Flow], list[threading.Event]] | None:
-        """What arrives within a second; None when there is no more to come."""
-        flows: list[Flow] = []
-        done: list[threading.Event] = []
-        deadline = time.monotonic() + COMMIT_S
-        while not done:
-            try:
-                item = self._queue.get(timeout=max(0.001, deadline - time.monotonic()))
-            except queue.Empty:
-                break
-            if item is None:
-                self._queue.put(None)
-                return (flows, done) if flows else None
-            if isinstance(item, threading.Event):
-                done.append(item)
-            else:
-                flows.extend(item)
-            if time.monotonic() >= deadline:
-                break
-        return flows, done
+            self._open_parts.write(flows)
+        except (sqlite3.Error, OSError) as error:
+            self._open_parts.close()
+            raise _unwritable(error) from error
 
     def _may_write(self) -> bool:
         if not self._writing:
@@ -210,9 +172,18 @@ class SqliteHistory:
             max((last for _, last in reach), default=None),
             count,
             sum(map(_size, files)),
-            self._dropped,
-            self._writing,
+            self._intake.dropped,
+            self._writing and not self._intake.failure,
         )
+
+
+def _unwritable(error: Exception) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"the flow history cannot be written: {clean(str(error))}",
+        source="history",
+        cause=SourceCause.OVERLOADED,
+        hint="is the disk full?",
+    )
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -286,7 +257,7 @@ class _Part:
         self._connection.executescript(_SCHEMA)
         self._texts: dict[str, int] = {}
         self._endpoints: dict[FlowEndpoint, int] = {}
-        self._rests: dict[tuple[Any, ...], int] = {}
+        self._rests: dict[tuple[Any, ...], tuple[int, FlowDetail]] = {}
 
     def close(self) -> None:
         self._connection.close()
@@ -296,6 +267,7 @@ class _Part:
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
+            flows = self._new(flows)
             rows = [make_row(flow, self._text, self._endpoint, self._rest) for flow in flows]
             self._connection.executemany(_INSERT, rows)
             self._connection.executemany(_ADD_DROPS, self._drops(flows, rows))
@@ -306,6 +278,20 @@ class _Part:
             self._rests.clear()
             raise
         run("COMMIT")
+
+    def _new(self, flows: Sequence[Flow]) -> list[Flow]:
+        """Flows that are not in the file yet: a source gives its history at every start."""
+        sql = "SELECT uuid FROM flow WHERE time_ns BETWEEN ? AND ?"
+        known: set[bytes] = set()
+        for first_ns, last_ns in _spans(flow.time_ns for flow in flows):
+            known.update(uuid for (uuid,) in self._connection.execute(sql, (first_ns, last_ns)))
+        new: list[Flow] = []
+        for flow in flows:
+            uuid = packed_uuid(flow.uuid)
+            if not flow.uuid or uuid not in known:
+                known.add(uuid)
+                new.append(flow)
+        return new
 
     def _text(self, value: str) -> int:
         known = self._texts.get(value)
@@ -340,8 +326,9 @@ class _Part:
         if known is None:
             if len(self._rests) >= KEEP_TEXTS:
                 self._rests.clear()
-            known = self._rests[key] = self._text(rest_of(flow))
-        return known
+            # The detail is kept with its number: its id stays true only while it lives.
+            known = self._rests[key] = (self._text(rest_of(flow)), flow.detail)
+        return known[0]
 
     def _number(self, table: str, columns: str, values: tuple[Any, ...]) -> int:
         marks = ", ".join("?" * len(values))
@@ -370,3 +357,11 @@ class _Part:
 
 
 _POLICY_VERDICT = 5
+
+
+def _spans(times_ns: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """First and last of every run of times with no gap of a minute in it."""
+    ordered = sorted(times_ns)
+    cuts = [at for at in range(1, len(ordered)) if ordered[at] - ordered[at - 1] > MINUTE_NS]
+    for first, last in pairwise([0, *cuts, len(ordered)]):
+        yield ordered[first], ordered[last - 1]

@@ -14,10 +14,10 @@ from msgspec import structs
 
 from app.core.errors import BadInput
 from app.core.flows.codec import Decoder
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.flow import Flow, FlowDetail, FlowEndpoint
 from app.ports import HistoryQuery
 from app.testing.clock import NS, START_NS, FakeClock
-from integrations.history import sqlite
+from integrations.history import intake, sqlite
 from integrations.history.reading import opened
 from integrations.history.rows import make_row, read_rest, read_row, rest_of
 from integrations.history.sqlite import Limits, SqliteHistory
@@ -59,7 +59,8 @@ def uuids(flows: tuple[Flow, ...]) -> list[str]:
 
 async def test_flows_of_every_shape_come_back_as_they_were(history: SqliteHistory) -> None:
     decoder = Decoder()
-    bodies = (lines.envelope(body) for body in lines.EVERY_FIELD)
+    named = (body | {"uuid": f"u{number}"} for number, body in enumerate(lines.EVERY_FIELD))
+    bodies = (lines.envelope(body) for body in named)
     items = [decoder.decode_line(json.dumps(body)) for body in bodies]
     flows = sorted((one for one in items if isinstance(one, Flow)), key=lambda one: one.time_ns)
     await kept(history, *flows)
@@ -134,7 +135,7 @@ async def test_old_and_large_files_go_and_the_newest_stays(
 async def test_full_queue_drops_and_counts(
     history: SqliteHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "QUEUED_FLOWS", 2)
+    monkeypatch.setattr(intake, "QUEUED_FLOWS", 2)
     history.keep([flow(1), flow(2), flow(3)])
     await kept(history, flow(4))
     span = await history.span()
@@ -186,3 +187,37 @@ def test_any_uuid_comes_back(uuid: str) -> None:
     row = make_row(made, number, end, lambda one: number(rest_of(one)))
     read = read_row(row, texts.__getitem__, ends.__getitem__, lambda one: read_rest(texts[one]))
     assert read == made
+
+
+async def test_flow_when_it_comes_again_is_kept_once(history: SqliteHistory) -> None:
+    nameless = flow(3, uuid="")
+    await kept(history, flow(1), flow(1), nameless)
+    await kept(history, flow(2), flow(1), nameless)
+    assert uuids(await history.query(HistoryQuery())) == ["u1", "u2", "", ""]
+    far = flow(1_000_000)
+    await kept(history, far, flow(1), flow(5))
+    assert uuids(await history.query(HistoryQuery()))[-1] == "u1000000"
+    assert (await history.span()).flows == 6
+
+
+async def test_rare_parts_of_short_lived_flows_stay_their_own(history: SqliteHistory) -> None:
+    for number in range(200):
+        detail = FlowDetail(proxy_port=number)
+        await kept(history, flow(number, detail=detail))
+        del detail
+    ports = [one.detail.proxy_port for one in await history.query(HistoryQuery())]
+    assert ports == list(range(200))
+
+
+async def test_flows_that_cannot_be_written_are_counted_and_later_ones_kept(
+    history: SqliteHistory, tmp_path: Path
+) -> None:
+    folder = tmp_path / "h"
+    moved = folder.rename(tmp_path / "elsewhere")
+    await kept(history, flow(1), flow(2))
+    assert (await history.span()).dropped == 2
+    assert not (await history.span()).writing
+    moved.rename(folder)
+    await kept(history, flow(3))
+    span = await history.span()
+    assert (span.flows, span.dropped, span.writing) == (1, 2, True)
