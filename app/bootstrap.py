@@ -11,12 +11,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.config import APP, Loaded, Settings, find_secret
-from app.core.diagnose.boundaries import Boundary, parse_boundaries
+from app.core.diagnose.boundaries import Boundary, newly_broken, parse_boundaries
 from app.core.errors import BadInput, ConfigError, DraftRejected, UsageError
 from app.core.model.provenance import Manifest
 from app.ports import Chat, ClusterReader, FlowHistory, FlowSource, PolicyRepo
@@ -149,6 +149,7 @@ def build_workspace(
         cilium_version=parse_version(version) if version else None,
         keep_flows=settings.flows.keep,
         history=history,
+        boundaries=load_boundaries(sources, settings),
     )
 
 
@@ -363,11 +364,13 @@ def load_drafts(paths: tuple[str, ...], sources: Sources) -> tuple[Manifest, ...
     return loaded.manifests
 
 
-def build_drafter(checkout: Checkout, sources: Sources) -> Drafter:
+def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> Drafter:
     """What makes drafts for a checkout."""
     from app.services.drafting import Drafter
 
-    return Drafter(checkout.repo, checkout.place, sets=sources.sets)
+    boundaries = load_boundaries(sources, settings)
+    broken = partial(newly_broken, boundaries) if boundaries else None
+    return Drafter(checkout.repo, checkout.place, sets=sources.sets, boundaries=broken)
 
 
 def _checkout_folder(sources: Sources, settings: Settings) -> Path:

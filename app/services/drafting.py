@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from app.core.diagnose.boundaries import newly_broken
 from app.core.diagnose.case import gather
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.naming import EndKind, PortSpec, parse_end
@@ -225,8 +226,20 @@ class Drafter:
 
 
 def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> tuple[Fix, ...]:
-    """The ways to allow a denied question, least opened first; no file is read, so no patch."""
-    return tuple(_fix(plan, None) for plan in _offered(picture, asked, flows))
+    """The ways to allow a denied question, least opened first; no file is read, so no patch.
+
+    What would break a boundary is not offered, and where nothing is left that is the answer.
+    """
+    fixes, held_back = [], dict[str, None]()
+    for plan in _offered(picture, asked, flows):
+        broken = newly_broken(picture.boundaries, picture.engine, plan.after)
+        held_back.update(dict.fromkeys(broken))
+        if not broken:
+            fixes.append(_fix(plan, None))
+    if held_back and not fixes:
+        names = ", ".join(f"`{name}`" for name in held_back)
+        return (Fix(f"none offered: any rule that allows it breaks {names}", "none"),)
+    return tuple(fixes)
 
 
 def _offered(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tuple[Plan, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from app.core.cluster.build import POLICY_KINDS
-from app.core.diagnose.boundaries import Boundary, broken_boundaries
+from app.core.diagnose.boundaries import broken_boundaries
 from app.core.diagnose.evidence import EVENT_L7, FlowEvidence
 from app.core.errors import NotFound, UsageError
 from app.core.model.flow import Flow, FlowEndpoint
@@ -102,9 +102,9 @@ def effect_of(
     after: Picture,
     *,
     flows: FlowEvidence | None = None,
-    boundaries: Sequence[Boundary] = (),
 ) -> EffectReport:
-    """Compare two pictures."""
+    """Compare two pictures; the boundaries are those of `before`."""
+    boundaries = before.boundaries
     asked = dict(_asked_ports(before.engine, after.engine))
     changed = list(_changed_pairs(before.engine, after.engine, asked))
     held = set(broken_boundaries(boundaries, before.engine))

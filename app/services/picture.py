@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.core.cluster.build import POLICY_KINDS, build_cluster
+from app.core.diagnose.boundaries import Boundary
 from app.core.errors import UsageError
 from app.core.model.cluster import Address, Cluster
 from app.core.model.provenance import Manifest, Notice
@@ -25,8 +26,8 @@ class Picture:
 
     `sources` are the states of every source by name, `notices` what the operator must know of
     what was read, in order of reading. `shadowed` are objects that another of the same name keeps
-    from being in force, `rights` say which kinds could be read. A new picture with the same
-    `engine` changed no verdict.
+    from being in force, `rights` say which kinds could be read, `boundaries` are what no change
+    may break. A new picture with the same `engine` changed no verdict.
     """
 
     cluster: Cluster
@@ -37,6 +38,7 @@ class Picture:
     notices: tuple[Notice, ...] = ()
     shadowed: tuple[Manifest, ...] = ()
     rights: tuple[Right, ...] = ()
+    boundaries: tuple[Boundary, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,10 @@ class Ingredients:
     rights: tuple[Right, ...] = ()
 
 
-def empty_picture() -> Picture:
+def empty_picture(boundaries: tuple[Boundary, ...] = ()) -> Picture:
     """The picture before anything was read."""
     cluster = Cluster()
-    return Picture(cluster, Engine.build(cluster))
+    return Picture(cluster, Engine.build(cluster), boundaries=boundaries)
 
 
 def make_cluster(ingredients: Ingredients, *, before: Cluster | None = None) -> Cluster:
@@ -98,6 +100,7 @@ def make_picture(
         notices=unique_notices((*ingredients.notices, *cluster.notices)),
         shadowed=ingredients.shadowed,
         rights=ingredients.rights,
+        boundaries=before.boundaries if before else (),
     )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.core.cluster.build import POLICY_KINDS
+from app.core.diagnose.boundaries import Boundary
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import UsageError
 from app.core.flows.ring import Ring
@@ -102,13 +103,12 @@ class Workspace:
         clock: Clock,
         cilium_version: Version | None = None,
         keep_flows: int = KEEP_FLOWS,
-        request: FlowRequest | None = None,
         history: FlowHistory | None = None,
+        boundaries: tuple[Boundary, ...] = (),
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._version = cilium_version
-        self._request = request or FlowRequest()
         self.history = history
         self._jitter = jitter
         self._changed = asyncio.Event()
@@ -122,7 +122,7 @@ class Workspace:
         self._objects_dirty = self._policies_dirty = self._names_dirty = False
         self.ring = Ring(keep_flows)
         self.diagnostics: deque[Caught] = deque(maxlen=KEEP_DIAGNOSTICS)
-        self._picture = empty_picture()
+        self._picture = empty_picture(boundaries)
 
     @property
     def picture(self) -> Picture:
@@ -242,7 +242,7 @@ class Workspace:
         await connection.keep(lambda: self._serve_flows(source, connection))
 
     async def _serve_flows(self, source: FlowSource, connection: Connection) -> None:
-        async for item in source.flows(self._request):
+        async for item in source.flows(FlowRequest()):
             self._take_flows(item, connection)
 
     def _take_flows(self, item: FlowBatch | SourceState, connection: Connection) -> None:

@@ -55,7 +55,7 @@ async def _draft(context: Context, question: Asked) -> None:
         context.sources, context.config.settings, context.environ, pull_request=args.pr
     )
     workspace = await context.read(flows=context.recent_flows)
-    drafter = build_drafter(checkout, context.sources)
+    drafter = build_drafter(checkout, context.sources, context.config.settings)
     draft = await drafter.draft(
         workspace.picture,
         question,

@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Compare, and print the effect."""
-    from app.bootstrap import load_boundaries, load_drafts
+    from app.bootstrap import load_drafts
     from app.cli.render.effect import print_effect
     from app.core.errors import UsageError
     from app.services.contract import document, effect_form
@@ -59,8 +59,7 @@ def run(context: Context) -> int:
         upserts=drafts,
         deletes=[_named(before, name) for name in args.delete],
     )
-    boundaries = load_boundaries(context.sources, context.config.settings)
-    report = effect_of(before, after, flows=workspace.evidence(), boundaries=boundaries)
+    report = effect_of(before, after, flows=workspace.evidence())
     if args.output == "table":
         print_effect(context.out, report)
     else:

@@ -152,6 +152,14 @@ def broken_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[s
     return tuple(one.boundary.name for one in judge_boundaries(boundaries, engine) if not one.holds)
 
 
+def newly_broken(boundaries: Sequence[Boundary], before: Engine, after: Engine) -> tuple[str, ...]:
+    """The names of those that a change breaks: what does not hold now is not its doing."""
+    broken = set(broken_boundaries(boundaries, after))
+    suspects = [one for one in boundaries if one.name in broken]
+    held = {one.boundary.name for one in judge_boundaries(suspects, before) if one.holds}
+    return tuple(one.name for one in suspects if one.name in held)
+
+
 def _judge(boundary: Boundary, engine: Engine) -> Ruling:
     try:
         sources = _ends(boundary.sources, engine)
