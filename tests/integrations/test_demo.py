@@ -8,7 +8,7 @@ import pytest
 
 from app.core.cluster.build import build_cluster
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.model.answer import CauseCode, WhyAnswer
+from app.core.model.answer import CauseCode
 from app.core.model.cluster import Cluster
 from app.core.model.flow import Flow, FlowBatch
 from app.core.model.provenance import Manifest
@@ -300,15 +300,15 @@ def test_story_has_its_verdict_cause_and_place(
     assert line is None or answer.cause.line == line
 
 
-def upload(told: tuple[Picture, FlowEvidence]) -> WhyAnswer:
+@pytest.mark.parametrize("with_flows", [True, False])
+def test_upload_is_refused_by_the_http_rule_alone(
+    told: tuple[Picture, FlowEvidence], *, with_flows: bool
+) -> None:
+    picture, flows = told
     asked = make_question(
         "project-gene/jupyter-carol", "mirror/mirror-1", "8080", http="POST /upload"
     )
-    return why(told[0], None, asked)
-
-
-def test_upload_is_refused_by_the_http_rule_alone(told: tuple[Picture, FlowEvidence]) -> None:
-    answer = upload(told)
+    answer = why(picture, flows if with_flows else None, asked)
     assert (answer.verdict, answer.cause.code) == (Verdict.DENIED, CauseCode.L7_REQUEST_REFUSED)
     assert answer.ingress.l4 is Outcome.REDIRECTED
     assert answer.cause.file == "gitops/projects/mirror/mirror-in.yaml"

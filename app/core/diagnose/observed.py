@@ -96,8 +96,7 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
 
 
 def _passes_all_the_same(leg: Leg, story: Story, evidence: FlowEvidence) -> Cause | None:
-    egress_denied = leg.trace.egress.outcome is Outcome.DENIED
-    passed = _egress_pass(story) if egress_denied else story.last_arrived
+    passed = _pass_where_denied(leg, story)
     if passed is None or _is_newer(story.last_denied, passed):
         return None
     if story.refused_requests and _is_newer(story.refused_requests[-1], passed):
@@ -106,6 +105,20 @@ def _passes_all_the_same(leg: Leg, story: Story, evidence: FlowEvidence) -> Caus
         f"the policies{_as_of(evidence)} deny {destination_text(leg)} to {leg.source.text}; "
         f"Hubble saw it get through at {clock(passed.time_ns)}"
     )
+
+
+def _pass_where_denied(leg: Leg, story: Story) -> Flow | None:
+    """The newest flow past the place that denies: packets say nothing of a refused request."""
+    egress, ingress = leg.trace.egress, leg.trace.ingress
+    if Outcome.DENIED not in (egress.l4, ingress.l4):
+        served = [flow for flow in story.flows if _is_served_as_asked(flow, leg.question.request)]
+        return served[-1] if served else None
+    return _egress_pass(story) if egress.outcome is Outcome.DENIED else story.last_arrived
+
+
+def _is_served_as_asked(flow: Flow, request: Request | None) -> bool:
+    served = flow.event == ev.EVENT_L7 and flow.verdict in ev.FORWARDED and not flow.is_reply
+    return served and _is_asked(flow, request)
 
 
 def _egress_pass(story: Story) -> Flow | None:
