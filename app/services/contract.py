@@ -325,8 +325,10 @@ def ruling_form(ruling: Ruling) -> Form:
     }
 
 
-def draft_form(draft: Draft, proposal: Proposal | None) -> Form:
-    """A draft, and where it was put; `branch` and `url` are null when it was only shown."""
+def draft_form(draft: Draft, report: EffectReport, proposal: Proposal | None) -> Form:
+    """A draft, its effect, and where it was put: `branch` is null when it was only shown."""
+    effect = effect_form(report)
+    checks = [{"name": name, "holds": holds} for name, holds in draft.checks]
     return document(
         {
             "title": draft.title,
@@ -336,7 +338,8 @@ def draft_form(draft: Draft, proposal: Proposal | None) -> Form:
             "patch": draft.diff,
             "opens": draft.opens,
             "broadens": draft.broadens,
-            "checks": [{"name": name, "holds": holds} for name, holds in draft.checks],
+            **effect,
+            "checks": [*checks, *effect["checks"]],
             "branch": proposal.branch if proposal else None,
             "url": (proposal.url if proposal else "") or None,
         }

@@ -4,6 +4,7 @@ import csv
 import io
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -427,3 +428,134 @@ def test_plain_pod_name_takes_the_namespace_given(run: Run, files: Path) -> None
         run, files, "why", "jupyter", "deploy:mirror/mirror", "8080", "-n", "lung", "-o", "json"
     )
     assert ran.json["question"]["from"] == "lung/jupyter"
+
+
+BOUNDARIES = """\
+[[boundary]]
+name = "mirror-is-reached"
+from = "sts:lung/jupyter"
+to = "deploy:mirror/mirror"
+ports = ["8080"]
+must = "allow"
+
+[[boundary]]
+name = "nobody-else"
+from = "sts:lung/jupyter"
+to = "entity:world"
+must = "deny"
+why = "no way out"
+"""
+
+WIDE = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: wide, namespace: lung}
+spec: {endpointSelector: {}, egress: [{toEntities: [world]}]}
+"""
+
+
+@pytest.fixture(name="boundaries")
+def _boundaries(tmp_path: Path) -> str:
+    path = tmp_path / "boundaries.toml"
+    path.write_text(BOUNDARIES, encoding="utf-8")
+    return str(path)
+
+
+def test_check_of_boundaries_that_hold(run: Run, files: Path, boundaries: str) -> None:
+    ran = of_files(run, files, "check", boundaries)
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == "2 boundaries, 0 broken"
+
+
+def test_check_names_pair_rule_and_file_of_what_breaks(
+    run: Run, files: Path, boundaries: str
+) -> None:
+    (files / "wide.yaml").write_text(WIDE, encoding="utf-8")
+    ran = of_files(run, files, "check", boundaries)
+    assert ran.code == 1
+    assert "✗ nobody-else" in ran.out
+    assert "lung/jupyter → entity:world" in ran.out
+    assert "wide.yaml:4" in ran.out
+    form = of_files(run, files, "check", boundaries, "-o", "json").json
+    assert [item["holds"] for item in form["items"]] == [True, False]
+    assert form["items"][1]["breaches"][0]["rules"][0]["policy"]["name"] == "wide"
+
+
+def test_check_writes_junit(run: Run, files: Path, boundaries: str) -> None:
+    (files / "wide.yaml").write_text(WIDE, encoding="utf-8")
+    ran = of_files(run, files, "check", boundaries, "-o", "junit")
+    suite = ET.fromstring(ran.out)  # noqa: S314  # our own output
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    failure = suite.find("testcase[@name='nobody-else']/failure")
+    assert failure is not None
+    assert "no way out" in str(failure.text)
+
+
+def test_check_without_boundaries_is_refused(run: Run, files: Path, tmp_path: Path) -> None:
+    assert of_files(run, files, "check").code == 2
+    assert of_files(run, files, "check", str(tmp_path / "none.toml")).code == 2
+
+
+def test_demo_has_boundaries_of_its_own(run: Run) -> None:
+    assert "boundaries" in run("check", "--demo").out.splitlines()[-1]
+
+
+def test_what_if_says_what_a_draft_opens(run: Run, files: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(WIDE, encoding="utf-8")
+    ran = of_files(run, files, "what-if", "-f", str(draft))
+    assert ran.code == 0
+    assert "+ sts:lung/jupyter → entity:world TCP *" in ran.out
+    form = of_files(run, files, "what-if", "-f", str(draft), "-o", "json").json
+    assert {"newly_allowed", "newly_denied", "flows", "checks", "lint"} <= set(form)
+    assert form["schema"] == "k8tre-tui/v1"
+    assert form["flows"] is None
+    assert set(form["newly_allowed"][0]) == {"from", "to", "port", "protocol"}
+
+
+def test_what_if_that_breaks_a_boundary_exits_with_1(
+    run: Run, files: Path, tmp_path: Path, boundaries: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("K8TRE_TUI_CHECK_BOUNDARIES", boundaries)
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(WIDE, encoding="utf-8")
+    ran = of_files(run, files, "what-if", "-f", str(draft))
+    assert ran.code == 1
+    assert "✗ nobody-else: would break" in ran.out
+
+
+def test_what_if_without_a_policy(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "what-if", "--delete", "workspace")
+    assert ran.code == 0
+    assert "newly allowed" in ran.out
+    assert of_files(run, files, "what-if", "--delete", "nothing").code == 2
+    assert of_files(run, files, "what-if").code == 2
+
+
+def test_what_if_with_flows_asks_them_again(run: Run) -> None:
+    form = run("what-if", "--delete", "CNP/project-lung/workspace", "--demo", "-o", "json").json
+    assert form["flows"]["seen"] > 0
+    assert form["flows"]["newly_allowed"] > 0
+
+
+def test_draft_reports_its_effect_as_data(run: Run, checkout: Path) -> None:
+    form = of_files(run, checkout, "draft", *DENIED, "--dry-run", "-o", "json").json
+    assert {"newly_allowed", "newly_denied", "flows", "checks", "lint"} <= set(form)
+    assert {"from": "sts:lung/jupyter", "to": "deploy:mirror/mirror"}.items() <= form[
+        "newly_allowed"
+    ][0].items()
+
+
+def test_draft_that_breaks_a_boundary_is_refused(
+    run: Run, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(
+        BOUNDARIES.replace('"8080"', '"8443"').replace('"allow"', '"deny"'), encoding="utf-8"
+    )
+    monkeypatch.setenv("K8TRE_TUI_CHECK_BOUNDARIES", str(path))
+    ran = of_files(run, checkout, "draft", *DENIED)
+    assert (ran.code, ran.out) == (1, "")
+    assert "mirror-is-reached" in ran.err
+    ran = of_files(run, checkout, "why", *DENIED)
+    assert "none offered" in ran.out

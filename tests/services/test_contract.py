@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.core.diagnose.boundaries import judge_boundaries, parse_boundaries
+from app.core.diagnose.evidence import FlowEvidence
 from app.core.model.answer import (
     BackendAnswer,
     Cause,
@@ -34,6 +36,7 @@ from app.services import contract
 from app.services.ask import make_question, why
 from app.services.contract import SCHEMA, listing, why_form
 from app.services.doctor import Check, Health
+from app.services.effect import effect_of
 from app.services.inventory import endpoint_rows, policy_detail, policy_rows
 from app.services.matrix import By, matrix
 from app.testing.pictures import picture_of, small_tre
@@ -50,6 +53,7 @@ spec:
   - fromEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": lung}}]
     toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
 """
+BOUNDARY = '[[boundary]]\nname = "x"\nfrom = "ns:lung"\nto = "ns:mirror"\nmust = "deny"\n'
 
 
 def trace(direction: Direction) -> DirectionTrace:
@@ -135,6 +139,11 @@ def test_forms_hold_plain_values_only(form: dict[str, Any]) -> None:
     plain(contract.policy_detail_form(policy_detail(picture, rows[0])))
     plain([contract.endpoint_form(row) for row in endpoint_rows(picture)])
     plain([contract.matrix_form(row) for row in matrix(picture, By.WORKLOAD, lambda _a, _b: True)])
+    report = effect_of(picture, picture_of(small_tre()), flows=FlowEvidence())
+    plain(contract.effect_form(report))
+    rulings = judge_boundaries(parse_boundaries(BOUNDARY, "b.toml"), picture.engine)
+    assert not rulings[0].holds
+    plain([contract.ruling_form(one) for one in rulings])
     plain(contract.check_form(Check("git", Health.FINE, "here")))
     plain(contract.right_form(Right("Pod", "list", allowed=None)))
     plain(why_form(why(picture, None, make_question("lung/jupyter", "mirror/mirror", "80"))))

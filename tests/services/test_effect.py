@@ -129,7 +129,8 @@ def test_draft_of_workloads_is_refused() -> None:
 
 
 def flow(source: str, destination: str, port: int, **more: object) -> Flow:
-    ends = [FlowEndpoint(7, *name.split("/")) for name in (source, destination)]
+    parts = [name.partition("/") for name in (source, destination)]
+    ends = [FlowEndpoint(7, space, name) for space, _, name in parts]
     fields = {"time_ns": 5_000_000_000, "protocol": "TCP", "destination_port": port, **more}
     return Flow(source=ends[0], destination=ends[1], **fields)  # type: ignore[arg-type]
 

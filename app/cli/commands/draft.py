@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cli.commands.why import add_question, asked
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from app.core.diagnose.question import Asked
     from app.ports import Proposal
     from app.services.drafting import Draft
+    from app.services.effect import EffectReport
+    from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --dry-run
   k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --pr --reason 'SSO'
@@ -48,6 +51,7 @@ def run(context: Context) -> int:
 
 async def _draft(context: Context, question: Asked) -> None:
     from app.bootstrap import build_checkout, build_drafter
+    from app.cli.render.drafts import print_draft
     from app.services.drafting import Request
 
     args = context.args
@@ -63,28 +67,33 @@ async def _draft(context: Context, question: Asked) -> None:
         request=Request(reason=args.reason, again=args.again),
         flows=workspace.evidence(),
     )
+    report = _effect(workspace, draft)
     if args.output == "table":
-        _show(context, draft)
+        print_draft(context.out, draft, report)
     if args.dry_run or not (checkout.writable or args.branch):
         proposal = None
         if not args.dry_run:
             context.out.say(f"note: {checkout.repo.name} is no git repository: nothing is written")
     else:
         proposal = await drafter.submit(draft)
-    _finish(context, draft, proposal)
+    _finish(context, draft, report, proposal)
 
 
-def _show(context: Context, draft: Draft) -> None:
-    from app.cli.render.drafts import print_draft
+def _effect(workspace: Workspace, draft: Draft) -> EffectReport:
+    from app.services.effect import effect_of
 
-    print_draft(context.out, draft)
+    before, engine = workspace.picture, draft.plan.after
+    after = replace(before, cluster=engine.cluster, engine=engine)
+    return effect_of(before, after, flows=workspace.evidence())
 
 
-def _finish(context: Context, draft: Draft, proposal: Proposal | None) -> None:
+def _finish(
+    context: Context, draft: Draft, report: EffectReport, proposal: Proposal | None
+) -> None:
     if context.args.output != "table":
         from app.services.contract import draft_form
 
-        context.print_documents([draft_form(draft, proposal)])
+        context.print_documents([draft_form(draft, report, proposal)])
     elif proposal is not None:
         state = "as it was" if proposal.existed else "new"
         context.out.line(f"Branch     {proposal.branch} ({state})")

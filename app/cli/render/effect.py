@@ -19,7 +19,7 @@ def print_effect(out: Output, report: EffectReport) -> None:
         out.line(out.paint(f"{text} ({at})" if at else text, Style.BAD))
     _print_pairs(out, "newly allowed", "+", report.newly_allowed)
     _print_pairs(out, "newly denied", "-", report.newly_denied)
-    out.line(_flows(report.flows))
+    out.line(flow_words(report.flows))
     for name, holds in report.checks:
         if holds:
             continue
@@ -31,17 +31,22 @@ def print_effect(out: Output, report: EffectReport) -> None:
 
 
 def _print_pairs(out: Output, title: str, sign: str, pairs: Sequence[PairEffect]) -> None:
+    """A line for each pair and protocol; `*` is every port, or every other one beside some."""
     style = Style.GOOD if sign == "+" else Style.BAD
-    out.line(out.paint(f"{title}: {counted(len(pairs), 'pair')}", Style.BOLD))
-    for pair in pairs[:FEW_PAIRS]:
+    lines: dict[str, list[str]] = {}
+    for pair in pairs:
+        ends = f"{pair.source} → {pair.destination}"
         port = "*" if pair.port is None else str(pair.port)
-        line = f"{sign} {pair.source} → {pair.destination} {port}/{pair.protocol.value}"
-        out.line(f"  {out.paint(line, style)}")
-    if (more := len(pairs) - FEW_PAIRS) > 0:
+        lines.setdefault(f"{ends} {pair.protocol.value}", []).append(port)
+    out.line(out.paint(f"{title}: {counted(len(lines), 'pair')}", Style.BOLD))
+    for ends, ports in list(lines.items())[:FEW_PAIRS]:
+        out.line(f"  {out.paint(f'{sign} {ends} {chr(44).join(ports)}', style)}")
+    if (more := len(lines) - FEW_PAIRS) > 0:
         out.line(f"  and {more} more (-o json lists all)")
 
 
-def _flows(flows: FlowEffect | None) -> str:
+def flow_words(flows: FlowEffect | None) -> str:
+    """What recorded connections say of the change, in one sentence."""
     if flows is None:
         return "no flows were at hand: what really connects is not known"
     return (
