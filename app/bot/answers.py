@@ -118,20 +118,26 @@ def inventory_reply(
     namespace: str, rows: tuple[PolicyRow, ...], endpoints: int, footer: tuple[str, ...]
 ) -> Reply:
     """The answer to `inventory`."""
-    facts = [Fact("Endpoints", str(endpoints))]
+    facts = []
     if refused := [row for row in rows if not row.valid]:
         facts += [Fact("Not in force", f"{row.ref.name}: {row.reason}") for row in refused[:3]]
     facts += [Fact("Notice", str(one)) for one in _notices(rows)]
     if len(rows) > MAX_ROWS:
         facts.append(Fact("Shown", f"{MAX_ROWS} of {len(rows)} policies"))
-    words = f"{len(rows) or 'no'} {'policy' if len(rows) == 1 else 'policies'}"
+    words = (
+        f"{_count(len(rows), 'policy', 'policies')}, {_count(endpoints, 'endpoint', 'endpoints')}"
+    )
     return Reply(
         ReplyKind.ANSWER,
-        f"{namespace}: {words}, {endpoints} endpoints",
+        f"{namespace}: {words}",
         facts=tuple(facts),
         table=_policy_table(rows[:MAX_ROWS]),
         footer=footer,
     )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number or 'no'} {one if number == 1 else many}"
 
 
 def _policy_table(rows: tuple[PolicyRow, ...]) -> Table | None:

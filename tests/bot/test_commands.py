@@ -94,7 +94,7 @@ def test_inventory_lists_policies_with_their_files(context: Context) -> None:
 
 def test_inventory_of_a_namespace_without_policies_says_so(context: Context) -> None:
     reply = handle("inventory gateway", context)
-    assert (reply.summary, reply.table) == ("gateway: no policies, 1 endpoints", None)
+    assert (reply.summary, reply.table) == ("gateway: no policies, 1 endpoint", None)
 
 
 def test_orphan_file_is_noticed(context: Context) -> None:
