@@ -70,10 +70,6 @@ class Cast:
             return actor
         return next(actor for key, actor in sorted(self._pods.items()) if key.startswith(start))
 
-    def pods(self) -> tuple[Actor, ...]:
-        """Every pod that has a policy of its own, in order of its name."""
-        return tuple(actor for _, actor in sorted(self._pods.items()) if actor.managed)
-
     def node(self, name: str, *, seen_from: str) -> Actor:
         """A node: `host` for itself, otherwise what it is to another node."""
         address = self._topology.nodes[name]
