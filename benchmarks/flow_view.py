@@ -105,7 +105,7 @@ async def measure(hose: Hose) -> dict[str, float]:
 
 def run_view(out: str, text: str) -> None:
     """The child: the app on this terminal, its figures into a file."""
-    from app.bootstrap import SystemClock
+    from app.bootstrap.sources import SystemClock
     from app.config import Settings
     from app.services.workspace import Workspace
     from app.tui.app import K8treApp

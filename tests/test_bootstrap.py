@@ -4,19 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import (
+from app.bootstrap.drafts import build_checkout
+from app.bootstrap.flows import build_flow_sources, build_history
+from app.bootstrap.sources import (
     GITHUB_TOKEN,
     Sources,
     SystemClock,
-    build_checkout,
-    build_flow_sources,
-    build_history,
-    build_workspace,
     has_sources,
     look_around,
     parse_sets,
-    redaction_key,
 )
+from app.bootstrap.workspace import build_workspace, redaction_key
 from app.config import (
     ClusterSettings,
     FlowSettings,

@@ -43,7 +43,7 @@ def test_services_and_ports_load_no_outside_library() -> None:
 
 
 def test_bootstrap_loads_no_outside_library_before_it_builds() -> None:
-    assert loaded_by(["app.bootstrap"]) == []
+    assert loaded_by(modules_under("app/bootstrap")) == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import re
 import msgspec
 import pytest
 
-from app.bootstrap import Sources, SystemClock, build_local_desk, build_workspace
+from app.bootstrap.chat import build_local_desk
+from app.bootstrap.sources import Sources, SystemClock
+from app.bootstrap.workspace import build_workspace
 from app.cli import main
 from app.config import Settings
 from app.core.model.chat import Caller, Incoming

@@ -13,7 +13,7 @@ from app.cli.options import collect
 from app.cli.output import Output, Style
 
 if TYPE_CHECKING:
-    from app.bootstrap import Sources
+    from app.bootstrap.sources import Sources
     from app.config import Loaded
     from app.core.model.provenance import Notice
     from app.ports import FlowRequest
@@ -51,7 +51,7 @@ class Context:
     @property
     def sources(self) -> Sources:
         """Where data come from, as the options say. Raises `UsageError`."""
-        from app.bootstrap import Sources, parse_sets
+        from app.bootstrap.sources import Sources, parse_sets
 
         args = self.args
         return Sources(
@@ -80,7 +80,7 @@ class Context:
         Flows that nobody named are evidence where they can be had, and never a reason to fail.
         """
         args = self.args
-        from app.bootstrap import build_workspace
+        from app.bootstrap.workspace import build_workspace
 
         workspace = build_workspace(
             self.sources, self.config.settings, follow=False, flows=flows is not None
@@ -96,7 +96,7 @@ class Context:
     @property
     def recent_flows(self) -> FlowRequest:
         """The flows to look at for evidence: a recording whole, else what is recent."""
-        from app.bootstrap import SystemClock
+        from app.bootstrap.sources import SystemClock
         from app.ports import FlowRequest
 
         if self.args.flows or self.args.replay:
@@ -106,7 +106,7 @@ class Context:
 
     def surroundings(self) -> Surroundings:
         """What `doctor` wants to know of the world around."""
-        from app.bootstrap import look_around
+        from app.bootstrap.sources import look_around
 
         return look_around(self.sources, self.config, self.environ)
 

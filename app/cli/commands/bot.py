@@ -34,7 +34,7 @@ def run(context: Context) -> int:
 
 
 async def _serve(context: Context) -> None:
-    from app.bootstrap import build_workspace
+    from app.bootstrap.workspace import build_workspace
     from app.services.tasks import Caught, Tasks
 
     def report(caught: Caught) -> None:
@@ -50,14 +50,14 @@ async def _serve(context: Context) -> None:
 
 
 async def _answer(context: Context, workspace: Workspace) -> None:
-    from app.bootstrap import build_desk, build_slack
+    from app.bootstrap.chat import build_desk, build_slack
 
     desk = build_desk(workspace, context.config.settings, context.sources.title)
     await build_slack(desk, context.environ, context.out.say).run()
 
 
 async def _try_out(context: Context, workspace: Workspace) -> None:
-    from app.bootstrap import build_local_desk
+    from app.bootstrap.chat import build_local_desk
     from integrations.slack.console import try_out
 
     def read_line(prompt: str) -> str:

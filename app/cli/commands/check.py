@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Decide each, and say what breaks those that do not hold."""
-    from app.bootstrap import load_boundaries
+    from app.bootstrap.drafts import load_boundaries
     from app.core.diagnose.boundaries import judge_boundaries
     from app.core.errors import UsageError
 

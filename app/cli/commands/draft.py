@@ -50,7 +50,7 @@ def run(context: Context) -> int:
 
 
 async def _draft(context: Context, question: Asked) -> None:
-    from app.bootstrap import build_checkout, build_drafter
+    from app.bootstrap.drafts import build_checkout, build_drafter
     from app.cli.render.drafts import print_draft
     from app.services.drafting import Request
 

@@ -104,7 +104,8 @@ def run(context: Context) -> int:
 
 
 async def _print(context: Context, chosen: Selection) -> None:
-    from app.bootstrap import SystemClock, build_flow_sources, build_history
+    from app.bootstrap.flows import build_flow_sources, build_history
+    from app.bootstrap.sources import SystemClock
     from app.core.flows.filters import parse_filter
     from app.services.flows import make_request, observe
 

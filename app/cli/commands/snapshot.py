@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Read everything once and write it."""
-    from app.bootstrap import redaction_key, save_snapshot
+    from app.bootstrap.workspace import redaction_key, save_snapshot
 
     workspace = context.load()
     key = redaction_key(context.environ) if context.args.redact else None

@@ -17,7 +17,8 @@ def run(context: Context) -> int:
         raise UsageError(
             "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
         )
-    from app.bootstrap import SystemClock, build_workspace, has_sources
+    from app.bootstrap.sources import SystemClock, has_sources
+    from app.bootstrap.workspace import build_workspace
     from app.tui.app import K8treApp
     from app.tui.places import Place
 
@@ -37,7 +38,7 @@ def run(context: Context) -> int:
 
 def _drafter(context: Context) -> Drafter | None:
     """What drafts changes; None when there are no files to change."""
-    from app.bootstrap import build_checkout, build_drafter
+    from app.bootstrap.drafts import build_checkout, build_drafter
 
     sources, settings = context.sources, context.config.settings
     try:

@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Compare, and print the effect."""
-    from app.bootstrap import load_drafts
+    from app.bootstrap.drafts import load_drafts
     from app.cli.render.effect import print_effect
     from app.core.errors import UsageError
     from app.services.contract import document, effect_form

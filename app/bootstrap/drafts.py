@@ -1,0 +1,126 @@
+"""Where drafts come from and go to: files, boundaries, repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.bootstrap.sources import GITHUB_TOKEN, Sources
+from app.config import Settings, find_secret
+from app.core.diagnose.boundaries import Boundary, newly_broken, parse_boundaries
+from app.core.errors import BadInput, ConfigError, DraftRejected
+from app.core.model.provenance import Manifest
+from app.ports import PolicyRepo
+
+if TYPE_CHECKING:
+    from app.services.drafting import Drafter
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """Where drafts go. `place` gives a shown file's path inside it.
+
+    Without `writable` there is no repository: drafts can be shown and no more.
+    """
+
+    repo: PolicyRepo
+    place: Callable[[str], str]
+    writable: bool
+
+
+def build_checkout(
+    sources: Sources, settings: Settings, environ: Mapping[str, str], *, pull_request: bool
+) -> Checkout:
+    """The repository of the snapshot's files, or GitHub's copy of it for a pull request.
+
+    Raises `ConfigError` when there are no files, or no repository and token on GitHub.
+    """
+    from integrations.git.local import LocalGit
+    from integrations.git.patch_only import PatchOnly
+
+    if sources.demo and not sources.snapshots:
+        from integrations.demo.cluster import GITOPS
+
+        return Checkout(PatchOnly(GITOPS.parent), str, writable=False)
+    folder = _checkout_folder(sources, settings)
+    root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    place = _placing(root or folder)
+    if pull_request:
+        return Checkout(_github(settings, environ), place, writable=True)
+    if root is None:
+        return Checkout(PatchOnly(folder), place, writable=False)
+    return Checkout(LocalGit(root, settings.repo.base or "HEAD"), place, writable=True)
+
+
+def load_boundaries(sources: Sources, settings: Settings, file: str = "") -> tuple[Boundary, ...]:
+    """The boundaries of `file`, else of the settings, else the demo's own; none is fine.
+
+    Raises `BadInput` for a file that cannot be read.
+    """
+    path = file or settings.check.boundaries
+    if not path:
+        if not sources.demo:
+            return ()
+        from integrations.demo.cluster import BOUNDARIES
+
+        path = str(BOUNDARIES)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the boundaries `{path}`", file=path) from error
+    return parse_boundaries(text, path)
+
+
+def load_drafts(paths: tuple[str, ...], sources: Sources) -> tuple[Manifest, ...]:
+    """The objects of draft files, placeholders filled as in the snapshot. Raises `BadInput`."""
+    from integrations.manifests.reader import load
+
+    loaded = load(paths, sources.sets)
+    if not loaded.manifests:
+        raise BadInput(f"no object in {', '.join(paths)}", file=paths[0])
+    return loaded.manifests
+
+
+def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> Drafter:
+    """What makes drafts for a checkout."""
+    from app.services.drafting import Drafter
+
+    boundaries = load_boundaries(sources, settings)
+    broken = partial(newly_broken, boundaries) if boundaries else None
+    return Drafter(checkout.repo, checkout.place, sets=sources.sets, boundaries=broken)
+
+
+def _checkout_folder(sources: Sources, settings: Settings) -> Path:
+    if settings.repo.path:
+        return Path(settings.repo.path).resolve()
+    if not sources.snapshots:
+        raise ConfigError(
+            "there is no checkout to change", hint="name it with --snapshot, or set repo.path"
+        )
+    path = Path(sources.snapshots[0]).resolve()
+    return path if path.is_dir() else path.parent
+
+
+def _placing(root: Path) -> Callable[[str], str]:
+    def place(shown: str) -> str:
+        path = Path(shown).resolve()
+        if not path.is_relative_to(root):
+            raise DraftRejected(f"`{shown}` is outside of {root}")
+        return path.relative_to(root).as_posix()
+
+    return place
+
+
+def _github(settings: Settings, environ: Mapping[str, str]) -> PolicyRepo:
+    from integrations.git.github import GitHub
+
+    token = find_secret(environ, *GITHUB_TOKEN)
+    if token is None or not settings.repo.github:
+        what = "token for GitHub" if token is None else "repository on GitHub"
+        hint = f"set {GITHUB_TOKEN[0]}[_FILE]" if token is None else "set repo.github"
+        raise ConfigError(f"no {what}", hint=hint)
+    repo = settings.repo
+    return GitHub(repo.github, token, base=repo.base, api=repo.api)

@@ -1,0 +1,99 @@
+"""What was asked for: where data come from, and what is there besides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.config import Loaded, Settings, find_secret
+from app.core.errors import UsageError
+from app.services.doctor import Surroundings
+
+GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
+SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
+SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where data come from (contracts.md §2). With none of it: the live cluster."""
+
+    demo: bool = False
+    snapshots: tuple[str, ...] = ()
+    flows: str = ""
+    replay: str = ""
+    record: str = ""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    cilium_version: str = ""
+    kubeconfig: str = ""
+    context: str = ""
+    hubble_address: str = ""
+
+    @property
+    def live_objects(self) -> bool:
+        """Whether objects are read from a cluster: when one is named, or nothing else is."""
+        return bool(self.kubeconfig or self.context) or not (self.demo or self.snapshots)
+
+    @property
+    def title(self) -> str:
+        """What to call all of it on screen."""
+        if self.demo:
+            return "demo"
+        return ", ".join(self.snapshots) or self.context
+
+
+def parse_sets(texts: tuple[str, ...]) -> dict[str, str]:
+    """Read `NAME=VALUE` pairs. Raises `UsageError`."""
+    sets = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"`{text}` is not NAME=VALUE", hint="as in --set DOMAIN=tre.org")
+        sets[name] = value
+    return sets
+
+
+def has_sources(sources: Sources, settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether there is anything to read; cheap, so that a first start can say at once what to do.
+
+    Source: client-go's loading rules (`KUBECONFIG`, `~/.kube/config`, the pod's own environment).
+    """
+    named = sources.kubeconfig or settings.cluster.kubeconfig or environ.get("KUBECONFIG")
+    if not sources.live_objects or named or "KUBERNETES_SERVICE_HOST" in environ:
+        return True
+    return Path("~/.kube/config").expanduser().exists()
+
+
+def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) -> Surroundings:
+    """What is there besides the sources: settings, a checkout, boundaries, credentials."""
+    settings = config.settings
+    github = find_secret(environ, *GITHUB_TOKEN)
+    slack = find_secret(environ, *SLACK_BOT_TOKEN)
+    return Surroundings(
+        str(config.file or ""),
+        settings.repo.path or next(filter(_is_checkout, sources.snapshots), ""),
+        settings.check.boundaries or ("the demo's own" if sources.demo else ""),
+        (
+            ("github", github.origin if github else "", f"set {GITHUB_TOKEN[0]}[_FILE]"),
+            ("slack", slack.origin if slack else "", f"set {SLACK_BOT_TOKEN[0]}[_FILE]"),
+        ),
+    )
+
+
+def _is_checkout(path: str) -> bool:
+    here = Path(path).resolve()
+    return any((folder / ".git").exists() for folder in (here, *here.parents))
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now_ns(self) -> int:
+        """UTC nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()

@@ -1,0 +1,97 @@
+"""The workspace over everything that was asked for: readers of objects, and their snapshot.
+
+Every adapter is imported where it is built, so that a command loads what it uses and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.bootstrap.drafts import load_boundaries
+from app.bootstrap.flows import build_flow_sources, build_history, live_reader
+from app.bootstrap.sources import Sources, SystemClock
+from app.config import Settings, find_secret
+from app.core.model.provenance import Manifest
+from app.ports import ClusterReader
+from app.services.located import LocatedReader
+from app.services.picture import parse_version
+from app.services.workspace import Workspace
+
+if TYPE_CHECKING:
+    from integrations.kubernetes.reader import KubernetesReader
+
+REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
+
+
+def build_workspace(
+    sources: Sources, settings: Settings, *, follow: bool = True, flows: bool = True
+) -> Workspace:
+    """The workspace over everything that was asked for; nothing is read yet.
+
+    Without `follow` a replay is read as the recording it is, without `flows` there are none.
+    """
+    version = sources.cilium_version or settings.cluster.cilium_version
+    live = live_reader(sources, settings) if sources.live_objects else None
+    history = build_history(sources, settings) if flows else None
+    return Workspace(
+        build_readers(sources, settings, live),
+        build_flow_sources(sources, settings, follow=follow, live=live, history=history)
+        if flows
+        else (),
+        clock=SystemClock(),
+        cilium_version=parse_version(version) if version else None,
+        keep_flows=settings.flows.keep,
+        history=history,
+        boundaries=load_boundaries(sources, settings),
+    )
+
+
+def build_readers(
+    sources: Sources, settings: Settings, live: KubernetesReader | None
+) -> tuple[ClusterReader, ...]:
+    """Readers of objects: the demo, files, or the live cluster.
+
+    With a cluster, files are where its policies are written, not objects of their own.
+    """
+    readers: list[ClusterReader] = []
+    if sources.demo:
+        from integrations.demo.cluster import DemoCluster
+
+        readers.append(DemoCluster())
+    if live is not None:
+        readers.append(_located(live, sources, settings))
+    elif sources.snapshots:
+        readers.append(_files(sources.snapshots, sources))
+    return tuple(readers)
+
+
+def _files(paths: tuple[str, ...], sources: Sources) -> ClusterReader:
+    from integrations.manifests.reader import ManifestReader
+
+    return ManifestReader(paths, sources.sets)
+
+
+def _located(live: ClusterReader, sources: Sources, settings: Settings) -> ClusterReader:
+    checkout = sources.snapshots or ((settings.repo.path,) if settings.repo.path else ())
+    return LocatedReader(live, _files(checkout, sources)) if checkout else live
+
+
+def save_snapshot(
+    manifests: Iterable[Manifest], file: str, *, redact_key: bytes | None = None
+) -> int:
+    """Write what `--snapshot` reads; gives how many objects. Raises `BadInput`."""
+    from integrations.kubernetes.snapshot import write_snapshot
+
+    return write_snapshot(manifests, Path(file), redact_key=redact_key)
+
+
+def redaction_key(environ: Mapping[str, str]) -> bytes:
+    """The key of aliases: the user's, or a new one that is forgotten afterwards."""
+    given = find_secret(environ, REDACT_KEY)
+    if given is None:
+        return secrets.token_bytes(32)
+    return hashlib.sha256(given.reveal().encode()).digest()
