@@ -101,11 +101,11 @@ def drops(part: sqlite3.Connection, query: HistoryQuery) -> Iterator[tuple[DropK
             continue
         if query.identity is not None and query.identity not in {end.identity for end in ends}:
             continue
-        key = (_shown(ends[0]), _shown(ends[1]), text(protocol), port, text(reason))
+        key = (shown_end(ends[0]), shown_end(ends[1]), text(protocol), port, text(reason))
         yield key, count, last_ns
 
 
-def _shown(end: FlowEndpoint) -> str:
+def shown_end(end: FlowEndpoint) -> str:
     """An end by its workload or pod, else by its reserved label or identity."""
     if end.namespace:
         return f"{end.namespace}/{end.workload or end.pod}"
