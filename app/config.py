@@ -65,6 +65,11 @@ class FlowSettings:
     history_folder: str = _key("where; empty means the user's state folder")
     history_days: int = _key("days that are kept on disk", default=7)
     history_mib: int = _key("size of all that is kept on disk, in MiB", default=2048)
+    clickhouse: str = _key("keep them in ClickHouse instead: its address, as https://host:8443")
+    clickhouse_user: str = _key(
+        "user there; the password is CLICKHOUSE_PASSWORD in the environment", default="default"
+    )
+    clickhouse_database: str = _key("database there, which must exist", default="default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from app.config import (
 )
 from app.core.errors import ConfigError, DraftRejected, UsageError
 from app.ports import FlowRequest
+from integrations.history.clickhouse import ClickHouseHistory
 
 KUBECONFIG = {
     "apiVersion": "v1",
@@ -121,6 +122,14 @@ def test_first_start_without_a_cluster_is_seen_at_once(
 def test_wrong_version_is_refused_before_anything_is_read() -> None:
     with pytest.raises(UsageError):
         build_workspace(Sources(demo=True, cilium_version="newest"), Settings())
+
+
+async def test_flows_of_relay_are_kept_in_clickhouse_where_a_site_has_one() -> None:
+    settings = Settings(flows=FlowSettings(clickhouse="http://127.0.0.1:1"))
+    live = Sources(hubble_address="relay:80")
+    history = build_history(live, settings, {"CLICKHOUSE_PASSWORD": "s3cret"})
+    assert isinstance(history, ClickHouseHistory)
+    await history.close()
 
 
 async def test_flows_of_relay_are_kept_on_disk_unless_switched_off(tmp_path: Path) -> None:

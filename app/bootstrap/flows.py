@@ -5,14 +5,15 @@ Every adapter is imported where it is built, so that a command loads what it use
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.bootstrap.sources import Sources, SystemClock
-from app.config import APP, Settings
+from app.config import APP, Settings, find_secret
 from app.ports import FlowHistory, FlowSource
 from app.services.flows import Sifted
 from app.services.kept import Kept
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TLS_PREFIX = "tls://"
 HUBBLE_NAMESPACE = "kube-system"
+CLICKHOUSE_PASSWORD = "CLICKHOUSE_PASSWORD"  # noqa: S105  # the variable's name
 
 
 def build_flow_sources(
@@ -50,25 +52,40 @@ def build_flow_sources(
     return (Recorded(found, sources.record),)
 
 
-def build_history(sources: Sources, settings: Settings) -> FlowHistory | None:
-    """The history on disk, a folder for each cluster; it keeps only what Relay gives.
+def build_history(
+    sources: Sources, settings: Settings, environ: Mapping[str, str] = os.environ
+) -> FlowHistory | None:
+    """The history of a cluster, in ClickHouse or on disk; it keeps only what Relay gives.
 
     None where the settings want none, or nothing comes from Relay.
     """
     flows = settings.flows
     if not flows.history or not _asks_relay(sources):
         return None
+    context = sources.context or settings.cluster.context or "current"
+    cluster = sources.hubble_address or settings.hubble.address or context
+    if flows.clickhouse:
+        from integrations.history.clickhouse import ClickHouseHistory, Server
+
+        password = find_secret(environ, CLICKHOUSE_PASSWORD)
+        return ClickHouseHistory(
+            Server(
+                flows.clickhouse,
+                user=flows.clickhouse_user,
+                password=password.reveal() if password else "",
+                database=flows.clickhouse_database,
+                table="flows_" + re.sub(r"[^A-Za-z0-9]+", "_", cluster),
+                days=flows.history_days,
+            )
+        )
     from platformdirs import user_state_path
 
     from integrations.history.sqlite import Limits, SqliteHistory
 
     root = Path(flows.history_folder) if flows.history_folder else user_state_path(APP) / "flows"
-    context = sources.context or settings.cluster.context or "current"
-    cluster = sources.hubble_address or settings.hubble.address or context
+    folder = root / re.sub(r"[^A-Za-z0-9.-]+", "_", cluster)
     limits = Limits(flows.history_days, flows.history_mib << 20)
-    return SqliteHistory(
-        root / re.sub(r"[^A-Za-z0-9.-]+", "_", cluster), clock=SystemClock(), limits=limits
-    )
+    return SqliteHistory(folder, clock=SystemClock(), limits=limits)
 
 
 def _asks_relay(sources: Sources) -> bool:
