@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.core.model.provenance import Notice
     from app.ports import FlowRequest
     from app.services.doctor import Surroundings
+    from app.services.picture import Picture
     from app.services.workspace import Workspace
 
 Row = TypeVar("Row")
@@ -90,6 +91,8 @@ class Context:
             named = args.flows or args.replay or args.hubble_address
             await workspace.load_flows(flows, strict=strict and bool(named))
         await workspace.close()
+        if strict:
+            self._say_failures(workspace.picture)
         self.say_notices(workspace.picture.notices)
         return workspace
 
@@ -109,6 +112,12 @@ class Context:
         from app.bootstrap.sources import look_around
 
         return look_around(self.sources, self.config, self.environ)
+
+    def _say_failures(self, picture: Picture) -> None:
+        """What could not be read, where the command goes on without it."""
+        for state in picture.sources.values():
+            if state.phase in ("retrying", "denied"):
+                self.out.say(f"note: going on without {state.source}: {state.reason}")
 
     def say_notices(self, notices: Sequence[Notice]) -> None:
         """Each notice once, on stderr; what is merely good to know only where things are listed."""
