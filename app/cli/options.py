@@ -35,7 +35,7 @@ def collect(args: argparse.Namespace, name: str) -> tuple[Any, ...]:
 
 
 def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
-    """Where data come from (contracts.md §2)."""
+    """What every command takes: where data come from (contracts.md §2), settings, colour."""
     group = parser.add_argument_group("where data come from (default: the live cluster)")
     off: Any = None if top else argparse.SUPPRESS
     group.add_argument(
@@ -73,20 +73,24 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
     group.add_argument(
         "--hubble-address", default=off, metavar="HOST:PORT", help="Hubble Relay, reached directly"
     )
+    group.add_argument(
+        "--no-color",
+        action="store_true",
+        default=False if top else argparse.SUPPRESS,
+        help="no colour, as NO_COLOR=1",
+    )
     group.add_argument("--config", default=off, metavar="FILE", help="settings file to use")
 
 
 def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
-    """`-o` and `--no-color`."""
-    if formats:
-        parser.add_argument(
-            "-o",
-            "--output",
-            choices=formats,
-            default=formats[0],
-            help=f"form of the output (default: {formats[0]})",
-        )
-    parser.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
+    """`-o`; the first of `formats` is the default."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=formats,
+        default=formats[0],
+        help=f"form of the output (default: {formats[0]})",
+    )
 
 
 def add_namespace_options(parser: argparse.ArgumentParser) -> None:

@@ -64,6 +64,15 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"{self.prog} --help")
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the words of a command line. Raises `UsageError`."""
+    args, unknown = build_parser(argv).parse_known_args(argv)
+    if unknown:
+        hint = f"{PROGRAM} {args.command}".rstrip()
+        raise UsageError(f"unknown: {' '.join(unknown)}", hint=f"{hint} --help")
+    return args
+
+
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for `argv`: complete for the command in it, names only for the others."""
     from app.cli.version import version

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from app.cli.context import Context
 from app.cli.output import Output, Style
-from app.cli.parser import PROGRAM, build_parser
+from app.cli.parser import PROGRAM, parse
 from app.core.errors import K8treError, SourceUnavailable
 from app.core.text import clean
 
@@ -20,7 +20,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the command in `argv`; errors of ours become one line and their exit code."""
     out = Output.of(sys.stdout, sys.stderr, os.environ, plain="--no-color" in argv)
     try:
-        args = build_parser(argv).parse_args(argv)
+        args = parse(argv)
         code: int = import_module(args.module).run(Context(args, out, os.environ, sys.stdin))
         out.stdout.flush()
     except K8treError as error:

@@ -51,7 +51,7 @@ def describe_failure(
 class Connection:
     """Keeps one source connected; `on_change` is called at every change of state.
 
-    `pause` and `jitter` are arguments so that tests need no time. `retry` wakes a waiting loop.
+    `jitter` gives numbers in 0..1. `retry` wakes a waiting loop.
     """
 
     source: str

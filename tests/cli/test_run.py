@@ -2,13 +2,9 @@ import pytest
 
 from app.cli import run as cli_run
 from app.cli.options import collect
-from app.cli.parser import COMMANDS, build_parser
+from app.cli.parser import COMMANDS, parse
 from app.core.errors import UsageError
 from tests.cli.conftest import Run
-
-
-def parse(*argv: str) -> object:
-    return build_parser(argv).parse_args(argv)
 
 
 def test_help_lists_every_command_and_exits_with_0(run: Run) -> None:
@@ -37,19 +33,19 @@ def test_wrong_words_exit_with_2_one_line_and_a_hint(run: Run, argv: tuple[str, 
 
 
 def test_source_options_are_taken_before_and_after_the_command() -> None:
-    args = build_parser(argv := ["--snapshot", "a", "policies", "--snapshot", "b"]).parse_args(argv)
+    args = parse(["--snapshot", "a", "policies", "--snapshot", "b"])
     assert collect(args, "snapshot") == ("a", "b")
-    args = build_parser(argv := ["--demo", "policies"]).parse_args(argv)
+    args = parse(["--demo", "policies"])
     assert args.demo is True
-    args = build_parser(argv := ["--context", "x", "policies"]).parse_args(argv)
+    args = parse(["--context", "x", "policies"])
     assert args.context == "x"
-    args = build_parser(argv := ["policies", "--context", "x"]).parse_args(argv)
+    args = parse(["policies", "--context", "x"])
     assert args.context == "x"
 
 
 def test_abbreviated_options_are_refused() -> None:
     with pytest.raises(UsageError):
-        parse("policies", "--snap", "a")
+        parse(["policies", "--snap", "a"])
 
 
 @pytest.mark.parametrize("pair", ["DOMAIN", "=x"])
@@ -63,7 +59,7 @@ def test_interrupt_exits_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupt(_argv: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli_run, "build_parser", interrupt)
+    monkeypatch.setattr(cli_run, "parse", interrupt)
     assert run("policies").code == 130
 
 
@@ -71,7 +67,7 @@ def test_reader_that_goes_away_is_no_error(run: Run, monkeypatch: pytest.MonkeyP
     def close(_argv: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(cli_run, "build_parser", close)
+    monkeypatch.setattr(cli_run, "parse", close)
     ran = run("policies")
     assert (ran.code, ran.err) == (0, "")
 
@@ -96,3 +92,15 @@ def test_what_was_typed_comes_back_visible(run: Run, words: tuple[str, ...]) -> 
     ran = run(words, "--demo")
     assert ran.code == 2
     assert not set(ran.err) & {"\x1b", "\x9b"}
+
+
+def test_unknown_word_leads_to_the_help_of_its_command(run: Run) -> None:
+    assert run("policies", "--nonsense").err.splitlines() == [
+        "k8tre-tui: unknown: --nonsense",
+        "  k8tre-tui policies --help",
+    ]
+
+
+def test_colour_can_be_switched_off_before_and_after_the_command(run: Run) -> None:
+    for argv in (("--no-color", "policies", "--demo"), ("policies", "--demo", "--no-color")):
+        assert run(argv).code == 0

@@ -24,7 +24,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="no Slack: a prompt in front of a local stand-in (always so with --demo)",
     )
-    parser.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
 
 
 def run(context: Context) -> int:

@@ -70,7 +70,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(given=[], negate=False)
     shown = parser.add_argument_group("output")
     shown.add_argument("-o", "--output", choices=FORMATS, default="table", help="default: table")
-    shown.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
 
 
 def _add_flag(group: Any, flag: Flag) -> None:

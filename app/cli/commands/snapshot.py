@@ -19,7 +19,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="FILE", help=".yaml or .json, also with .gz"
     )
     parser.add_argument("--redact", action="store_true", help="aliases in place of names")
-    parser.add_argument("--no-color", action="store_true", help="no colour, as NO_COLOR=1")
 
 
 def run(context: Context) -> int:
