@@ -1,0 +1,342 @@
+"""The policy engine's speed, one line for each figure: name, value, unit, and a ratio.
+
+The ratio is to a peer measured in the same run, or to the bar the figure has to stay under; a
+figure over its bar ends the run with 1. Peers: Cilium's own engine in Go, where it has been built
+(`python -m tests.oracle.build`), and network-config-analyzer, in an environment of its own that
+the first run makes under `.build/`. Each part runs in a process of its own, for its memory.
+
+`python benchmarks/engine.py [CASES…]` judges recorded cases (JSON lines, `.gz` too) instead of
+random ones.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import multiprocessing
+import random
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import _knp
+import _tre
+import yaml
+
+from app.core.cluster.build import build_cluster
+from app.core.model.provenance import Manifest
+from app.core.model.verdict import Protocol, Question
+from app.core.policy.difference import row_changes
+from app.core.policy.engine import Engine
+from app.core.policy.index import members_of
+from app.core.policy.rows import Port
+from app.services import conformance
+
+BUILD = Path(__file__).parents[1] / ".build"
+PEER = "network-config-analyzer==2.1.0"
+PORTS: tuple[Port, ...] = (
+    *((Protocol.TCP, port) for port in (22, 80, 443, 5432, 6443, 8080, 8443, 8888, 9090)),
+    (Protocol.UDP, 53),
+    (Protocol.SCTP, 1),
+    (Protocol.ICMP, 8),
+)
+
+RANDOM_CASES = 700
+LARGE = _tre.Size(identities=10_000, pods_per_identity=5, policies=1_000)
+SQUARE = _tre.Size(identities=5_000, pods_per_identity=1, policies=1_000)
+QUESTIONS = 1_000
+EDITS = 30
+KNP_PODS, KNP_POLICIES = 400, 200
+
+
+class WrongAnswer(Exception):
+    """A wrong answer has no speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement. With a `bar` the ratio is to it, and less (or `more`) is wanted."""
+
+    name: str
+    value: float
+    unit: str
+    ratio: str = "-"
+    bar: float | None = None
+    more: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar is kept."""
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.more else self.value <= self.bar
+
+    def __str__(self) -> str:
+        ratio = self.ratio
+        if self.bar is not None and ratio == "-":
+            ratio = f"{self.value / self.bar:.2f} of the bar ({self.bar:g} {self.unit})"
+        return f"{self.name}\t{self.value:.4g}\t{self.unit}\t{ratio}"
+
+
+# -- verdicts from cold clusters ----------------------------------------------------------------
+
+
+def cold_verdicts(paths: Sequence[str]) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        files = list(paths) or [_random_cases(Path(folder) / "cases.jsonl")]
+        started = time.process_time()
+        report = conformance.run(files)
+        disagree = sum(1 for _ in report)
+        seconds = time.process_time() - started
+    if paths and disagree:
+        raise WrongAnswer(f"{disagree} verdicts disagree")
+    scaled = seconds / report.verdicts * 70_000
+    figures = [Figure("70,000 verdicts, one cold cluster per 30", scaled, "s", bar=15)]
+    if not paths and (peer := _cilium_seconds()) is not None:
+        ratio = f"{scaled / peer:.1f} times Cilium's own engine in Go ({peer:.2g} s)"
+        figures.append(Figure("the same against Go", scaled, "s", ratio))
+    return figures
+
+
+def _cases() -> Iterator[dict[str, Any]]:
+    from tests.oracle.clusters.cases import make_case
+
+    for seed in range(RANDOM_CASES):
+        case = make_case(seed, f"seed-{seed}", with_requests=seed % 4 == 0)
+        case["queries"] = case["queries"][:30]
+        yield case
+
+
+def _random_cases(path: Path) -> str:
+    path.write_text("".join(json.dumps(case) + "\n" for case in _cases()), encoding="utf-8")
+    return str(path)
+
+
+def _cilium_seconds() -> float | None:
+    """Seconds that Cilium's engine needs for 70,000 such verdicts; None where it is not built."""
+    from tests.oracle.build import BUILD as DRIVERS_FOLDER
+    from tests.oracle.build import DRIVERS
+
+    program = DRIVERS[0].program(DRIVERS_FOLDER)
+    if not program.exists():
+        return None
+    lines = [json.dumps(case).encode() for case in _cases()]
+    empty = json.dumps({"name": "x", "config": {}, "objects": [], "queries": []}).encode()
+    start = _process_seconds(program, [empty])
+    return (_process_seconds(program, lines) - start) / (len(lines) * 30) * 70_000
+
+
+def _process_seconds(program: Path, lines: list[bytes]) -> float:
+    started = time.perf_counter()
+    subprocess.run([program], input=b"\n".join(lines), stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+# -- a large environment ------------------------------------------------------------------------
+
+
+def large_environment(_: Sequence[str]) -> list[Figure]:
+    objects = _tre.manifests(LARGE)
+    started = time.perf_counter()
+    cluster = build_cluster(objects)
+    engine = Engine.build(cluster)
+    pairs = engine.reachability()
+    built = time.perf_counter() - started
+    for port in PORTS:
+        pairs.pairs(port)
+    why = _why_seconds(engine)
+    edit = _edit_seconds(engine)
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    size = f"{LARGE.identities:,} identities, {LARGE.policies:,} policies"
+    return [
+        Figure(f"{size}: cold build from objects", built, "s", bar=5),
+        Figure(f"{size}: one why, p99", _quantile(why, 0.99) * 1e3, "ms", bar=5),
+        Figure(f"{size}: one why, median", _quantile(why, 0.5) * 1e3, "ms"),
+        Figure(
+            f"{size}: one policy edited, answers fresh", _quantile(edit, 0.5) * 1e3, "ms", bar=20
+        ),
+        Figure(f"{size}: the same, p90", _quantile(edit, 0.9) * 1e3, "ms"),
+        Figure(f"{size}: peak memory", peak_gib, "GiB", bar=1),
+    ]
+
+
+def _why_seconds(engine: Engine) -> list[float]:
+    """Seconds of single traces between pods at random, each pair new to the engine."""
+    dice = random.Random(1)  # noqa: S311  # a benchmark
+    seconds = []
+    for _ in range(QUESTIONS):
+        source, destination = dice.sample(engine.cluster.endpoints, 2)
+        ends = engine.peer_of(source), engine.peer_of(destination)
+        question = Question(*ends, dice.choice((443, 5432, 8080)))
+        started = time.perf_counter()
+        engine.trace(question)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def _edit_seconds(engine: Engine) -> list[float]:
+    """Seconds from a changed policy to all the pairs that answer differently, on every port."""
+    dice = random.Random(2)  # noqa: S311  # a benchmark
+    seconds = []
+    for _ in range(EDITS):
+        policies = list(engine.cluster.policies)
+        place = dice.randrange(len(policies))
+        policies[place] = _edited(policies[place])
+        cluster = replace(engine.cluster, policies=tuple(policies))
+        before = engine.reachability()
+        started = time.perf_counter()
+        after = engine.replace(cluster)
+        changes = list(row_changes(before, after.reachability(), PORTS))
+        seconds.append(time.perf_counter() - started)
+        if not changes:
+            raise WrongAnswer(f"nothing changes with {policies[place].ref}")
+    return seconds
+
+
+def _edited(policy: Manifest) -> Manifest:
+    """Open the policy's first rule list to everybody."""
+    body = copy.deepcopy(dict(policy.body))
+    direction = next(name for name in ("ingress", "egress", "egressDeny") if name in body["spec"])
+    peers = {"fromEntities" if direction == "ingress" else "toEntities": ["all"]}
+    body["spec"][direction] = [{} if policy.ref.kind == "NetworkPolicy" else peers]
+    return replace(policy, body=body)
+
+
+def _quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def all_pairs(_: Sequence[str]) -> list[Figure]:
+    engine = Engine.build(build_cluster(_tre.manifests(SQUARE)))
+    pairs = engine.reachability()
+    started = time.perf_counter()
+    allowed = sum(row.allowed.bit_count() for port in PORTS for row in pairs.pairs(port))
+    seconds = time.perf_counter() - started
+    name = (
+        f"all pairs of {SQUARE.identities:,} identities x {len(PORTS)} ports ({allowed:,} allowed)"
+    )
+    return [Figure(name, seconds, "s", bar=0.5)]
+
+
+# -- another analyser ---------------------------------------------------------------------------
+
+
+def beside_the_peer(_: Sequence[str]) -> list[Figure]:
+    analyser = _analyser()
+    if analyser is None:
+        return [Figure("network-config-analyzer", 0, "s", f"not measured: no {PEER}")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cluster.yaml"
+        objects = _knp.objects(KNP_PODS, KNP_POLICIES)
+        path.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
+        started = time.perf_counter()
+        ours = _our_connections(path)
+        our_seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        subprocess.run([analyser, "--version"], capture_output=True, check=False)
+        start = time.perf_counter() - started
+        started = time.perf_counter()
+        theirs = _their_connections(analyser, path)
+        their_seconds = time.perf_counter() - started - start
+    if ours != theirs:
+        raise WrongAnswer(f"{len(ours ^ theirs)} connections differ from {PEER}")
+    times = their_seconds / our_seconds
+    size = f"{KNP_PODS} pods x {KNP_POLICIES} policies"
+    peer = f"{PEER} ({their_seconds:.3g} s)"
+    ratio = f"{times:.0f} times faster than {peer}, the same {len(ours):,} connections"
+    return [
+        Figure(f"{size}: YAML to all connections", our_seconds, "s", ratio),
+        Figure(f"{size}: times faster than the peer", times, "x", bar=100, more=True),
+    ]
+
+
+def _analyser() -> Path | None:
+    """Make the peer's own environment on demand; None where it cannot be had."""
+    home = BUILD / "nca"
+    program = home / "bin" / "nca"
+    if program.exists():
+        return program
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    pip = [str(home / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", PEER]
+    installed = subprocess.run(pip, capture_output=True, text=True, check=False)
+    return program if installed.returncode == 0 else None
+
+
+Connection = tuple[str, str, int]
+OTHER_PORT = 1
+"""Stands for every port that no policy names."""
+
+
+def _our_connections(path: Path) -> set[Connection]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    bodies = yaml.load_all(path.read_text(encoding="utf-8"), Loader=loader)
+    engine = Engine.build(build_cluster([_tre.manifest(body) for body in bodies]))
+    pairs = engine.reachability()
+    names = [group.endpoints[0].key if group.endpoints else "" for group in pairs.groups]
+    found = set()
+    for port in (*_knp.PORTS, OTHER_PORT):
+        for source, row in enumerate(pairs.pairs((Protocol.TCP, port))):
+            for destination in members_of(row.allowed) if names[source] else ():
+                if names[destination] and source != destination:
+                    found.add((names[source], names[destination], port))
+    return found
+
+
+LINE = re.compile(r"(?P<from>\S+/\S+) => (?P<to>\S+/\S+) : (?P<what>.*)")
+
+
+def _their_connections(analyser: Path, path: Path) -> set[Connection]:
+    options = ["-r", str(path), "-o", "txt_no_fw_rules", "--output_endpoints", "pods"]
+    command = [str(analyser), "--connectivity", str(path), *options]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return {
+        (match["from"], match["to"], port)
+        for match in map(LINE.match, printed.splitlines())
+        if match is not None
+        for port in _their_ports(match["what"])
+    }
+
+
+def _their_ports(what: str) -> Iterator[int]:
+    """Yield the ports of a line as `{protocols:TCP,dst_ports:80,443-445}`."""
+    every = (*_knp.PORTS, OTHER_PORT)
+    if what.startswith("All"):
+        yield from every
+        return
+    spans = [
+        tuple(int(number) for number in span.split("-"))
+        for span in re.findall(r"\b\d+(?:-\d+)?", what.partition("dst_ports:")[2])
+    ]
+    yield from (port for port in every if any(span[0] <= port <= span[-1] for span in spans))
+
+
+# -- running ------------------------------------------------------------------------------------
+
+Part = Callable[[Sequence[str]], list[Figure]]
+PARTS: tuple[Part, ...] = (cold_verdicts, large_environment, all_pairs, beside_the_peer)
+
+
+def _alone(part: Part, paths: Sequence[str]) -> list[Figure]:
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(1) as pool:
+        return pool.apply(part, (paths,))
+
+
+def main(paths: Sequence[str]) -> int:
+    held = True
+    for part in PARTS:
+        for figure in _alone(part, paths):
+            print(figure, flush=True)
+            held = held and figure.holds
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
