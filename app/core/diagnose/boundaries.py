@@ -2,7 +2,8 @@
 
 A boundary names two ends (contracts.md §3, where a label, a workload or a Service stands for all
 of its pods, and `ns:NAME` for a namespace), ports, and whether they must be allowed or denied.
-Without ports it is about every port: each port that a rule of either end tells apart is asked.
+Without ports it is about every TCP and UDP port: each that a rule of either end tells apart is
+asked. A layer 7 redirect counts as allowed.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Must(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """One boundary as written. `ports` empty means every port."""
+    """One boundary as written. `ports` empty means every TCP and UDP port."""
 
     name: str
     sources: tuple[str, ...]

@@ -1,6 +1,7 @@
 import pytest
 
 from app.core.diagnose.boundaries import (
+    MOST_BREACHES,
     Must,
     broken_boundaries,
     judge_boundaries,
@@ -10,6 +11,7 @@ from app.core.diagnose.boundaries import (
 from app.core.errors import BadInput
 from app.core.model.verdict import Protocol, Verdict
 from app.core.policy.engine import Engine
+from app.testing.builders import pod
 from app.testing.pictures import picture_of, small_tre
 
 CLOSED = """
@@ -145,3 +147,56 @@ def test_change_breaks_only_what_held_before() -> None:
     assert newly_broken(boundaries, closed, opened) == ("apart",)
     assert newly_broken(boundaries, engine(), opened) == ()
     assert newly_broken(boundaries, opened, closed) == ()
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: mirror, namespace: mirror}
+spec: {selector: {app: mirror}, ports: [{port: 80, targetPort: 8080}]}
+"""
+
+
+def test_service_is_asked_on_the_port_of_its_pods() -> None:
+    text = APART.replace("ns:lung", "svc:mirror/mirror:80")
+    (ruling,) = judge_boundaries(parse_boundaries(text), engine(SERVICE))
+    assert [(breach.destination, breach.port) for breach in ruling.breaches] == [
+        ("mirror/mirror-0", 8080)
+    ]
+
+
+def with_port(name: str) -> Engine:
+    server = pod("lung/server", "10.0.1.9", labels={"app": "server"})
+    server.body["spec"]["containers"][0]["ports"] = [{"name": name, "containerPort": 8443}]
+    return picture_of(small_tre(), [server]).engine
+
+
+def test_named_port_has_the_number_that_each_pod_gives_it() -> None:
+    text = APART.replace("ns:lung", "lung/server") + 'ports = ["https"]\n'
+    (ruling,) = judge_boundaries(parse_boundaries(text), with_port("https"))
+    assert [breach.port for breach in ruling.breaches] == [8443]
+    (ruling,) = judge_boundaries(parse_boundaries(text), with_port("other"))
+    assert ruling.asked == 0
+
+
+def test_declared_port_is_asked_although_no_rule_names_it() -> None:
+    text = APART.replace("ns:lung", "lung/server")
+    (ruling,) = judge_boundaries(parse_boundaries(text), with_port("https"))
+    assert 8443 in {breach.port for breach in ruling.breaches}
+
+
+def test_breaches_are_shown_up_to_a_limit() -> None:
+    crowd = [pod(f"lung/p{at}", f"10.7.0.{at}", labels={"app": f"p{at}"}) for at in range(1, 30)]
+    (ruling,) = judge_boundaries(
+        parse_boundaries(APART + 'ports = ["80"]\n'), picture_of(small_tre(), crowd).engine
+    )
+    assert ruling.asked == 30
+    assert len(ruling.breaches) == MOST_BREACHES
+
+
+def test_rule_over_every_port_is_asked_once_a_protocol() -> None:
+    everything = OPEN.replace(
+        '{port: "9000", protocol: UDP}', '{port: "1", endPort: 65535, protocol: ANY}'
+    )
+    (ruling,) = judge_boundaries(parse_boundaries(APART), engine(CLOSED, everything))
+    assert {breach.protocol for breach in ruling.breaches} == {Protocol.TCP, Protocol.UDP}
