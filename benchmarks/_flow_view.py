@@ -1,4 +1,4 @@
-"""Flows a second into the live view, with 50,000 kept, drawn on a real pseudo-terminal.
+"""The view half of `flows.py`: flows a second, with 50,000 kept, drawn on a pseudo-terminal.
 
 The whole way from a source's batch to the terminal runs: intake, ring, names, drop meter, filter,
 paint. The peer is Textual's own `DataTable` as a rolling table of 1,000 rows, fed in one go and
