@@ -38,7 +38,7 @@ START_NS = 1_772_446_500_000_000_000
 
 FILTERS = {
     "one_field": "verdict:dropped",
-    "three_fields": "from:ns-7/app-* port:443 verdict:dropped",
+    "three_fields": "from:ns-0/app-* port:443 verdict:dropped",
     "substring": "app-17",
     "substring_not_there": "no-such-thing",
 }
