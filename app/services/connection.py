@@ -126,6 +126,11 @@ class Connection:
                 self.enter("ended")
                 return
 
+    async def asked_again(self) -> None:
+        """Wait until somebody wants the source to be tried again."""
+        self._wake.clear()
+        await self._wake.wait()
+
     async def _wait_after(self, error: K8treError, attempt: int) -> None:
         delay = None if needs_operator(error) else backoff_s(attempt, self.jitter())
         now_ns = self.clock.now_ns()

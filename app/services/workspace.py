@@ -155,7 +155,7 @@ class Workspace:
         )
 
     def retry(self) -> None:
-        """Try every source again that waits for its next try."""
+        """Try every source again that waits for its next try, and read files anew."""
         for connection in self._connections():
             connection.retry()
 
@@ -221,7 +221,10 @@ class Workspace:
         yield from (connection for _, connection in self._flows)
 
     async def _keep_objects(self, feed: _Feed) -> None:
-        await feed.connection.keep(lambda: self._serve_objects(feed))
+        """A reader that ends, as files do, is read again when the operator asks for it."""
+        while True:
+            await feed.connection.keep(lambda: self._serve_objects(feed))
+            await feed.connection.asked_again()
 
     async def _serve_objects(self, feed: _Feed) -> None:
         if not feed.fresh:

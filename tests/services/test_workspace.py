@@ -129,6 +129,20 @@ async def test_run_after_load_does_not_read_again() -> None:
     assert cluster.reads == 1
 
 
+async def test_files_are_read_again_when_asked_for() -> None:
+    cluster = lab()
+    workspace = over(cluster)
+    async with running(workspace):
+        cluster.end()
+        await until(workspace, "ended")
+        cluster.objects.update({one.ref: one for one in manifests(POLICY)})
+        seen = workspace.picture
+        workspace.retry()
+        while not (picture := await workspace.newer_than(seen.revision)).engine.policies:
+            seen = picture
+    assert cluster.reads == 2
+
+
 async def test_burst_of_changes_skips_pictures_that_were_overtaken() -> None:
     cluster = lab()
     workspace = over(cluster)
