@@ -60,6 +60,19 @@ def sources_of(sources: Sources, settings: Settings | None = None) -> list[str]:
     return list(workspace.source_names())
 
 
+@pytest.mark.parametrize(
+    ("sources", "title"),
+    [
+        (Sources(demo=True), "demo"),
+        (Sources(snapshots=("a", "b")), "a, b"),
+        (Sources(snapshots=("a",), context="prod"), "prod"),
+        (Sources(), "current context"),
+    ],
+)
+def test_sources_have_a_title(sources: Sources, title: str) -> None:
+    assert sources.title == title
+
+
 def test_demo_has_objects_and_flows_of_its_own() -> None:
     assert sources_of(Sources(demo=True)) == ["demo", "demo flows"]
 

@@ -41,7 +41,9 @@ class Sources:
         """What to call all of it on screen."""
         if self.demo:
             return "demo"
-        return ", ".join(self.snapshots) or self.context
+        if self.live_objects:
+            return self.context or "current context"
+        return ", ".join(self.snapshots)
 
 
 def parse_sets(texts: tuple[str, ...]) -> dict[str, str]:
