@@ -244,11 +244,22 @@ _HINTS = {
 }
 
 
+_TLS_SIGNS = {
+    "hostname verification": "its certificate is for another name",
+    "unwrap failed": "it lets in only clients with a certificate that it knows",
+    "wrong_version_number": "it does not speak TLS",
+    "certificate_verify_failed": "its certificate is not of an authority that is trusted here",
+    "handshake": "the TLS handshake failed",
+}
+"""What grpcio's errors say about TLS, in lower case, and what it means; the first one counts."""
+
+
 def _unavailable(words: str) -> tuple[SourceCause, str]:
     """GRPC says UNAVAILABLE for everything that keeps it from connecting; the text says more."""
     lower = words.lower()
-    if "handshake" in lower or "certificate" in lower or "ssl" in lower or "tls" in lower:
-        return SourceCause.TLS, f"the TLS handshake failed ({words})"
+    for sign, meaning in _TLS_SIGNS.items():
+        if sign in lower:
+            return SourceCause.TLS, f"{meaning} ({words})"
     if "dns" in lower or "resol" in lower or "domain name" in lower:
         return SourceCause.DNS, f"its name does not resolve ({words})"
     return SourceCause.REFUSED, f"it cannot be reached ({words})"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.testbed.binaries import require
 from tests.testbed.hubble.agent import ScriptedAgent
-from tests.testbed.hubble.server import RelayServer
+from tests.testbed.hubble.server import RelayKeys, RelayServer
 
 
 @pytest.fixture
@@ -16,10 +16,10 @@ def start_relay(tmp_path: Path) -> Iterator[Callable[..., RelayServer]]:
     binaries = require("hubble-relay", "hubble")
     servers: list[RelayServer] = []
 
-    def start(nodes: int = 1, **options: int) -> RelayServer:
+    def start(nodes: int = 1, keys: RelayKeys | None = None, **options: int) -> RelayServer:
         agents = [ScriptedAgent(f"node-{number + 1}", **options).start() for number in range(nodes)]
         agents[0].peers = [(one.node, f"127.0.0.1:{one.port}") for one in agents]
-        server = RelayServer(tmp_path, binaries, agents)
+        server = RelayServer(tmp_path, binaries, agents, keys)
         servers.append(server)
         server.start()
         return server

@@ -6,22 +6,38 @@ import json
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.core.errors import SourceUnavailable
-from integrations.hubble.relay import Relay
+from integrations.hubble.relay import Relay, Tls
 from tests.testbed.hubble.agent import ScriptedAgent
 from tests.testbed.kube.server import free_ports
 
 READY_WITHIN_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class RelayKeys:
+    """What makes Relay speak TLS, and what a client needs to be let in."""
+
+    flags: list[str]
+    client: Tls
+
+
 class RelayServer:
     """Relay on a port of its own; `agents[0]` is the one that tells it of its peers."""
 
-    def __init__(self, folder: Path, binaries: Path, agents: list[ScriptedAgent]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        binaries: Path,
+        agents: list[ScriptedAgent],
+        keys: RelayKeys | None = None,
+    ) -> None:
         self.agents = agents
+        self._keys = keys
         self._folder = folder
         self._binaries = binaries
         self._port, self._health_port = free_ports(2)
@@ -45,7 +61,7 @@ class RelayServer:
             "--health-listen-address",
             f"127.0.0.1:{self._health_port}",
             "--disable-client-tls",
-            "--disable-server-tls",
+            *(self._keys.flags if self._keys else ["--disable-server-tls"]),
             "--retry-timeout",
             "1s",
             "--sort-buffer-drain-timeout",
@@ -60,7 +76,7 @@ class RelayServer:
             time.sleep(0.05)
 
     def _is_ready(self) -> bool:
-        relay = Relay(lambda: self.address)
+        relay = Relay(lambda: self.address, self._keys.client if self._keys else None)
         try:
             return relay.status().connected == len(self.agents)
         except SourceUnavailable:
