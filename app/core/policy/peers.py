@@ -80,11 +80,11 @@ _ENTITIES: Mapping[str, tuple[str, ...]] = {
     "none": ("none",),
     "kube-apiserver": ("kube-apiserver",),
 }
-_AGGREGATES = {
-    "world": "aggregate-world",
-    "remote-node": "aggregate-remote-node",
-    "cluster": "aggregate-cluster",
-    "cluster-mesh": "aggregate-cluster-mesh",
+_AGGREGATES: Mapping[str, tuple[str, ...]] = {
+    "world": ("aggregate-world",),
+    "remote-node": ("aggregate-remote-node",),
+    "cluster": ("aggregate-cluster",),
+    "cluster-mesh": ("aggregate-cluster", "aggregate-cluster-mesh"),
 }
 _ENTITIES_NOT_IN_CRD = frozenset({"world-ipv4", "world-ipv6"})
 
@@ -267,8 +267,8 @@ def entity_selectors(name: str, context: ParseContext, path: str = "") -> tuple[
     if name == "all":
         return (Draft(context.delimiter, path).finish(),)
     reserved = list(_ENTITIES[name])
-    if context.version >= FIRST_WITH_AGGREGATES and name in _AGGREGATES:
-        reserved.append(_AGGREGATES[name])
+    if context.version >= FIRST_WITH_AGGREGATES:
+        reserved += _AGGREGATES.get(name, ())
     drafts = [_reserved_draft(label, context, path) for label in reserved]
     if name == "cluster":
         drafts.append(Draft(context.delimiter, path))
