@@ -352,3 +352,29 @@ def test_forget_when_many_drafts_came_and_went_then_rows_do_not_pile_up() -> Non
     kept = engine.reachability().rows._kept
 
     assert len(kept) < 10
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("1.19.3", Verdict.DENIED), ("1.20.2", Verdict.ALLOWED)]
+)
+def test_negative_selector_when_peers_have_an_aggregate_then_holds_those_it_excludes(
+    version: str, expected: Verdict
+) -> None:
+    negative = {
+        "matchExpressions": [
+            {"key": "reserved:host", "operator": "DoesNotExist"},
+            {"key": "app", "operator": "NotIn", "values": ["web"]},
+        ]
+    }
+    engine = built(
+        pod("one", "web"),
+        pod("two", "job"),
+        cnp("in", ingress=[{"fromEndpoints": [negative]}]),
+        version=version,
+    )
+    pairs = engine.reachability()
+    ends = number_of(pairs, "a/one"), number_of(pairs, "a/two")
+
+    assert pairs.verdict(*ends, (Protocol.TCP, 80)) is expected
+    groups = pairs.groups[ends[0]], pairs.groups[ends[1]]
+    assert reference_verdict(engine, *groups, (Protocol.TCP, 80)) is expected
