@@ -137,7 +137,9 @@ class K8treApp(App[None], inherit_bindings=False):
 
     @property
     def frame(self) -> Frame | None:
-        """The screen under any dialog, once its widgets are there."""
+        """The screen under any dialog, while its widgets are there."""
+        if not self.is_running:
+            return None
         frames = (one for one in reversed(self.screen_stack) if isinstance(one, Frame))
         frame = next(frames, None)
         return frame if frame is not None and frame.is_ready else None

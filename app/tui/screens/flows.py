@@ -184,8 +184,10 @@ class Flows(Frame):
             return empty("No flow in this window.", "`0` shows everything kept.")
         return empty(
             "No flow has come yet.",
-            "`:sources` says whether Hubble answers. Without Hubble: `--flows FILE` reads "
-            "recorded flows, `--hubble-address HOST:PORT` names a Relay, `--demo` plays some.",
+            "`:sources` says whether Hubble answers, and why not.",
+            "Three ways to it: the API server (nothing to set), `--hubble-address HOST:PORT`, or",
+            "`kubectl -n kube-system port-forward svc/hubble-relay 4245:80` and that address.",
+            "Without it: `--flows FILE` reads recorded flows, `--demo` plays some.",
         )
 
     def status(self) -> StatusView:

@@ -131,8 +131,13 @@ class TableScreen(Frame):
             (self.place.screen, self.session.namespace or ALL),
             view=tuple(view),
             notes=self._notes(),
-            counts=f"{len(self._rows):,}/{self._total:,} rows",
+            counts=self._counts(),
         )
+
+    def _counts(self) -> str:
+        if not self.session.has_read:
+            return "? rows"
+        return f"{len(self._rows):,}/{self._total:,} rows"
 
     def _notes(self) -> tuple[Span, ...]:
         notices = len(self.session.picture.notices)

@@ -9,7 +9,7 @@ from app.core.model.cluster import Endpoint
 from app.core.model.provenance import ObjectRef
 from app.services.inventory import EndpointDetail, EndpointRow
 from app.tui.session import Session
-from app.tui.views.words import empty, field, ref_text, section, source_text
+from app.tui.views.words import empty, field, nothing_read, ref_text, section, source_text
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column, Row
 from widgets.marks import Marks
@@ -136,7 +136,7 @@ def is_open(row: EndpointRow) -> bool:
 def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
     """Say why no endpoint is listed."""
     if not session.has_read:
-        return empty("Nothing has been read yet.", "`:sources` says what is being waited for.")
+        return nothing_read(session)
     if sought:
         return empty(f"None of {total} endpoints matches.", "`esc` clears the filter.")
     where = f" in namespace {session.namespace}" if session.namespace else ""

@@ -12,7 +12,15 @@ from app.core.model.provenance import Notice
 from app.services.inventory import PolicyDetail, PolicyRow
 from app.services.rule_tree import NodeKind, RuleNode
 from app.tui.session import Session
-from app.tui.views.words import empty, field, ref_text, section, short_kind, source_text
+from app.tui.views.words import (
+    empty,
+    field,
+    nothing_read,
+    ref_text,
+    section,
+    short_kind,
+    source_text,
+)
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column, Row
 from widgets.marks import Marks
@@ -125,7 +133,7 @@ def matches(row: PolicyRow, sought: str) -> bool:
 def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
     """Say why no policy is listed."""
     if not session.has_read:
-        return empty("Nothing has been read yet.", "`:sources` says what is being waited for.")
+        return nothing_read(session)
     if sought:
         return empty(f"None of {total} policies matches.", "`esc` clears the filter.")
     if session.namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.core.model.provenance import ObjectRef
 from app.services.wording import SHORT_KINDS, place
+from app.tui.session import Session
 from widgets.document import Paragraph, heading, paragraph
 from widgets.spans import Line, Span, Tone, line
 
@@ -28,6 +29,19 @@ def empty(*texts: str) -> tuple[Line, ...]:
     """Make the reason why a table has no rows, one sentence a line."""
     first, *rest = texts
     return (line(Span(first, Tone.STRONG)), *(line(Span(text, Tone.DIM)) for text in rest))
+
+
+def nothing_read(session: Session) -> tuple[Line, ...]:
+    """Say why nothing has been read, source by source, and what needs no source at all."""
+    lines = [*empty("Nothing has been read yet.")]
+    for state in session.picture.sources.values():
+        if state.phase in ("retrying", "denied", "stale"):
+            lines.append(line(Span(f"{state.source}: {state.reason}", Tone.WARN)))
+            if hint := state.detail.get("hint"):
+                lines.append(line(Span(f"{hint}", Tone.KEY)))
+    lines.append(line(Span("`:doctor` lists what was found and what is missing.", Tone.DIM)))
+    lines.append(line(Span("`k8tre-tui --demo` needs no cluster.", Tone.DIM)))
+    return tuple(lines)
 
 
 def section(title: str, *paragraphs: Paragraph) -> tuple[Paragraph, ...]:
