@@ -54,18 +54,15 @@ def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], object]) -> None:
 class Channel(Generic[T]):
     """Values from one thread to one asynchronous reader, at most `limit` of them waiting.
 
-    When it is full, `put` waits, which is right for a file. With `weigh` it drops the oldest value
-    instead and adds that value's weight to `dropped`, which is right for a live stream.
+    When it is full, `put` waits, so nothing is lost: a file has time.
     """
 
-    def __init__(self, limit: int, *, weigh: Callable[[T], int] | None = None) -> None:
+    def __init__(self, limit: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._limit = limit
-        self._weigh = weigh
         self._values: deque[T] = deque()
         self._room = threading.Condition()
         self._arrived = asyncio.Event()
-        self._dropped = 0
         self._error: BaseException | None = None
         self._ended = False
         self.closed = False
@@ -74,10 +71,7 @@ class Channel(Generic[T]):
         """Hand over a value; False when nobody reads any more. Called by the thread."""
         with self._room:
             while len(self._values) >= self._limit and not self.closed:
-                if self._weigh is None:
-                    self._room.wait()
-                else:
-                    self._dropped += self._weigh(self._values.popleft())
+                self._room.wait()
             if self.closed:
                 return False
             was_empty = not self._values
@@ -92,12 +86,6 @@ class Channel(Generic[T]):
         self._ended = True
         _call(self._loop, self._arrived.set)
 
-    def take_dropped(self) -> int:
-        """The weight of what was dropped since the last call."""
-        with self._room:
-            dropped, self._dropped = self._dropped, 0
-        return dropped
-
     def close(self) -> None:
         """Stop reading: a waiting `put` returns False. Called by the reader."""
         with self._room:
@@ -107,23 +95,18 @@ class Channel(Generic[T]):
 
     async def values(self) -> AsyncIterator[T]:
         """Yield values until the thread ends; raises the error it ended with."""
-        async for waiting in self.batches():
-            for value in waiting:
-                yield value
-
-    async def batches(self) -> AsyncIterator[list[T]]:
-        """Yield everything that waits, whenever something does; ends as `values` does."""
         while True:
             ended = self._ended
             with self._room:
                 waiting = [self._values.popleft() for _ in range(len(self._values))]
                 self._room.notify_all()
+            for value in waiting:
+                yield value
             if waiting:
-                yield waiting
-            elif ended:
+                continue
+            if ended:
                 if self._error is not None:
                     raise self._error
                 return
-            else:
-                await self._arrived.wait()
-                self._arrived.clear()
+            await self._arrived.wait()
+            self._arrived.clear()

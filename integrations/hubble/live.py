@@ -19,11 +19,11 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf import json_format
@@ -37,7 +37,7 @@ from integrations.hubble.batches import joined
 from integrations.hubble.decode import ResponseDecoder
 from integrations.hubble.protocol import message_class
 from integrations.hubble.relay import SOURCE, Relay, RelayStatus, load_grpc, translate
-from integrations.threads import Channel, in_daemon_thread
+from integrations.threads import in_daemon_thread
 
 HISTORY = 500
 """Flows per node shown at once when nothing was asked for."""
@@ -142,7 +142,8 @@ class RelayFlows:
             quiet = quiet and not item.flows
             fresh = [flow for flow in item.flows if self._known.is_new(flow.uuid)]
             fresh.sort(key=lambda flow: flow.time_ns)
-            self._learn(fresh)
+            if fresh:
+                self._resume.newest_ns = max(self._resume.newest_ns, fresh[-1].time_ns)
             yield msgspec.structs.replace(item, flows=tuple(fresh))
         raise SourceUnavailable(
             "the stream ended",
@@ -151,10 +152,12 @@ class RelayFlows:
             hint="Relay restarted, or has no node at the moment",
         )
 
-    def _learn(self, flows: Iterable[Flow]) -> None:
-        for flow in flows:
+    def _learn(self, flows: Sequence[Flow]) -> None:
+        """Remember flows that are sorted by time."""
+        for flow in flows[-KNOWN_UUIDS:]:
             self._known.is_new(flow.uuid)
-            self._resume.newest_ns = max(self._resume.newest_ns, flow.time_ns)
+        if flows:
+            self._resume.newest_ns = max(self._resume.newest_ns, flows[-1].time_ns)
 
     def _gap(self, status: RelayStatus) -> NodeStatus | None:
         """A gap after a break, unless the nodes' rings surely still held everything."""
@@ -171,21 +174,27 @@ class RelayFlows:
     async def _stream(
         self, wire: Any, *, pulse: bool = False
     ) -> AsyncIterator[FlowBatch | SourceState]:
-        channel: Channel[_Arrival] = Channel(QUEUED, weigh=_weight)
-        reader = _Reader(self._relay, wire, channel)
-        heart = _Pulse(self._relay, channel, reader, self._state)
+        box = _Box()
+        reader = _Reader(self._relay, wire, box)
+        heart = _Pulse(self._relay, box, reader, self._state)
         reader.start()
         if pulse:
             heart.start()
         try:
-            async for arrivals in channel.batches():
-                for state in arrivals:
+            while True:
+                ended = box.ended
+                flows, news, dropped = box.take()
+                for state in news:
                     if isinstance(state, SourceState):
                         yield state
-                yield _batch(arrivals, channel.take_dropped())
+                if flows or news:
+                    yield _batch(flows, news, dropped)
+                elif ended:
+                    if box.error is not None:
+                        raise box.error
+                    return
                 await asyncio.sleep(BATCH_S)
         finally:
-            channel.close()
             heart.stop()
             reader.cancel()
 
@@ -207,29 +216,67 @@ class _Flaws(msgspec.Struct, frozen=True):
     unknown: dict[str, int]
 
 
-_Arrival = Flow | LostEvents | NodeStatus | SourceState | _Flaws
+_News = LostEvents | NodeStatus | SourceState | _Flaws
+T = TypeVar("T")
 
 
-def _weight(arrival: _Arrival) -> int:
-    return isinstance(arrival, Flow)
+class _Box:
+    """What a thread put down and the loop has not taken yet.
+
+    Appending to a bounded deque is atomic and drops the oldest by itself, so a flow costs no lock
+    and no wake-up: the loop looks in every `BATCH_S`. What is not a flow waits apart, so that a
+    flood of flows cannot push out the news that some were lost.
+    """
+
+    def __init__(self) -> None:
+        self._flows: deque[Flow] = deque(maxlen=QUEUED)
+        self._news: deque[_News] = deque(maxlen=QUEUED)
+        self._arrived = 0
+        self._taken = 0
+        self._dropped = 0
+        self.ended = False
+        self.error: Exception | None = None
+
+    def put(self, flow: Flow) -> None:
+        """Put a flow down. Called by the reading thread only."""
+        self._flows.append(flow)
+        self._arrived += 1  # after it is there: the other way round it would look dropped
+
+    def tell(self, news: _News) -> None:
+        """Put down what is not a flow. Called by any thread."""
+        self._news.append(news)
+
+    def end(self, error: Exception | None = None) -> None:
+        """Say that no more comes, or why."""
+        self.error = error
+        self.ended = True
+
+    def take(self) -> tuple[list[Flow], list[_News], int]:
+        """Take every flow and all news that wait, and how many flows were dropped since."""
+        flows, news = _drained(self._flows), _drained(self._news)
+        self._taken += len(flows)
+        dropped = max(self._dropped, self._arrived - self._taken - len(self._flows))
+        fresh, self._dropped = dropped - self._dropped, dropped
+        return flows, news, fresh
 
 
-def _batch(arrivals: Iterable[_Arrival], dropped: int) -> FlowBatch:
-    flows: list[Flow] = []
+def _drained(waiting: deque[T]) -> list[T]:
+    return [waiting.popleft() for _ in range(len(waiting))]
+
+
+def _batch(flows: list[Flow], news: Iterable[_News], dropped: int) -> FlowBatch:
     lost: list[LostEvents] = []
     statuses: list[NodeStatus] = []
     unknown: Counter[str] = Counter()
     unreadable = 0
-    for arrival in arrivals:
-        if isinstance(arrival, Flow):
-            flows.append(arrival)
-        elif isinstance(arrival, LostEvents):
-            lost.append(arrival)
-        elif isinstance(arrival, NodeStatus):
-            statuses.append(arrival)
-        elif isinstance(arrival, _Flaws):
-            unreadable += arrival.unreadable
-            unknown.update(arrival.unknown)
+    for one in news:
+        if isinstance(one, LostEvents):
+            lost.append(one)
+        elif isinstance(one, NodeStatus):
+            statuses.append(one)
+        elif isinstance(one, _Flaws):
+            unreadable += one.unreadable
+            unknown.update(one.unknown)
     return FlowBatch(tuple(flows), tuple(lost), tuple(statuses), unreadable, dict(unknown), dropped)
 
 
@@ -254,11 +301,11 @@ class _Known:
 class _Reader(threading.Thread):
     """Reads and decodes one stream to its end."""
 
-    def __init__(self, relay: Relay, wire: Any, channel: Channel[_Arrival]) -> None:
+    def __init__(self, relay: Relay, wire: Any, box: _Box) -> None:
         super().__init__(name="hubble flows", daemon=True)
         self._relay = relay
         self._wire = wire
-        self._channel = channel
+        self._box = box
         self._call: Any = None
         self._failure: SourceUnavailable | None = None
 
@@ -268,25 +315,28 @@ class _Reader(threading.Thread):
             self._call = self._relay.open_flows(self._wire)
             self._read()
         except grpc.RpcError as error:
-            self._channel.end(self._failure or translate(error))
+            self._box.end(self._failure or translate(error))
         except (SourceUnavailable, ConfigError) as error:
-            self._channel.end(error)
+            self._box.end(error)
         else:
-            self._channel.end(self._failure)
+            self._box.end(self._failure)
 
     def _read(self) -> None:
         decoder = ResponseDecoder()
+        decode, put, tell, unknown = decoder.decode, self._box.put, self._box.tell, decoder.unknown
         for raw in self._call:
-            unreadable = 0
             try:
-                item = decoder.decode(raw)
+                item = decode(raw)
             except DecodeError:
-                item, unreadable = None, 1
-            if item is not None and not self._channel.put(item):
-                return
-            if unreadable or decoder.unknown:
-                self._channel.put(_Flaws(unreadable, dict(decoder.unknown)))
-                decoder.unknown.clear()
+                tell(_Flaws(1, {}))
+                continue
+            if isinstance(item, Flow):
+                put(item)
+            elif item is not None:
+                tell(item)
+            if unknown:
+                tell(_Flaws(0, dict(unknown)))
+                unknown.clear()
 
     def cancel(self) -> None:
         """End the stream; may be called from any thread and more than once."""
@@ -305,13 +355,13 @@ class _Pulse(threading.Thread):
     def __init__(
         self,
         relay: Relay,
-        channel: Channel[_Arrival],
+        box: _Box,
         reader: _Reader,
         describe: Callable[[str, RelayStatus], SourceState],
     ) -> None:
         super().__init__(name="hubble pulse", daemon=True)
         self._relay = relay
-        self._channel = channel
+        self._box = box
         self._reader = reader
         self._describe = describe
         self._halt = threading.Event()
@@ -323,7 +373,7 @@ class _Pulse(threading.Thread):
             except SourceUnavailable as error:
                 self._reader.fail(error)
                 return
-            self._channel.put(self._describe("live", status))
+            self._box.tell(self._describe("live", status))
 
     def stop(self) -> None:
         """End after the current question."""

@@ -173,7 +173,8 @@ async def test_flood_drops_the_oldest_and_counts_them(
                 break
     dropped = sum(batch.dropped for batch in seen)
     assert dropped > 0
-    assert len(uuids(seen)) + dropped == 198
+    repeated = 1  # the stream begins before the newest flow, and its repeat may be dropped too
+    assert len(uuids(seen)) + dropped in (198, 198 + repeated)
 
 
 def rejected(node: str, message: str = "failed to build filter: bad regex") -> NodeStatus:

@@ -18,7 +18,7 @@ export GOFLAGS="-buildvcs=false -mod=readonly" GOTOOLCHAIN=local CGO_ENABLED=0
 # build PART OUTPUT PACKAGE LINKER_FLAGS
 build() {
   local part=$1 output=$2 package=$3 linker="-s -w $4" key started=$SECONDS
-  key=$({ go version; cat "$here/$part/go.mod" "$here/$part/go.sum"; echo "$package $linker"; } | sha256sum | cut -c1-16)
+  key=$({ go version; cat "$here/$part/go.mod" "$here/$part/go.sum" $(find "$here/$part" -name '*.go'); echo "$package $linker"; } | sha256sum | cut -c1-16)
   if [[ -x $bin/$output && $(cat "$bin/$output.key" 2>/dev/null) == "$key" ]]; then
     echo "$output is current"
     return
@@ -34,6 +34,7 @@ build_hubble() {
   local cilium=github.com/cilium/cilium version=1.19.3
   build hubble hubble-relay $cilium/hubble-relay "-X $cilium/pkg/version.ciliumVersion=$version"
   build hubble hubble $cilium/hubble "-X $cilium/hubble/pkg.Version=v$version"
+  build hubble blast ./blast ""
 }
 
 build_kube() {

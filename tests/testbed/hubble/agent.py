@@ -69,7 +69,7 @@ class ScriptedAgent:
 
     def emit(self, *flows: Flow) -> None:
         """Add flows, in order."""
-        self._add(*(_response(flow, self.node) for flow in flows))
+        self._add(*(response_of(flow, self.node) for flow in flows))
 
     def lose(self, count: int, source: int = 3) -> None:
         """Report lost events (3 is HUBBLE_RING_BUFFER)."""
@@ -163,7 +163,8 @@ class ScriptedAgent:
         return end, matching
 
 
-def _response(flow: Flow, node: str) -> Any:
+def response_of(flow: Flow, node: str) -> Any:
+    """The wire form of a flow as that node's agent sends it."""
     response = json_format.ParseDict(encode(flow), Response())
     response.node_name = response.flow.node_name = node
     return response
