@@ -17,12 +17,14 @@ sys.path.insert(0, str(ROOT))
 from textual.pilot import Pilot  # noqa: E402  # the checkout comes first on the path
 
 from app.config import Settings, UiSettings  # noqa: E402
+from app.services.drafting import Drafter  # noqa: E402
 from app.services.workspace import Workspace  # noqa: E402
 from app.testing.clock import FakeClock  # noqa: E402
 from app.tui.app import K8treApp  # noqa: E402
 from app.tui.places import Place, parse_command  # noqa: E402
-from integrations.demo.cluster import DemoCluster  # noqa: E402
+from integrations.demo.cluster import GITOPS, DemoCluster  # noqa: E402
 from integrations.demo.flows import DemoFlows  # noqa: E402
+from integrations.git.patch_only import PatchOnly  # noqa: E402
 
 SIZE = (120, 36)
 SEED = 7
@@ -52,7 +54,16 @@ async def take(place: Place, keys: tuple[str, ...]) -> str:
         [DemoCluster(clock.now_ns)], [DemoFlows(seed=SEED, now_ns=clock.now_ns)], clock=clock
     )
     settings = Settings(ui=UiSettings(glyphs="unicode"))
-    app = K8treApp(workspace, settings, clock=clock, context="demo", start=place, zone=UTC)
+    drafter = Drafter(PatchOnly(GITOPS.parent), str)
+    app = K8treApp(
+        workspace,
+        settings,
+        clock=clock,
+        context="demo",
+        start=place,
+        zone=UTC,
+        drafter=drafter,
+    )
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot, app)
         await pilot.press(*keys)

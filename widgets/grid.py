@@ -41,7 +41,7 @@ from widgets.spans import (
 GAP = 1
 """Blank cells between columns."""
 GUTTER = 1
-"""Cells left of the first column, for the mark of a row."""
+"""Blank cells left of the first column."""
 KEPT = 3
 """Cells that a yielding span keeps."""
 KEPT_STRIPS = 512
@@ -253,11 +253,10 @@ class Grid(ScrollView, can_focus=True):
         self._empty: tuple[Line, ...] = ()
         self._wide = False
         self._sorted: tuple[str, bool] | None = None
-        self._marked: set[Hashable] = set()
         self._cursor = 0
         self._cursor_key: Hashable = None
         self._layout: tuple[tuple[int, int], ...] = ()
-        self._strips: LRUCache[tuple[Hashable, bool, bool], Strip] = LRUCache(KEPT_STRIPS)
+        self._strips: LRUCache[tuple[Hashable, bool], Strip] = LRUCache(KEPT_STRIPS)
         self._styles: Styles = {}
 
     @property
@@ -274,11 +273,6 @@ class Grid(ScrollView, can_focus=True):
     def cursor(self) -> int:
         """The position of the cursor."""
         return self._cursor
-
-    @property
-    def marked(self) -> frozenset[Hashable]:
-        """The keys of marked rows."""
-        return frozenset(self._marked)
 
     @property
     def wide(self) -> bool:
@@ -316,19 +310,6 @@ class Grid(ScrollView, can_focus=True):
         """Show all columns and scroll sideways, or the most important ones that fit."""
         self._wide = wide
         self._relayout()
-
-    def toggle_mark(self) -> None:
-        """Mark or unmark the row under the cursor and go on to the next."""
-        key = self.cursor_key
-        if key is None:
-            return
-        self._marked ^= {key}
-        self.move(Motion.DOWN)
-
-    def clear_marks(self) -> None:
-        """Unmark every row."""
-        self._marked.clear()
-        self.refresh()
 
     def select(self, key: Hashable) -> bool:
         """Put the cursor on a row; False when it is not there."""
@@ -467,22 +448,21 @@ class Grid(ScrollView, can_focus=True):
     def _draw_row(self, index: int) -> Strip:
         key = self._rows.key(index)
         at_cursor = index == self._cursor
-        is_marked = key in self._marked
-        cached = self._strips.get((key, at_cursor, is_marked))
+        cached = self._strips.get((key, at_cursor))
         if cached is not None:
             return cached
-        strip = Strip(self._row_segments(index, is_marked=is_marked))
+        strip = Strip(self._row_segments(index))
         if at_cursor:
             cursor = self.get_component_rich_style("grid--cursor")
             strip = Strip([Segment(text, cursor) for text, _, _ in strip])
-        self._strips[(key, at_cursor, is_marked)] = strip
+        self._strips[(key, at_cursor)] = strip
         return strip
 
-    def _row_segments(self, index: int, *, is_marked: bool) -> list[Segment]:
+    def _row_segments(self, index: int) -> list[Segment]:
         cells = self._rows.cells(index)
         base = self.rich_style
         blank = Segment(" ", base)
-        drawn = [Segment(self.marks.marked, base) if is_marked else blank]
+        drawn = [blank]
         for at, width in self._layout:
             fitted = fit_line(cells[at], width, right=self._columns[at].right)
             drawn.extend(segments(fitted, self._styles))

@@ -24,7 +24,6 @@ class Marks:
     arrow: str
     pause: str
     up: str
-    marked: str
     branch: str
     last: str
     trunk: str
@@ -46,7 +45,6 @@ UNICODE = Marks(
     arrow="→",
     pause="‖",
     up="▲",
-    marked="▌",
     branch="├─ ",
     last="└─ ",
     trunk="│  ",
@@ -68,7 +66,6 @@ ASCII = Marks(
     arrow="->",
     pause="||",
     up="^",
-    marked="*",
     branch="|- ",
     last="`- ",
     trunk="|  ",

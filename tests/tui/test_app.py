@@ -515,3 +515,57 @@ async def test_screen_when_drawing_a_picture_fails_then_the_ui_lives_and_says_so
         await until(pilot, lambda: bool(app.session.workspace.diagnostics))
         await press(pilot, "!")
         assert "screen: a bug" in shown(app)
+
+
+async def test_filter_when_a_key_is_begun_then_it_is_completed() -> None:
+    app = make_app(start=Place("flows"))
+    async with driven(app):
+        screen = app.screen
+        assert isinstance(screen, Flows)
+        assert screen.complete_filter("verd") == "verdict:"
+        assert screen.complete_filter("port:53 !verd") == "port:53 !verdict:"
+        assert screen.complete_filter("zz") is None
+        assert screen.complete_filter("") is None
+
+
+async def test_text_screens_when_searched_wrapped_and_scrolled_then_obey() -> None:
+    app = make_app(start=Place("endpoint", ("project-lung/jupyter-alice",)))
+    async with driven(app, (60, 12)) as pilot:
+        await press(pilot, "n")
+        assert "`/` begins" in said(app)
+        await command(pilot, app, "/ingress")
+        await press(pilot, "n", "N", "w", "ctrl+d", "ctrl+u", "right", "h")
+        await command(pilot, app, "/nowhere-at-all")
+        assert "is not in this text" in said(app)
+        await press(pilot, "x")
+        assert "to" in shown(app)
+
+
+async def test_rows_when_copied_then_name_namespace_and_command() -> None:
+    for start, name in (("policies", "no-metadata"), ("endpoints", "jupyterhub/hub-0")):
+        app = make_app(start=Place(start))
+        async with driven(app) as pilot:
+            await press(pilot, "c", "n", "ctrl+y", "ctrl+w", "ctrl+w")
+            assert app.clipboard.startswith("kubectl")
+            assert name.rpartition("/")[2] in app.clipboard
+
+
+async def test_flows_when_copied_and_their_ends_opened_then_they_lead_on() -> None:
+    app = make_app(start=Place("flows"))
+    async with driven(app) as pilot:
+        await press(pilot, "k", "c", "n", "ctrl+y")
+        assert app.clipboard.startswith("hubble observe")
+        await press(pilot, "u")
+        assert "endpoints > project-lung/jupyter-alice" in shown(app)
+        await press(pilot, "[", "G", "J")
+        assert "endpoints > project-lung/jupyter-alice" in shown(app)
+
+
+async def test_why_when_it_leads_to_flows_then_they_are_of_its_ends() -> None:
+    app = make_app(start=Place("why", ("project-lung/jupyter-alice", "mirror/mirror-1", "8080")))
+    async with driven(app) as pilot:
+        await press(pilot, "ctrl+y")
+        assert app.clipboard.startswith("k8tre-tui why project-lung/jupyter-alice")
+        await press(pilot, "l")
+        assert isinstance(app.screen, Flows)
+        assert app.screen.filter_text == "from:project-lung/jupyter-alice to:mirror/mirror-1"

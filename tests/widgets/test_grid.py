@@ -110,19 +110,6 @@ async def test_grid_when_moving_past_the_screen_then_it_scrolls(stage: MakeStage
         assert screen_text(grid)[1].startswith(" r00")
 
 
-async def test_grid_when_a_row_is_marked_then_the_mark_shows_and_can_be_cleared(
-    stage: MakeStage,
-) -> None:
-    grid = Grid(COLUMNS)
-    async with stage(grid).run_test(size=(30, 5)):
-        grid.show(table("a", "b"))
-        grid.toggle_mark()
-        assert grid.marked == {"a"}
-        assert screen_text(grid)[1].startswith("▌a")
-        grid.clear_marks()
-        assert not grid.marked
-
-
 async def test_grid_when_clicked_then_moves_and_a_second_click_opens(stage: MakeStage) -> None:
     grid = Grid(COLUMNS)
     app = stage(grid)

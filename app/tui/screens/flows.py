@@ -14,6 +14,7 @@ from textual.containers import Horizontal
 from app.core.errors import UsageError
 from app.core.flows.filters import Filter, parse_filter
 from app.core.flows.ring import Predicate
+from app.core.flows.terms import KEYS
 from app.core.model.flow import Flow
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
@@ -235,6 +236,16 @@ class Flows(Frame):
         self._refilter()
         self._redraw()
         return ""
+
+    def complete_filter(self, text: str) -> str | None:
+        """Complete a key of the filter language, as `ver` to `verdict:`."""
+        before, _, word = text.rpartition(" ")
+        negated = word.startswith("!")
+        begun = word.removeprefix("!")
+        key = next((one for one in KEYS if begun and one.startswith(begun)), None)
+        if key is None:
+            return None
+        return f"{before} {'!' if negated else ''}{key}:".strip()
 
     def _parse(self, text: str) -> Filter | None:
         if not text.strip():
