@@ -38,7 +38,25 @@ _RARE_LISTS = ("node_labels", "policy_log")
 
 _MAY_BE_EMPTY = ("IP", "source", "destination", "event_type")
 _PORTLESS = frozenset({"VRRP", "IGMP"})
+_TRUE = b"\x08\x01"
+"""A `BoolValue` that holds true; one that holds false has no bytes."""
+_FLAGLESS = frozenset({"UDP", "SCTP", "ICMPv4", "ICMPv6"})
+_NOTHING: tuple[tuple[str, ...], bytes] = ((), b"")
 
+_POLICY_LISTS = (
+    "egress_allowed_by",
+    "ingress_allowed_by",
+    "egress_denied_by",
+    "ingress_denied_by",
+)
+_Evidence = tuple[PolicyEvidence, ...]
+_Policies = tuple[tuple[_Evidence, _Evidence, _Evidence, _Evidence], tuple[str, ...]]
+_NO_POLICIES: _Policies = (((), (), (), ()), ())
+_WITHOUT_POLICIES = frozenset({1, 3, 4, 7, 129})
+"""Events that are no policy verdicts name no policies: `pkg/hubble/parser/threefour/parser.go`."""
+
+_rare_addresses = attrgetter("version", "encrypted", "translated")
+_policy_lists = attrgetter(*_POLICY_LISTS)
 _rare = attrgetter("Type", *RARE_SCALARS, *_RARE_MESSAGES)
 
 
@@ -120,15 +138,24 @@ class ResponseDecoder:
     def _flow(self, wire: Any, response: Any) -> Flow:
         pieces = self._pieces
         protocol, source_port, destination_port, flags, code = self._layer4(wire.l4)
-        addresses = pieces.addresses[wire.IP]
-        event, sub_event = self._events[wire.event_type]
-        empty = _set_empty(wire, protocol, flags)
-        rare_l4 = _rare_layer4(wire.l4, protocol)
-        key = (
-            *(_rare(wire), code, addresses.version, addresses.encrypted, addresses.translated),
-            *(tuple(wire.node_labels), tuple(wire.policy_log), empty, rare_l4),
+        source, destination, ip, event_type = (
+            wire.source,
+            wire.destination,
+            wire.IP,
+            wire.event_type,
         )
-        detail = pieces.detail(
+        addresses = pieces.addresses[ip]
+        event, sub_event = self._events[event_type]
+        whole = source and destination and ip and event_type
+        empty, rare_l4 = _NOTHING
+        if not (whole and (flags or protocol in _FLAGLESS)):
+            empty, rare_l4 = _set_empty(wire, protocol, flags), _rare_layer4(wire.l4, protocol)
+        policies, policy_log = _NO_POLICIES
+        if event not in _WITHOUT_POLICIES:
+            policies, policy_log = self._named_policies(wire)
+        labels = tuple(wire.node_labels)
+        key = (_rare(wire), _rare_addresses(addresses), labels, code, policy_log, empty, rare_l4)
+        detail = pieces.details.get(key) or pieces.detail(
             key,
             lambda: _rare_fields(wire, protocol, rare_l4),
             addresses=addresses,
@@ -139,8 +166,8 @@ class ResponseDecoder:
         flow = Flow(  # by position, in the order of its fields: names would cost a tenth of it all
             time.seconds * _NS + time.nanos,
             self._verdicts[wire.verdict],
-            pieces.endpoints[wire.source],
-            pieces.endpoints[wire.destination],
+            pieces.endpoints[source],
+            pieces.endpoints[destination],
             addresses.source,
             addresses.destination,
             protocol,
@@ -148,26 +175,24 @@ class ResponseDecoder:
             pieces.ports[destination_port],
             self._directions[wire.traffic_direction],
             self._reasons[wire.drop_reason_desc],
-            wire.is_reply.value if wire.HasField("is_reply") else None,
+            wire.is_reply == _TRUE if wire.HasField("is_reply") else None,
             event,
             sub_event,
             texts[response.node_name or wire.node_name],
             clean(wire.uuid),
             pieces.l7[wire.l7],
-            self._cleaned(wire.source_names),
-            self._cleaned(wire.destination_names),
+            self._cleaned(source_names) if (source_names := wire.source_names) else (),
+            self._cleaned(names_to) if (names_to := wire.destination_names) else (),
             flags,
             wire.policy_match_type,
             self._points[wire.trace_observation_point],
-            self._evidence(wire.egress_allowed_by),
-            self._evidence(wire.ingress_allowed_by),
-            self._evidence(wire.egress_denied_by),
-            self._evidence(wire.ingress_denied_by),
+            *policies,
             texts[wire.Summary],
             detail,
         )
         if pieces.flawed:
-            pieces.count_flaws((key, wire.source, wire.destination, wire.IP, wire.l7))
+            lists = map(tuple, _policy_lists(wire))
+            pieces.count_flaws((key, source, destination, ip, wire.l7, *lists))
         if len(UnknownFieldSet(wire)):
             pieces.unknown.update(f"flow.field {number}" for number in _unknown_fields(wire))
         return flow
@@ -177,8 +202,7 @@ class ResponseDecoder:
         kind = l4.WhichOneof("protocol")
         if kind == "TCP":
             tcp = l4.TCP
-            flags = self._flags[tcp.flags.SerializeToString()]
-            return kind, tcp.source_port, tcp.destination_port, flags, 0
+            return kind, tcp.source_port, tcp.destination_port, self._flags[tcp.flags], 0
         if kind in {"UDP", "SCTP"}:
             ports = getattr(l4, kind)
             return kind, ports.source_port, ports.destination_port, "", 0
@@ -188,9 +212,11 @@ class ResponseDecoder:
         return kind or "", 0, 0, "", 0
 
     def _cleaned(self, texts: Sequence[str]) -> tuple[str, ...]:
-        if not texts:
-            return ()
         return tuple(self._pieces.texts[text] for text in texts)
+
+    def _named_policies(self, wire: Any) -> _Policies:
+        egress, ingress, no_egress, no_ingress = map(self._evidence, _policy_lists(wire))
+        return (egress, ingress, no_egress, no_ingress), tuple(wire.policy_log)
 
     def _evidence(self, raw: Sequence[bytes]) -> tuple[PolicyEvidence, ...]:
         if not raw:
@@ -242,9 +268,6 @@ def _read_flags(raw: bytes) -> str:
 
 def _set_empty(wire: Any, protocol: str, flags: str) -> tuple[str, ...]:
     """Name the messages that were present without any field set."""
-    whole = wire.source and wire.destination and wire.event_type and wire.IP and protocol
-    if whole and (flags or protocol != "TCP"):
-        return ()
     bare = [name for name in _MAY_BE_EMPTY if not getattr(wire, name) and wire.HasField(name)]
     if not protocol and wire.HasField("l4"):
         bare.append("l4")

@@ -238,7 +238,7 @@ class _Box:
         self.error: Exception | None = None
 
     def put(self, flow: Flow) -> None:
-        """Put a flow down. Called by the reading thread only."""
+        """Put a flow down. Called by the reading thread only, once for every flow."""
         self._flows.append(flow)
         self._arrived += 1  # after it is there: the other way round it would look dropped
 

@@ -37,10 +37,10 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 _FILES = ("flow/flow.proto", "relay/relay.proto", "observer/observer.proto", "peer/peer.proto")
 _WELL_KNOWN = (any_pb2, field_mask_pb2, timestamp_pb2, wrappers_pb2)
 
-_KEPT_MESSAGES = frozenset(
-    {"flow.Layer4", "google.protobuf.Timestamp", "google.protobuf.BoolValue"}
-)
+_KEPT_MESSAGES = frozenset({"flow.Layer4", "google.protobuf.Timestamp"})
 """Messages in a flow that differ from flow to flow, so that bytes would share nothing."""
+
+_THINNED = frozenset({"flow.Flow", "flow.TCP"})
 
 _Row = tuple[str, int, str, int, int, str]
 
@@ -93,7 +93,7 @@ def _file(table: _Table, name: str, *, thin: bool) -> descriptor_pb2.FileDescrip
         holder = made.get(full.rpartition(".")[0])
         within = file.message_type if holder is None else holder.nested_type
         message = made[full] = within.add(name=full.rpartition(".")[2])
-        _add_fields(message, rows, as_bytes=thin and full == "flow.Flow")
+        _add_fields(message, rows, as_bytes=thin and full in _THINNED)
     for full, values in _within(table.enums, package):
         holder = made.get(full.rpartition(".")[0])
         enum = (file if holder is None else holder).enum_type.add(name=full.rpartition(".")[2])

@@ -70,13 +70,19 @@ def test_decode_when_fields_are_unknown_then_each_is_counted_per_flow() -> None:
     endpoint = message_class("flow.Endpoint")(pod_name="p").SerializeToString() + varint(77, 1)
     body = message_class("flow.Flow")(uuid="u").SerializeToString() + varint(900, 1)
     body += bytes([8 << 3 | 2, len(endpoint)]) + endpoint
+    policy = message_class("flow.Policy")(name="q").SerializeToString() + varint(88, 1)
+    body += bytes([0xCA, 0xA0, 0x0A, len(policy)]) + policy  # field 21001
     response = bytes([1 << 3 | 2, len(body)]) + body
     decoder = ResponseDecoder()
     for _ in range(2):
         item = decoder.decode(response)
         assert isinstance(item, Flow)
         assert item.source.pod == "p"
-    assert decoder.unknown == {"flow.field 900": 2, "flow.Endpoint.field 77": 2}
+    assert decoder.unknown == {
+        "flow.field 900": 2,
+        "flow.Endpoint.field 77": 2,
+        "flow.Policy.field 88": 2,
+    }
 
 
 def test_decode_when_events_were_lost_then_they_are_counted() -> None:

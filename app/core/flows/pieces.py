@@ -26,6 +26,8 @@ from app.core.flows.parts import (
 )
 from app.core.model.flow import NO_ENDPOINT, FlowDetail, FlowEndpoint, L7Info
 
+LAST_PORT = 0xFFFF
+
 EMPTY_ENDPOINT = FlowEndpoint()
 """Stands for an endpoint that was present without any field; equal to `NO_ENDPOINT`, not it."""
 
@@ -53,9 +55,8 @@ class Ports(dict[int, int]):
     """One integer object per port number, which saves 50 bytes a flow."""
 
     def __missing__(self, port: int) -> int:
-        if len(self) >= KEEP_DISTINCT:
-            self.clear()
-        self[port] = port
+        if port <= LAST_PORT:  # whatever else the wire holds is not worth sharing
+            self[port] = port
         return port
 
 
@@ -71,7 +72,7 @@ class Pieces:
         self.ports = Ports()
         self.flawed: dict[Hashable, tuple[str, ...]] = {}
         self._decode = decode
-        self._details: dict[Hashable, FlowDetail] = {}
+        self.details: dict[Hashable, FlowDetail] = {}
         self.endpoints = self._shared(
             "flow.Endpoint",
             build_endpoint,
@@ -102,11 +103,11 @@ class Pieces:
         set_empty: tuple[str, ...],
     ) -> FlowDetail:
         """The detail for `key`, which must hold all that `fields` and the arguments depend on."""
-        known = self._details.get(key)
+        known = self.details.get(key)
         if known is not None:
             return known
-        if len(self._details) >= KEEP_DISTINCT:
-            self._details.clear()
+        if len(self.details) >= KEEP_DISTINCT:
+            self.details.clear()
         unknown: Counter[str] = Counter()
         taken = Fields(fields(), self.texts, unknown, "flow")
         detail = build_detail(
@@ -114,7 +115,7 @@ class Pieces:
         )
         taken.finish()
         self._note_flaws(key, unknown)
-        self._details[key] = detail
+        self.details[key] = detail
         return detail
 
     def fields(self, body: Mapping[str, Any], where: str) -> Fields:

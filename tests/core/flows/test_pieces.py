@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.core.flows.parts import KEEP_DISTINCT, Addresses, Fields, Texts, camel
-from app.core.flows.pieces import EMPTY_ENDPOINT, Pieces, Ports, Shared
+from app.core.flows.pieces import EMPTY_ENDPOINT, LAST_PORT, Pieces, Ports, Shared
 from app.core.model.flow import NO_ENDPOINT
 
 
@@ -25,9 +25,12 @@ def test_texts_when_more_come_than_are_kept_then_they_start_afresh() -> None:
 def test_ports_when_asked_again_then_it_is_the_same_object() -> None:
     ports = Ports()
     assert ports[int("40000")] is ports[int("40000")]
-    for port in range(KEEP_DISTINCT + 1):
-        assert ports[port] == port
-    assert len(ports) < KEEP_DISTINCT
+
+
+def test_ports_when_a_number_is_none_then_it_is_given_and_not_kept() -> None:
+    ports = Ports()
+    assert ports[LAST_PORT + 1] == LAST_PORT + 1
+    assert not ports
 
 
 def test_shared_when_full_then_what_was_always_known_stays() -> None:
