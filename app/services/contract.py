@@ -209,6 +209,8 @@ def cause_form(cause: Cause) -> Form:
         "file": cause.file,
         "line": cause.line,
         "look_at": cause.look_at or None,
+        "policy": ref_form(cause.rule.policy) if cause.rule else None,
+        "path": cause.rule.path if cause.rule else None,
     }
 
 

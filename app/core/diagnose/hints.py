@@ -224,19 +224,26 @@ def _of_other_namespace(
     silent: Requirement | None,
 ) -> Hint | None:
     """A peer of another namespace that the author must have meant: nobody else fits here."""
-    if silent is None or _fits_at_home(selector, entry, look):
+    if silent is None or _means_home(selector, entry, look):
         return None
     code = CauseCode.PEER_IN_OTHER_NAMESPACE
     return Hint(code, entry, selector.path, entry.namespace, end.namespace, complete=False)
 
 
-def _fits_at_home(selector: LabelSelector, entry: Entry, look: Look) -> bool:
-    names_labels = any(one.key not in _SILENT_KEYS for one in selector.requirements)
+def _means_home(selector: LabelSelector, entry: Entry, look: Look) -> bool:
+    """Whether a selector without a namespace does what its author wanted.
+
+    `{}` without ports is how a namespace is closed to others; any other selector that finds pods
+    beside its subjects is taken at its word.
+    """
+    anyone = all(one.key in _SILENT_KEYS for one in selector.requirements)
+    if anyone and not entry.ports:
+        return True
     return any(
         selector.selects_labels(pod.labels)
         for pod in look.cluster.endpoints
         if pod.namespace == entry.namespace
-        and (names_labels or not entry.selects_subject(pod.labels, pod.namespace))
+        and not (anyone and entry.selects_subject(pod.labels, pod.namespace))
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.core.diagnose.hints import Hint
@@ -85,15 +86,7 @@ def place(cause: Cause, manifest: Manifest | None, path: str) -> Cause:
         return cause
     value = value_at(manifest, path)
     look = short_path(path) + (f": {value}" if value else "")
-    return Cause(
-        cause.code,
-        cause.summary,
-        cause.detail,
-        cause.confidence,
-        manifest.file,
-        manifest.line_of(path),
-        look,
-    )
+    return replace(cause, file=manifest.file, line=manifest.line_of(path), look_at=look)
 
 
 def of_hint(hint: Hint, look: Look, manifest: Manifest | None) -> Cause:
@@ -223,7 +216,8 @@ def of_default_deny(leg: Leg, direction: Direction) -> Cause:
     who, verb = (leg.source.text, "reach") if egress else (leg.destination.text, "be reached by")
     whom = destination_text(leg) if egress else leg.source.text
     on = "" if egress else f" on {leg.question.port}/{leg.question.protocol.value}"
-    text = f"no rule of {names_of(trace.selected_by)} lets {who} {verb} {whom}{on}"
+    closing = [rule.policy for rule in trace.default_deny_by]
+    text = f"no rule of {names_of(closing)} lets {who} {verb} {whom}{on}"
     return Cause(code, sentence(text), nearest_sentence(trace.nearest))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.core.diagnose.case import Case, gather
 from app.core.diagnose.denied import PLAIN, Denial
 from app.core.diagnose.evidence import FlowEvidence
@@ -84,7 +86,8 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
 
 def _cause(case: Case, chosen: Finding | None) -> Cause:
     if chosen is not None and chosen.cause is not None:
-        return chosen.cause
+        rule = chosen.denial.rule if chosen.denial else None
+        return replace(chosen.cause, rule=rule)
     verdict = case.policy_verdict
     if verdict is Verdict.UNKNOWN:
         text = "Cilium's behaviour here is not established."

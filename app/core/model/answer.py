@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.core.model.provenance import ObjectRef
+from app.core.model.provenance import ObjectRef, RuleRef
 from app.core.model.verdict import ConnectionTrace, DirectionTrace, Verdict
 
 
@@ -52,7 +52,10 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """`summary` is one sentence an operator can forward; `file`/`line` the place to look at."""
+    """`summary` is one sentence an operator can forward; `file`/`line` the place to look at.
+
+    `rule` is the rule to change, or that decides; None where no policy holds the cause.
+    """
 
     code: CauseCode
     summary: str
@@ -61,6 +64,7 @@ class Cause:
     file: str | None = None
     line: int | None = None
     look_at: str = ""
+    rule: RuleRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
