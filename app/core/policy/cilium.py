@@ -148,7 +148,7 @@ def _confine_subject(reader: Reader, draft: Draft, namespace: str) -> None:
     written = draft.labels.get(draft.key(K8S_SOURCE, NAMESPACE_KEY))
     if written not in (None, namespace):
         reader.warn(f"the namespace `{written}` is replaced by the policy's own", draft.path)
-    draft.add(K8S_SOURCE, NAMESPACE_KEY, namespace)
+    draft.imply(NAMESPACE_KEY, namespace)
 
 
 def _read_item(

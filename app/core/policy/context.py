@@ -44,7 +44,7 @@ class ParseContext:
         """
         named = draft.has_key(K8S_SOURCE, CLUSTER_KEY) or draft.has_key(ANY_SOURCE, CLUSTER_KEY)
         if self.peer_cluster and not named:
-            draft.add(K8S_SOURCE, CLUSTER_KEY, self.peer_cluster)
+            draft.imply(CLUSTER_KEY, self.peer_cluster)
 
     def world_key(self, block: Network) -> str:
         """Name the world label that stands for a block of length 0.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.core.model.labels import K8S_SOURCE
 from app.core.model.verdict import Direction, Effect
 from app.core.policy import ports
 from app.core.policy.blocks import cidr_selector, parse_block, single_address
@@ -98,7 +97,7 @@ def _read_subject(
 def _add_pods(draft: Draft, written: Written, namespace: str) -> None:
     """Ask for pods of the policy's namespace, whatever namespace the selector itself names."""
     add_knp(draft, written)
-    draft.add(K8S_SOURCE, NAMESPACE_KEY, namespace)
+    draft.imply(NAMESPACE_KEY, namespace)
 
 
 def _finished(reader: Reader, draft: Draft) -> LabelSelector:
@@ -177,7 +176,7 @@ def _add_namespaces(draft: Draft, written: Written) -> None:
     """Turn namespace labels into the labels identities carry; `{}` is any namespace."""
     add_knp(draft, written, f"{NAMESPACE_LABELS_KEY}.")
     if not written.labels and not written.expressions:
-        draft.add_exists(K8S_SOURCE, NAMESPACE_KEY)
+        draft.imply(NAMESPACE_KEY, None)
 
 
 def _add_cluster(draft: Draft, written: Written, context: ParseContext) -> None:
@@ -185,7 +184,7 @@ def _add_cluster(draft: Draft, written: Written, context: ParseContext) -> None:
         item.key == CLUSTER_KEY for item in written.expressions
     )
     if context.peer_cluster and not named:
-        draft.add(K8S_SOURCE, CLUSTER_KEY, context.peer_cluster)
+        draft.imply(CLUSTER_KEY, context.peer_cluster)
 
 
 def _read_block(reader: Reader, value: Any, path: str, context: ParseContext) -> PeerSelector:

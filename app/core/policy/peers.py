@@ -7,7 +7,7 @@ Source: Cilium `pkg/k8s/apis/cilium.io/utils/utils.go`, `pkg/policy/utils/parser
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -232,9 +232,9 @@ def _confine(draft: Draft, scope: PeerScope) -> None:
         )
         if not scope.namespace:
             if not scope.matches_init:
-                draft.add_exists(K8S_SOURCE, NAMESPACE_KEY)
+                draft.imply(NAMESPACE_KEY, None)
         elif not names_labels:
-            draft.add(K8S_SOURCE, NAMESPACE_KEY, scope.namespace)
+            draft.imply(NAMESPACE_KEY, scope.namespace)
     scope.context.confine_to_cluster(draft)
 
 
@@ -265,7 +265,7 @@ def entity_selectors(name: str, context: ParseContext, path: str = "") -> tuple[
     identity of their kind. Source: Cilium `pkg/policy/api/entity.go` `EntitySelectorMapping`.
     """
     if name == "all":
-        return (Draft(context.delimiter, path).finish(),)
+        return (replace(Draft(context.delimiter, path).finish(), text="entity all"),)
     reserved = list(_ENTITIES[name])
     if context.version >= FIRST_WITH_AGGREGATES:
         reserved += _AGGREGATES.get(name, ())
@@ -276,7 +276,7 @@ def entity_selectors(name: str, context: ParseContext, path: str = "") -> tuple[
     if name == "cluster-mesh":
         drafts.append(Draft(context.delimiter, path))
         drafts[-1].expressions.append(Expression(CLUSTER_KEY, "Exists", ()))
-    return tuple(draft.finish() for draft in drafts)
+    return tuple(replace(draft.finish(), text=f"entity {name}") for draft in drafts)
 
 
 def _reserved_draft(label: str, context: ParseContext, path: str) -> Draft:

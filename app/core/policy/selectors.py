@@ -96,12 +96,16 @@ def _read_expression(reader: Reader, value: Any, path: str) -> Expression:
 
 @dataclass(slots=True)
 class Draft:
-    """A selector under construction; keys carry their source, joined by `delimiter`."""
+    """A selector under construction; keys carry their source, joined by `delimiter`.
+
+    `implied` are the keys that nobody wrote.
+    """
 
     delimiter: str
     path: str
     labels: dict[str, str] = field(default_factory=dict)
     expressions: list[Expression] = field(default_factory=list)
+    implied: set[str] = field(default_factory=set)
 
     def key(self, source: str, name: str) -> str:
         """Write a key with its source."""
@@ -124,6 +128,14 @@ class Draft:
         """Ask for a value."""
         self.labels[self.key(source, name)] = value
 
+    def imply(self, name: str, value: str | None) -> None:
+        """Ask for a label of the agent's own that nobody wrote; None: for its key."""
+        self.implied.add(self.key(K8S_SOURCE, name))
+        if value is None:
+            self.add_exists(K8S_SOURCE, name)
+        else:
+            self.add(K8S_SOURCE, name, value)
+
     def add_exists(self, source: str, name: str) -> None:
         """Ask for a key."""
         self.expressions.append(Expression(self.key(source, name), Operator.EXISTS, ()))
@@ -131,8 +143,23 @@ class Draft:
     def finish(self, *, broken: bool = False) -> LabelSelector:
         """Give the selector; a `broken` one has no requirement left and matches everybody."""
         requirements = () if broken else tuple(self._requirements())
-        written = " and ".join(str(item) for item in requirements) or "everyone"
-        return LabelSelector(self._identity(), requirements, written, broken, self.path)
+        shown = "everyone" if broken else self._text(requirements)
+        return LabelSelector(self._identity(), requirements, shown, broken, self.path)
+
+    def _text(self, requirements: tuple[Requirement, ...]) -> str:
+        """Say what is asked for, the implied namespace last and the implied cluster not at all."""
+        written = [
+            str(item)
+            for item in requirements
+            if self.key(item.source, item.key) not in self.implied
+        ]
+        namespace = self.key(K8S_SOURCE, NAMESPACE_KEY)
+        if namespace not in self.implied:
+            return " and ".join(written) or ("every pod" if self.implied else "everyone")
+        shown = " and ".join(written) or "every pod"
+        return (
+            f"{shown} in namespace {self.labels[namespace]}" if namespace in self.labels else shown
+        )
 
     def _identity(self) -> str:
         labels = ",".join(f"{key}={self.labels[key]}" for key in sorted(self.labels))

@@ -153,7 +153,7 @@ def _pods_of(service: Service, context: ParseContext, path: str) -> LabelSelecto
         if context.version < FIRST_WITH_SERVICE_KEYS:
             source, name = parse_source(key, ".")
         draft.add(source or ANY_SOURCE, name, value)
-    draft.add(K8S_SOURCE, NAMESPACE_KEY, service.namespace)
+    draft.imply(NAMESPACE_KEY, service.namespace)
     check_draft(draft)
     context.confine_to_cluster(draft)
     return draft.finish()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.core.model.cluster import IdentityKind
+from app.core.model.labels import RESERVED_SOURCE
 from app.core.model.verdict import Dimension, Effect, Match, Miss
 from app.core.policy.filters import Contribution, DirectionPolicy, contributions_of
 from app.core.policy.named import NamedPorts
@@ -186,6 +187,8 @@ def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
     if only_namespace and connection.peer.kind is IdentityKind.POD:
         dimension, nearness = Dimension.NAMESPACE, _NAMESPACE_ONLY
     got = ", ".join(_held(item, connection.peer) for item in failed)
+    if all(item.source == RESERVED_SOURCE for item in failed):
+        got = _peer_text(connection)
     return _Failure(dimension, peer.text, got, peer.path, nearness)
 
 
