@@ -19,24 +19,24 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from app.core.errors import BadInput, ConfigError, SourceCause, SourceUnavailable
-from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
+from app.core.model.flow import Flow, FlowBatch, NodeStatus
 from app.core.text import clean
 from app.ports import Clock, FlowRequest, SourceState
 from integrations.hubble.batches import joined
 from integrations.hubble.decode import ResponseDecoder
 from integrations.hubble.protocol import message_class
 from integrations.hubble.relay import SOURCE, Relay, RelayStatus, load_grpc, translate
+from integrations.hubble.waiting import KNOWN_UUIDS, Box, Flaws, KnownUuids, batch_of
 from integrations.threads import in_daemon_thread
 
 HISTORY = 500
@@ -45,11 +45,8 @@ FIRST_FLOWS = 20
 """Asked of each node when none is known yet: what came between history and stream is among them."""
 OVERLAP_NS = 2_000_000_000
 """How far before the newest known flow a stream resumes."""
-KNOWN_UUIDS = 20_000
 BATCH_S = 0.05
 """What arrives within this time makes one batch, so that a flood wakes the loop rarely."""
-QUEUED = 100_000
-"""Flows waiting for the loop; beyond that the oldest are dropped and counted."""
 PULSE_S = 10.0
 """How often Relay is asked for its status while a stream is open."""
 GAP = "GAP"
@@ -74,7 +71,7 @@ class RelayFlows:
         self._clock = clock
         self._name = name
         self._resume = _Resume()
-        self._known = _Known()
+        self._known = KnownUuids()
 
     @property
     def name(self) -> str:
@@ -88,7 +85,7 @@ class RelayFlows:
         `BadInput` for a filter that Relay's nodes refuse.
         """
         try:
-            status = await in_daemon_thread("hubble status", self._relay.status)
+            status = await in_daemon_thread("hubble status", self._connect)
             yield self._state("live", status)
             if not request.follow or not self._resume.newest_ns:
                 yield await self._history(request)
@@ -102,6 +99,11 @@ class RelayFlows:
         finally:
             self._resume.broke_at = self._clock.monotonic()
             await in_daemon_thread("hubble close", self._relay.close)
+
+    def _connect(self) -> RelayStatus:
+        """The status over a new connection: what the last one left behind may be broken."""
+        self._relay.close()
+        return self._relay.status()
 
     # History
 
@@ -133,7 +135,8 @@ class RelayFlows:
         number = 1 if newest_ns else FIRST_FLOWS
         wire = make_request(request, follow=True, since_ns=since, number=number)
         quiet = True
-        async for item in self._stream(wire, pulse=True):
+        uptimes = await in_daemon_thread("hubble nodes", lambda: _uptimes(self._relay))
+        async for item in self._stream(wire, uptimes):
             if isinstance(item, SourceState):
                 yield item
                 continue
@@ -172,13 +175,13 @@ class RelayFlows:
     # The thread
 
     async def _stream(
-        self, wire: Any, *, pulse: bool = False
+        self, wire: Any, uptimes: dict[str, float] | None = None
     ) -> AsyncIterator[FlowBatch | SourceState]:
-        box = _Box()
+        box = Box()
         reader = _Reader(self._relay, wire, box)
-        heart = _Pulse(self._relay, box, reader, self._state)
+        heart = _Pulse(self._relay, box, reader, self._state, uptimes or {})
         reader.start()
-        if pulse:
+        if uptimes is not None:
             heart.start()
         try:
             while True:
@@ -188,7 +191,7 @@ class RelayFlows:
                     if isinstance(state, SourceState):
                         yield state
                 if flows or news:
-                    yield _batch(flows, news, dropped)
+                    yield batch_of(flows, news, dropped)
                 elif ended:
                     if box.error is not None:
                         raise box.error
@@ -209,99 +212,10 @@ class RelayFlows:
         return SourceState(self._name, phase, "", self._clock.now_ns(), detail=detail)
 
 
-class _Flaws(msgspec.Struct, frozen=True):
-    """What of the last answers could not be understood."""
-
-    unreadable: int
-    unknown: dict[str, int]
-
-
-_News = LostEvents | NodeStatus | SourceState | _Flaws
-T = TypeVar("T")
-
-
-class _Box:
-    """What a thread put down and the loop has not taken yet.
-
-    Appending to a bounded deque is atomic and drops the oldest by itself, so a flow costs no lock
-    and no wake-up: the loop looks in every `BATCH_S`. What is not a flow waits apart, so that a
-    flood of flows cannot push out the news that some were lost.
-    """
-
-    def __init__(self) -> None:
-        self._flows: deque[Flow] = deque(maxlen=QUEUED)
-        self._news: deque[_News] = deque(maxlen=QUEUED)
-        self._arrived = 0
-        self._taken = 0
-        self._dropped = 0
-        self.ended = False
-        self.error: Exception | None = None
-
-    def put(self, flow: Flow) -> None:
-        """Put a flow down. Called by the reading thread only, once for every flow."""
-        self._flows.append(flow)
-        self._arrived += 1  # after it is there: the other way round it would look dropped
-
-    def tell(self, news: _News) -> None:
-        """Put down what is not a flow. Called by any thread."""
-        self._news.append(news)
-
-    def end(self, error: Exception | None = None) -> None:
-        """Say that no more comes, or why."""
-        self.error = error
-        self.ended = True
-
-    def take(self) -> tuple[list[Flow], list[_News], int]:
-        """Take every flow and all news that wait, and how many flows were dropped since."""
-        flows, news = _drained(self._flows), _drained(self._news)
-        self._taken += len(flows)
-        dropped = max(self._dropped, self._arrived - self._taken - len(self._flows))
-        fresh, self._dropped = dropped - self._dropped, dropped
-        return flows, news, fresh
-
-
-def _drained(waiting: deque[T]) -> list[T]:
-    return [waiting.popleft() for _ in range(len(waiting))]
-
-
-def _batch(flows: list[Flow], news: Iterable[_News], dropped: int) -> FlowBatch:
-    lost: list[LostEvents] = []
-    statuses: list[NodeStatus] = []
-    unknown: Counter[str] = Counter()
-    unreadable = 0
-    for one in news:
-        if isinstance(one, LostEvents):
-            lost.append(one)
-        elif isinstance(one, NodeStatus):
-            statuses.append(one)
-        elif isinstance(one, _Flaws):
-            unreadable += one.unreadable
-            unknown.update(one.unknown)
-    return FlowBatch(tuple(flows), tuple(lost), tuple(statuses), unreadable, dict(unknown), dropped)
-
-
-class _Known:
-    """The newest uuids, so that a resumed stream's overlap is not shown twice."""
-
-    def __init__(self) -> None:
-        self._uuids: OrderedDict[str, None] = OrderedDict()
-
-    def is_new(self, uuid: str) -> bool:
-        """Remember a uuid; an empty one (an old agent's) is always new."""
-        if not uuid:
-            return True
-        if uuid in self._uuids:
-            return False
-        self._uuids[uuid] = None
-        if len(self._uuids) > KNOWN_UUIDS:
-            self._uuids.popitem(last=False)
-        return True
-
-
 class _Reader(threading.Thread):
     """Reads and decodes one stream to its end."""
 
-    def __init__(self, relay: Relay, wire: Any, box: _Box) -> None:
+    def __init__(self, relay: Relay, wire: Any, box: Box) -> None:
         super().__init__(name="hubble flows", daemon=True)
         self._relay = relay
         self._wire = wire
@@ -328,14 +242,14 @@ class _Reader(threading.Thread):
             try:
                 item = decode(raw)
             except DecodeError:
-                tell(_Flaws(1, {}))
+                tell(Flaws(1, {}))
                 continue
             if isinstance(item, Flow):
                 put(item)
             elif item is not None:
                 tell(item)
             if unknown:
-                tell(_Flaws(0, dict(unknown)))
+                tell(Flaws(0, dict(unknown)))
                 unknown.clear()
 
     def cancel(self) -> None:
@@ -350,16 +264,24 @@ class _Reader(threading.Thread):
 
 
 class _Pulse(threading.Thread):
-    """Asks Relay for its status beside an open stream, which tells silence from a hang."""
+    """Asks Relay for its status beside an open stream, which tells silence from a hang.
+
+    It also ends the stream when a node's agent was restarted since `uptimes` were asked for:
+    Relay asks a node again whose stream broke, but one that an agent ended in good order stays
+    silent for as long as ours is open.
+    Source: Cilium `pkg/hubble/relay/observer/observer.go` (`retrieveFlowsFromPeer`, v1.19.3).
+    """
 
     def __init__(
         self,
         relay: Relay,
-        box: _Box,
+        box: Box,
         reader: _Reader,
         describe: Callable[[str, RelayStatus], SourceState],
+        uptimes: dict[str, float],
     ) -> None:
         super().__init__(name="hubble pulse", daemon=True)
+        self._uptimes = uptimes
         self._relay = relay
         self._box = box
         self._reader = reader
@@ -367,17 +289,33 @@ class _Pulse(threading.Thread):
         self._halt = threading.Event()
 
     def run(self) -> None:
-        while not self._halt.wait(PULSE_S):
-            try:
-                status = self._relay.status()
-            except SourceUnavailable as error:
-                self._reader.fail(error)
-                return
-            self._box.tell(self._describe("live", status))
+        try:
+            while not self._halt.wait(PULSE_S):
+                self._box.tell(self._describe("live", self._relay.status()))
+                now = _uptimes(self._relay)
+                if restarted := [node for node in now if now[node] < self._uptimes.get(node, 0.0)]:
+                    self._reader.fail(_restarted(restarted))
+                    return
+                self._uptimes |= now
+        except SourceUnavailable as error:
+            self._reader.fail(error)
 
     def stop(self) -> None:
         """End after the current question."""
         self._halt.set()
+
+
+def _uptimes(relay: Relay) -> dict[str, float]:
+    """Seconds that the agent of each node has been up, of those that answered."""
+    return {node.name: node.uptime_s for node in relay.nodes() if node.uptime_s}
+
+
+def _restarted(nodes: Sequence[str]) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"the agent of {', '.join(nodes)} was restarted: flows are asked for anew",
+        source=SOURCE,
+        cause=SourceCause.CONFLICT,
+    )
 
 
 def _refuse_if_rejected(batch: FlowBatch) -> None:

@@ -69,13 +69,14 @@ class RelayStatus:
 
 @dataclass(frozen=True, slots=True)
 class RelayNode:
-    """One node of `GetNodes`."""
+    """One node of `GetNodes`. `uptime_s` is its agent's; 0 when that did not answer."""
 
     name: str
     version: str
     state: str
     most_flows: int
     seen_flows: int
+    uptime_s: float = 0.0
 
 
 class Relay:
@@ -134,6 +135,7 @@ class Relay:
                 else str(node.state),
                 node.max_flows,
                 node.seen_flows,
+                node.uptime_ns / 1e9,
             )
             for node in answer.nodes
         )
@@ -184,6 +186,8 @@ def _open(target: str, tls: Tls | None) -> Any:
         ("grpc.keepalive_permit_without_calls", 0),
         ("grpc.max_receive_message_length", RECEIVE_BYTES),
         ("grpc.enable_retries", 0),
+        # Else a new channel would inherit the waiting time of the one that broke.
+        ("grpc.use_local_subchannel_pool", 1),
         *single_threaded_option(),
     ]
     if target.startswith("unix:"):

@@ -11,7 +11,7 @@ from app.core.errors import BadInput, SourceCause, SourceUnavailable
 from app.core.model.flow import Flow, FlowBatch, FlowEndpoint, NodeStatus
 from app.ports import FlowRequest, SourceState
 from app.testing.clock import FakeClock
-from integrations.hubble import live
+from integrations.hubble import live, waiting
 from integrations.hubble.live import GAP, RelayFlows, make_request
 from integrations.hubble.relay import Relay, single_threaded_option
 from tests.testbed.hubble.agent import ScriptedAgent
@@ -159,7 +159,7 @@ async def test_pulse_when_the_server_goes_ends_the_stream_with_the_reason(
 async def test_flood_drops_the_oldest_and_counts_them(
     agent: ScriptedAgent, source: RelayFlows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "QUEUED", 10)
+    monkeypatch.setattr(waiting, "QUEUED", 10)
     monkeypatch.setattr(live, "BATCH_S", 0.3)
     agent.emit(flow(1))
     seen: list[FlowBatch] = []

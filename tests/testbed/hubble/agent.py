@@ -7,6 +7,7 @@ It follows `pkg/hubble/observer/local_observer.go` where a client can tell: filt
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from typing import Any
@@ -23,6 +24,7 @@ from integrations.hubble.protocol import message_class
 
 Response = message_class("observer.GetFlowsResponse")
 _HANDLER_THREADS = 32
+LONG_UP_NS = 3_600_000_000_000
 
 
 class ScriptedAgent:
@@ -38,6 +40,7 @@ class ScriptedAgent:
         self._changed = threading.Condition()
         self._stopped = False
         self._seen = 0
+        self._up_since_ns = time.time_ns() - LONG_UP_NS
         self._server: grpc.Server | None = None
         self.port = 0
 
@@ -66,6 +69,7 @@ class ScriptedAgent:
         with self._changed:
             self._first += len(self._events)
             self._events.clear()
+            self._up_since_ns = time.time_ns()
 
     def emit(self, *flows: Flow) -> None:
         """Add flows, in order."""
@@ -113,7 +117,7 @@ class ScriptedAgent:
             num_flows=len(self._events),
             max_flows=self._ring,
             seen_flows=self._seen,
-            uptime_ns=3_600_000_000_000,
+            uptime_ns=time.time_ns() - self._up_since_ns,
             version="cilium v1.19.3",
             flows_rate=10.0,
         )

@@ -112,8 +112,9 @@ async def test_relay_when_killed_and_started_again_misses_and_repeats_nothing(
 
 
 async def test_agent_when_restarted_with_an_empty_ring_is_followed_again(
-    start_relay: Callable[..., RelayServer],
+    start_relay: Callable[..., RelayServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(live, "PULSE_S", 0.5)
     server = await asyncio.to_thread(start_relay, 2)
     first, second = server.agents
     first.emit(*numbered(1))
@@ -127,7 +128,7 @@ async def test_agent_when_restarted_with_an_empty_ring_is_followed_again(
         second.start(port)
         number = 3
         while not [one for one in seen.uuids if one not in {"u1", "u2"}]:
-            second.emit(*numbered(number))  # Relay tries a lost node again every two seconds
+            second.emit(*numbered(number))  # Relay tries a lost node again, or we ask it anew
             number += 1
             await asyncio.sleep(0.3)
             assert number < 100
