@@ -43,7 +43,10 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
         if local is None
         else local.strip().lower() in _TRUE,
         label_filter=tuple(settings.get("labels", "").split()) or config.label_filter,
-        allow_localhost=settings.get("allow-localhost", "auto") != "policy",
+        allow_localhost=settings.get(
+            "allow-localhost", "auto" if config.allow_localhost else "policy"
+        )
+        != "policy",
         l7_proxy=flag("enable-l7-proxy", default=config.l7_proxy),
         icmp_rules=flag("enable-icmp-rules", default=config.icmp_rules),
         node_selector_labels=flag(
