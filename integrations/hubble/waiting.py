@@ -31,8 +31,8 @@ class Box:
     """What a thread put down and the loop has not taken yet.
 
     Appending to a bounded deque is atomic and drops the oldest by itself, so a flow costs no lock
-    and no wake-up: the loop looks in several times a second. What is not a flow waits apart, so that a
-    flood of flows cannot push out the news that some were lost.
+    and no wake-up: the loop looks in several times a second. What is not a flow waits apart, so
+    that a flood of flows cannot push out the news that some were lost.
     """
 
     def __init__(self) -> None:
