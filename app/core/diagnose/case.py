@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from app.core.diagnose.denied import PLAIN, Denial, explain_denial
 from app.core.diagnose.dns import NameReport, NamingRule, dns_servers, report_name, rules_naming
-from app.core.diagnose.ends import ResolvedEnd, find_service, of_name, resolve
+from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
 from app.core.diagnose.evidence import FlowEvidence, Story
 from app.core.diagnose.gateway import GatewayPath, through_gateway
-from app.core.diagnose.naming import End, EndKind, parse_end
+from app.core.diagnose.naming import End, parse_end
 from app.core.diagnose.observed import story_of
-from app.core.diagnose.question import Asked, Leg, ask, choose_port, representatives
+from app.core.diagnose.question import Asked, Leg, alike, ask, choose_port, representatives
 from app.core.model.cluster import IdentityKind, Service
 from app.core.model.verdict import Direction, HttpRequest, Outcome, Protocol, Verdict
 from app.core.policy.engine import Engine
@@ -71,9 +71,10 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     ends = (parse_end(asked.from_text), parse_end(asked.to_text))
     port = asked.port or ends[1].port
     asked = replace(asked, port=port)
-    sources = representatives(resolve(ends[0], engine))
+    everyone = resolve(ends[0], engine)
+    sources = representatives(everyone)
     found = _routed(resolve(ends[1], engine, port), asked, engine)
-    service = _asked_service(ends[1], found, engine)
+    service = service_asked(ends[1], engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
     destinations = representatives(_with_usable_names(found, name, engine))
     legs, paths = _legs(sources, destinations, asked, engine)
@@ -92,7 +93,7 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
         name,
         naming,
     )
-    return replace(case, denials=_denials(case), story=_story(case))
+    return replace(case, denials=_denials(case), story=_story(case, everyone))
 
 
 def _routed(
@@ -106,9 +107,7 @@ def _routed(
     return of_name(asked.request.host.partition(":")[0], engine, port=asked.port)
 
 
-def _asked_service(end: End, found: tuple[ResolvedEnd, ...], engine: Engine) -> Service | None:
-    if end.kind is EndKind.SERVICE:
-        return find_service(end.namespace, end.name, engine.cluster)
+def _in_front_of(found: tuple[ResolvedEnd, ...]) -> Service | None:
     return found[0].service if found else None
 
 
@@ -186,11 +185,18 @@ def _denials(case: Case) -> tuple[Denial, ...]:
     )
 
 
-def _story(case: Case) -> Story | None:
-    """The story of the explained leg; of all legs when none is denied."""
+def _story(case: Case, sources: tuple[ResolvedEnd, ...]) -> Story | None:
+    """The story of all ends alike: of those whose policy is that of the explained leg.
+
+    When nothing is denied it is the story of all of them.
+    """
     if case.evidence is None or case.main is None:
         return None
-    return story_of([case.main] if case.main.is_denied else case.legs, case.evidence)
+    destinations = case.destinations
+    if case.main.is_denied:
+        sources = alike(sources, case.main.source)
+        destinations = alike(destinations, case.main.destination)
+    return story_of(case.legs, sources, destinations, case.evidence)
 
 
 def asks_dns(case: Case) -> bool:

@@ -19,6 +19,7 @@ from app.core.model.cluster import (
     Cluster,
     Endpoint,
     GatewayRoute,
+    IdentityKind,
     Service,
     ServicePort,
 )
@@ -277,7 +278,8 @@ def of_name(
 
 
 def _named(end: ResolvedEnd, name: str) -> ResolvedEnd:
-    if end.endpoint is not None or end.peer.address is None:
+    """Give an end the name it was asked by; only what is outside can be learned under a name."""
+    if end.peer.kind is not IdentityKind.WORLD:
         return replace(end, name=name)
     peer = replace(end.peer, names=end.peer.names | {name}, text=f"{name} ({end.peer.address})")
     return replace(end, name=name, peer=peer, text=peer.text)
@@ -291,10 +293,8 @@ def _in_cluster(name: str, engine: Engine, port: PortSpec | None) -> tuple[Resol
         ends = of_service(service, engine, port)
         chosen = [end for end in ends if end.endpoint is not None and end.endpoint.name == pod]
         return tuple(chosen) if pod and chosen else ends
-    for route in cluster.routes:
-        if any(hostname_fits(hostname, name) for hostname in route.hostnames):
-            return _of_route(route, engine, None)
-    return None
+    route = _route_of(name, cluster)
+    return None if route is None else _of_route(route, engine, None)
 
 
 def service_of_name(name: str, cluster: Cluster) -> tuple[Service, str] | None:
@@ -327,15 +327,47 @@ def hostname_fits(hostname: str, name: str) -> bool:
 def _of_route(
     route: GatewayRoute, engine: Engine, address: Address | None
 ) -> tuple[ResolvedEnd, ...]:
+    """The backends of a route; the gateway itself where the route has none of ours."""
     frontend = address or (route.addresses[0] if route.addresses else None)
     ends: list[ResolvedEnd] = []
-    for namespace, name, number in route.backends:
-        service = find_service(namespace, name, engine.cluster)
+    services = _route_services(route, engine.cluster)
+    for service, number in services:
         ends += of_service(service, engine, PortSpec(number))
-    if not ends:
+    if not services:
         gateway = engine.peer_of_entity("ingress")
         ends = [ResolvedEnd(gateway, f"gateway {route.gateway}")]
     return tuple(replace(end, route=route, frontend=frontend) for end in ends)
+
+
+def _route_services(route: GatewayRoute, cluster: Cluster) -> tuple[tuple[Service, int], ...]:
+    known = {(service.namespace, service.name): service for service in cluster.services}
+    return tuple(
+        (known[namespace, name], number)
+        for namespace, name, number in route.backends
+        if (namespace, name) in known
+    )
+
+
+def service_asked(end: End, cluster: Cluster) -> Service | None:
+    """The Service that an end leads to, also when nothing stands behind it; None for others."""
+    if end.kind is EndKind.SERVICE:
+        return find_service(end.namespace, end.name, cluster)
+    if end.kind is EndKind.NAME:
+        if (found := service_of_name(end.name, cluster)) is not None:
+            return found[0]
+        if (route := _route_of(end.name, cluster)) is not None:
+            return next((service for service, _ in _route_services(route, cluster)), None)
+    for service in cluster.services:
+        if end.address in (*service.cluster_ips, *service.external_ips):
+            return service
+    return None
+
+
+def _route_of(name: str, cluster: Cluster) -> GatewayRoute | None:
+    for route in cluster.routes:
+        if any(hostname_fits(hostname, name) for hostname in route.hostnames):
+            return route
+    return None
 
 
 _BY_KIND: dict[EndKind, Callable[[End, Engine], tuple[ResolvedEnd, ...]]] = {

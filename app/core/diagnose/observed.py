@@ -49,14 +49,19 @@ def spot_of(end: ResolvedEnd) -> Spot:
     )
 
 
-def story_of(legs: Sequence[Leg], evidence: FlowEvidence) -> Story:
-    """Every flow of some legs of one question, in one pass over all flows.
+def story_of(
+    legs: Sequence[Leg],
+    sources: Sequence[ResolvedEnd],
+    destinations: Sequence[ResolvedEnd],
+    evidence: FlowEvidence,
+) -> Story:
+    """Every flow between some ends on the ports of the legs, in one pass over all flows.
 
     Flows of a Service are found by the port of the pod, and by the Service's own where no
-    translation happened. Legs whose ends mix are taken together.
+    translation happened.
     """
-    sources = reduce(Spot.joined, (spot_of(leg.source) for leg in legs))
-    destinations = reduce(Spot.joined, (spot_of(leg.destination) for leg in legs))
+    source = reduce(Spot.joined, map(spot_of, sources))
+    destination = reduce(Spot.joined, map(spot_of, destinations))
     ports = {port for leg in legs for port in _ports_of(leg)}
     protocols = {leg.question.protocol.value for leg in legs} | {""}
     if Protocol.ICMP.value in protocols:
@@ -66,7 +71,7 @@ def story_of(legs: Sequence[Leg], evidence: FlowEvidence) -> Story:
         port = flow.source_port if flow.is_reply else flow.destination_port
         return port in ports and flow.protocol in protocols
 
-    return ev.tell_story(evidence, sources, destinations, wanted)
+    return ev.tell_story(evidence, source, destination, wanted)
 
 
 def _ports_of(leg: Leg) -> set[int]:

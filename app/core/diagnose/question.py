@@ -98,6 +98,12 @@ def representatives(ends: Iterable[ResolvedEnd]) -> tuple[ResolvedEnd, ...]:
     return tuple(unique.values())
 
 
+def alike(ends: Iterable[ResolvedEnd], one: ResolvedEnd) -> tuple[ResolvedEnd, ...]:
+    """The ends that a representative stands for, itself included."""
+    key = _policy_key(one)
+    return tuple(end for end in ends if _policy_key(end) == key) or (one,)
+
+
 def _policy_key(end: ResolvedEnd) -> object:
     endpoint, peer = end.endpoint, end.peer
     ports = endpoint.ports if endpoint else ()

@@ -8,7 +8,7 @@ object) and `unmanaged` (pods that Cilium published no endpoint for). Objects ar
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,10 +17,13 @@ from typing import Any
 import yaml
 
 from app.core.cluster.build import build_cluster
+from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.naming import parse_port, parse_request
 from app.core.diagnose.question import Asked
+from app.core.model.flow import DnsInfo, Flow, FlowEndpoint, HttpInfo, L7Info
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.policy.engine import Engine
+from app.testing.clock import START_NS
 
 FOLDER = Path(__file__).parents[2] / "cases" / "faults"
 Object = dict[str, Any]
@@ -93,7 +96,8 @@ def _expanded() -> list[Object]:
     objects += [_gateway(key, gateway) for key, gateway in base["gateways"].items()]
     objects += [_route(key, route) for key, route in base["routes"].items()]
     objects += _api_server(base["nodes"])
-    return objects + base["policies"]
+    policies: list[Object] = base["policies"]
+    return objects + policies
 
 
 def _namespace(name: str, labels: Mapping[str, str]) -> Object:
@@ -275,7 +279,7 @@ def _unmanaged(objects: list[Object], pods: list[str]) -> list[Object]:
     return objects + published
 
 
-_VERBS = {
+_VERBS: dict[str, Callable[[list[Object], Any], list[Object]]] = {
     "create": _create,
     "delete": _delete,
     "set": _set,
@@ -317,3 +321,59 @@ def _steps(path: str) -> list[Any]:
             rest = rest[end:]
         rest = rest.removeprefix(".")
     return steps
+
+
+def flows_of(fault: Fault) -> FlowEvidence | None:
+    """The case's flows as evidence; None when it has none, which is not the same as no drops."""
+    if not fault.flows:
+        return None
+    places = {
+        f"{ref.namespace}/{ref.name}": manifest.body["status"]["podIP"]
+        for manifest in fault.manifests()
+        if (ref := manifest.ref).kind == "Pod"
+    }
+    return FlowEvidence([_flow(flow, places) for flow in fault.flows], lost=fault.lost)
+
+
+def _flow(flow: Mapping[str, Any], places: Mapping[str, str]) -> Flow:
+    ends = [_end(flow["from"], places), _end(flow["to"], places)]
+    ports = [40_000, flow["port"]]
+    if flow.get("reply"):
+        ends.reverse()
+        ports.reverse()
+    (source, source_ip), (destination, destination_ip) = ends
+    return Flow(
+        time_ns=START_NS + flow["at"] * 1_000_000_000,
+        verdict=flow["verdict"],
+        source=source,
+        destination=destination,
+        source_ip=source_ip,
+        destination_ip=destination_ip,
+        protocol=flow.get("protocol", "TCP"),
+        source_port=ports[0],
+        destination_port=ports[1],
+        direction=flow["direction"],
+        drop_reason=flow.get("reason", ""),
+        is_reply=flow.get("reply", False),
+        event=flow["event"],
+        trace_point=flow.get("trace", ""),
+        l7=_l7(flow),
+    )
+
+
+def _end(text: str, places: Mapping[str, str]) -> tuple[FlowEndpoint, str]:
+    if text not in places:
+        return FlowEndpoint(identity=2, labels=("reserved:world",)), text
+    namespace, name = text.split("/")
+    return FlowEndpoint(identity=1000, namespace=namespace, pod=name), places[text]
+
+
+def _l7(flow: Mapping[str, Any]) -> L7Info | None:
+    kind = "RESPONSE" if flow.get("reply") else "REQUEST"
+    if "dns" in flow:
+        return L7Info(kind, dns=DnsInfo(query=flow["dns"]))
+    if "http" not in flow:
+        return None
+    method, url = flow["http"].split(" ", 1)
+    headers = (("X-Request-Id", flow["id"]),) if "id" in flow else ()
+    return L7Info(kind, http=HttpInfo(method, url, code=flow.get("code", 0), headers=headers))
