@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -66,7 +66,7 @@ class Query(msgspec.Struct, rename={"source": "from", "destination": "to"}):
     source: str
     destination: str
     port: int
-    protocol: str
+    protocol: Protocol
     http: HttpAsked | None = None
     dns: str = ""
     sni: str = ""
@@ -139,12 +139,17 @@ class ConformanceReport:
                 case = _decode(line, path, number)
                 self.cases += 1
                 self.verdicts += len(case.queries)
-                if self.print_expect:
-                    yield computed_line(case)
-                    continue
-                for found in judge_case(case, path, number):
-                    self.disagreements += 1
-                    yield found
+                found = self._answer(case, path, number)
+                self.disagreements += 0 if self.print_expect else len(found)
+                yield from found
+
+    def _answer(self, case: Case, path: str, number: int) -> Sequence[Disagreement | str]:
+        try:
+            if self.print_expect:
+                return [computed_line(case)]
+            return list(judge_case(case, path, number))
+        except ValueError as error:
+            raise BadInput(f"no conformance case: {error}", file=path, line=number) from error
 
     @property
     def summary(self) -> str:
@@ -194,7 +199,9 @@ def engine_of(case: Case) -> Engine:
 
 
 def _manifest(body: dict[str, Any]) -> Manifest:
-    metadata = body.get("metadata") or {}
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict):
+        raise ValueError("an object has no metadata")  # noqa: TRY004  # what the file says is wrong
     ref = ObjectRef(
         str(body.get("kind", "")), metadata.get("namespace") or "", metadata.get("name") or ""
     )
@@ -226,7 +233,7 @@ def answers(case: Case, engine: Engine) -> Iterator[Decision]:
                 _end(query.source, ends, engine),
                 _end(query.destination, ends, engine),
                 query.port,
-                Protocol(query.protocol),
+                query.protocol,
                 _request(query),
             )
         )
@@ -237,7 +244,7 @@ def _end(text: str, pods: dict[str, Peer], engine: Engine) -> Peer:
     if kind == "pod":
         peer = pods.get(rest)
         if peer is None:
-            raise BadInput(f"`{text}` is no pod of the case")
+            raise ValueError(f"`{text}` is no pod of the case")
         return peer
     if kind == "ip":
         return engine.peer_of_outside(ip_address(rest))
