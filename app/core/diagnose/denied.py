@@ -5,24 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from app.core.diagnose import sentences
-from app.core.diagnose.hints import Hint, hints_for
+from app.core.diagnose.ends import ResolvedEnd
+from app.core.diagnose.hints import NAMESPACE_NAME_LABEL, Hint, hints_for
 from app.core.diagnose.look import Look, look_at
 from app.core.diagnose.question import Leg
 from app.core.diagnose.rejected import RejectedRule, rejected_rules
+from app.core.diagnose.written import at_path
 from app.core.model.answer import Cause, CauseCode, Confidence
-from app.core.model.cluster import IdentityKind
+from app.core.model.cluster import GatewayRoute, IdentityKind
 from app.core.model.provenance import Manifest, ObjectRef, RuleRef
 from app.core.model.verdict import (
     Dimension,
     Direction,
     DirectionTrace,
     DnsRequest,
+    Effect,
     HttpRequest,
     Miss,
     Outcome,
     Request,
 )
 from app.core.policy.engine import Engine
+from app.core.policy.rules import Entry, Identity, PeerSelector
+from app.core.policy.selectors import NAMESPACE_KEY
 
 PLAIN = frozenset({CauseCode.EGRESS_DEFAULT_DENY, CauseCode.INGRESS_DEFAULT_DENY})
 """Causes that give way to any other."""
@@ -145,14 +150,25 @@ def _plain(leg: Leg, look: Look, engine: Engine) -> Denial:
     elif kind is IdentityKind.INGRESS and look.direction is Direction.INGRESS:
         cause = gateway_cause(cause, leg)
     trace = leg.direction(look.direction)
-    nearest = trace.nearest
-    if not nearest:
-        rule = trace.default_deny_by[0] if trace.default_deny_by else None
-        denial = Denial(cause, look.direction, leg, trace)
-        return denial if rule is None else _at_rule(cause, rule, leg, look.direction, engine)
-    rule, path = nearest[0].rule, nearest[0].path or nearest[0].rule.path
-    placed = sentences.place(cause, manifest_of(rule.policy, engine), path)
-    return Denial(placed, look.direction, leg, trace, rule, path)
+    near = sentences.near(trace.nearest)
+    if near is not None:
+        path = near.path or near.rule.path
+        placed = sentences.place(cause, manifest_of(near.rule.policy, engine), path)
+        return Denial(placed, look.direction, leg, trace, near.rule, path)
+    if not trace.default_deny_by:
+        return Denial(cause, look.direction, leg, trace)
+    rule = _list_of(trace.default_deny_by[0], look.direction, engine)
+    return _at_rule(cause, rule, leg, look.direction, engine)
+
+
+def _list_of(rule: RuleRef, direction: Direction, engine: Engine) -> RuleRef:
+    """The list of rules that lacks one, in the policy that closes the direction."""
+    head = rule.path.partition(".")[0]
+    path = f"{head}.{direction.value}"
+    manifest = manifest_of(rule.policy, engine)
+    if manifest is None or at_path(manifest.body, path) is None:
+        return rule
+    return RuleRef(rule.policy, path, manifest.file, manifest.line_of(path))
 
 
 def gateway_cause(cause: Cause, leg: Leg, direction: Direction = Direction.INGRESS) -> Cause:
@@ -161,17 +177,60 @@ def gateway_cause(cause: Cause, leg: Leg, direction: Direction = Direction.INGRE
     On the way in the backend must admit that entity, or the gateway's own policy the client; on
     the way out the gateway's own policy must allow the backend.
     """
-    policies = sentences.names_of(leg.direction(direction).selected_by)
+    policies = sentences.names_of(
+        [rule.policy for rule in leg.direction(direction).default_deny_by]
+    )
     if direction is Direction.EGRESS:
         text = f"{policies} does not let the gateway (entity ingress) reach {_place(leg)}"
     elif leg.destination.peer.kind is IdentityKind.INGRESS:
         text = f"{policies} does not let {leg.source.text} enter the gateway (entity ingress)"
     else:
-        text = (
-            f"{policies} does not admit the entity ingress at {_place(leg)}; traffic of the "
-            f"gateway carries that identity, neither a namespace nor the client's"
-        )
+        text = f"{policies} does not admit the entity ingress at {_place(leg)}; {_NOT_THE_CLIENT}"
     return replace(cause, code=CauseCode.INGRESS_ENTITY, summary=sentences.sentence(text))
+
+
+_NOT_THE_CLIENT = (
+    "traffic of the gateway carries that identity, neither a namespace nor the client's"
+)
+
+
+def meant_for_gateway(denial: Denial, client: ResolvedEnd, engine: Engine) -> Denial:
+    """Point at the rule of a backend that admits the client or the gateway's namespace instead."""
+    subject = denial.leg.destination.peer.endpoint
+    route = client.route or denial.leg.destination.route
+    if subject is None or denial.direction is not Direction.INGRESS:
+        return denial
+    question = denial.leg.question
+    seen = engine.identity_of(client.peer, seen_from=subject)
+    for entry in engine.entries_selecting(subject):
+        fits = engine.fits_port(entry, subject, question.port, question.protocol)
+        if entry.direction is not Direction.INGRESS or not fits or entry.effect is Effect.DENY:
+            continue
+        for selector in entry.peers or ():
+            admitted = _admitted(selector, seen, route)
+            if admitted:
+                return _instead(denial, entry, selector.path, admitted, engine)
+    return denial
+
+
+def _admitted(selector: PeerSelector, client: Identity, route: GatewayRoute | None) -> str:
+    if selector.selects(client):
+        return "the client"
+    namespace = route.gateway.partition("/")[0] if route else ""
+    words = (f"{NAMESPACE_KEY}={namespace}", f"{NAMESPACE_NAME_LABEL}={namespace}")
+    if namespace and any(word in selector.text for word in words):
+        return f"namespace {namespace}"
+    return ""
+
+
+def _instead(denial: Denial, entry: Entry, path: str, admitted: str, engine: Engine) -> Denial:
+    text = (
+        f"{sentences.rule_name(entry.rule)} admits {admitted}, but traffic of the gateway carries "
+        f"the identity ingress, neither a namespace nor the client's"
+    )
+    cause = replace(denial.cause, summary=sentences.sentence(text), detail="")
+    placed = sentences.place(cause, manifest_of(entry.rule.policy, engine), path)
+    return replace(denial, cause=placed, rule=entry.rule, path=path)
 
 
 def client_cause(cause: Cause, leg: Leg) -> Cause:
@@ -206,7 +265,22 @@ def _refused_request(leg: Leg, direction: Direction, engine: Engine) -> Denial:
     cause = Cause(code, sentences.sentence(text), sentences.sentence(detail) if detail else "")
     if rule is None:
         return Denial(cause, direction, leg, trace)
-    return _at_rule(cause, rule, leg, direction, engine)
+    denial = _at_rule(cause, rule, leg, direction, engine)
+    path = _requests_path(rule, engine)
+    placed = sentences.place(denial.cause, manifest_of(rule.policy, engine), path)
+    return replace(denial, cause=placed, path=path)
+
+
+def _requests_path(rule: RuleRef, engine: Engine) -> str:
+    """Where a rule says which requests it lets through."""
+    for policy in engine.policies:
+        for entry in policy.entries if policy.ref == rule.policy else ():
+            for ports in entry.ports if entry.rule == rule else ():
+                if ports.layer7.has_rules:
+                    return f"{ports.path}.rules"
+                if ports.layer7.server_names:
+                    return f"{ports.path}.serverNames"
+    return rule.path
 
 
 def request_text(request: Request | None) -> str:

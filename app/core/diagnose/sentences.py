@@ -18,6 +18,8 @@ from app.core.model.verdict import Dimension, Direction, Effect, Match, Miss
 _RULE = re.compile(r"(?:specs\[(\d+)\]\.)?.*?(ingress|egress)(Deny)?\[(\d+)\]")
 _SPEC = re.compile(r"^(?:spec\.|(specs\[\d+\])\.)")
 _LONGEST_VALUE = 80
+NEAR = 4
+"""From this nearness on the engine's misses fit in the port or in the peer."""
 
 KINDS = {
     "CiliumNetworkPolicy": "CNP",
@@ -58,8 +60,10 @@ def destination_text(leg: Leg) -> str:
 
 
 def sentence(text: str) -> str:
-    """Begin with a capital and end with a stop, without touching what stands in back-ticks."""
-    text = text if text.startswith("`") else text[:1].upper() + text[1:]
+    """Begin a word with a capital and end with a stop; names keep their letters."""
+    first = text.partition(" ")[0]
+    if first.isalpha():
+        text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."
 
 
@@ -221,11 +225,18 @@ def of_default_deny(leg: Leg, direction: Direction) -> Cause:
     return Cause(code, sentence(text), nearest_sentence(trace.nearest))
 
 
+def near(nearest: Sequence[Miss]) -> Miss | None:
+    """The nearest miss, when it has the peer or the port: anything less means something else."""
+    if nearest and nearest[0].nearness >= NEAR:
+        return nearest[0]
+    return None
+
+
 def nearest_sentence(nearest: Sequence[Miss]) -> str:
     """Say what the nearest rule would have to name."""
-    if not nearest:
+    miss = near(nearest)
+    if miss is None:
         return ""
-    miss = nearest[0]
     at = f" ({miss.rule.file}:{miss.rule.line})" if miss.rule.file else ""
     what = _DIMENSIONS[miss.failed_on]
     return sentence(

@@ -6,9 +6,15 @@ from dataclasses import replace
 
 from app.core.diagnose import commands
 from app.core.diagnose.case import Case, asks_dns
-from app.core.diagnose.denied import PLAIN, Denial, client_cause, gateway_cause
+from app.core.diagnose.denied import (
+    PLAIN,
+    Denial,
+    client_cause,
+    gateway_cause,
+    meant_for_gateway,
+)
 from app.core.diagnose.finding import Finding, skipped
-from app.core.diagnose.sentences import names_of, rule_name
+from app.core.diagnose.sentences import names_of, near, rule_name
 from app.core.model.answer import CauseCode, Evidence, NextStep, StepStatus
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
@@ -71,10 +77,9 @@ def describe(trace: DirectionTrace) -> str:
         by = ", ".join(dict.fromkeys(rule_name(one.rule) for one in trace.matched))
         return f"{trace.direction.value}: denied by {by}"
     text = f"{trace.direction.value}: default deny (selected by {names_of(trace.selected_by)})"
-    nearest = trace.nearest
-    if not nearest:
+    miss = near(trace.nearest)
+    if miss is None:
         return f"{text}; no rule comes near"
-    miss = nearest[0]
     return (
         f"{text}; {rule_name(miss.rule)} is nearest and fails on {miss.failed_on.value}: "
         f"wants {miss.wanted}, is {miss.got}"
@@ -128,9 +133,11 @@ def look_at_gateway(case: Case) -> Finding:
         cause = gateway_cause(cause, denial.leg, denial.direction)
     elif cause.code in PLAIN and path.allows_the_gateway_itself:
         cause = client_cause(cause, denial.leg)
-    text = f"hop {failed.hop} of 3 is denied"
     found = replace(denial, cause=cause)
-    return Finding(StepStatus.PROBLEM, text, evidence, cause=cause, denial=found)
+    if cause.code is CauseCode.INGRESS_ENTITY and denial.leg is path.checks[3].leg:
+        found = meant_for_gateway(found, path.checks[0].leg.source, case.engine)
+    text = f"hop {failed.hop} of 3 is denied"
+    return Finding(StepStatus.PROBLEM, text, evidence, cause=found.cause, denial=found)
 
 
 def look_at_layer7(case: Case) -> Finding:

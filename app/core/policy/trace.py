@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 from app.core.model.cluster import IdentityKind
 from app.core.model.labels import RESERVED_SOURCE
@@ -92,7 +93,7 @@ def _failures(
     if not parts:
         return [_matches_nothing(entry, connection)]
     ports = [_port_failure(part, policy, connection, names) for part in parts]
-    nearest_port = min(ports, key=lambda failure: -1 if failure is None else -failure.nearness)
+    nearest_port = min(ports, key=_distance)
     peers = [_peer_failure(peer, connection) for peer in entry.peers or ()]
     if not peers or any(failure is None for failure in peers):
         fits = [failure for failure in (nearest_port,) if failure is not None]
@@ -101,6 +102,11 @@ def _failures(
         ]
     bonus = _PORT_FITS + _PROTOCOL_FITS if nearest_port is None else nearest_port.nearness
     return [_raised(failure, bonus) for failure in peers if failure is not None]
+
+
+def _distance(failure: _Failure | None) -> float:
+    """Order the ports of an entry: one that fits comes before every one that nearly does."""
+    return -inf if failure is None else -failure.nearness
 
 
 def _raised(failure: _Failure, by: int) -> _Failure:
