@@ -144,7 +144,7 @@ def _corrections(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Chang
 def _with_port(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
     if side.protocol not in _KUBERNETES_PROTOCOLS:
         return
-    rule = parse_path(entry.rule.path)
+    rule = item_of(entry)
     how = "one more port in the rule that names this peer"
     if manifest.ref.kind not in CILIUM_KINDS:
         item: Any = {"port": side.port, "protocol": side.protocol.value}
@@ -160,7 +160,7 @@ def _with_port(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]
 
 
 def _with_peer(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]:
-    rule = parse_path(entry.rule.path)
+    rule = item_of(entry)
     if manifest.ref.kind in CILIUM_KINDS:
         field, element = cilium_element(side.peer, side.direction)
     else:
@@ -216,9 +216,15 @@ def restricting(
             yield manifest, path
 
 
+def item_of(entry: Entry) -> Path:
+    """The rule item an entry comes from: one element of `from` or `to` is an entry of its own."""
+    path = parse_path(entry.rule.path)
+    return path[:-2] if len(path) > 1 and path[-2] in ("from", "to") else path
+
+
 def list_of(entry: Entry) -> Path:
     """The list an entry stands in, or would: `spec.egress`, `specs[1].ingress`."""
-    path = parse_path(entry.rule.path)
+    path = item_of(entry)
     if path and isinstance(path[-1], int) and path[-2] == entry.direction.value:
         return path[:-1]
     return path if path[-1:] == (entry.direction.value,) else (*path, entry.direction.value)
