@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -153,15 +154,12 @@ class ResponseDecoder:
         policies, policy_log = _NO_POLICIES
         if event not in _WITHOUT_POLICIES:
             policies, policy_log = self._named_policies(wire)
-        labels = tuple(wire.node_labels)
+        labels = tuple(wire.node_labels[:])  # a slice is read in one go, an iteration is not
         key = (_rare(wire), _rare_addresses(addresses), labels, code, policy_log, empty, rare_l4)
-        detail = pieces.details.get(key) or pieces.detail(
-            key,
-            lambda: _rare_fields(wire, protocol, rare_l4),
-            addresses=addresses,
-            l4_code=code,
-            set_empty=empty,
-        )
+        detail = pieces.details.get(key)
+        if detail is None:
+            fields = partial(_rare_fields, wire, protocol, rare_l4)
+            detail = pieces.detail(key, fields, addresses=addresses, l4_code=code, set_empty=empty)
         texts, time = pieces.texts, wire.time
         flow = Flow(  # by position, in the order of its fields: names would cost a tenth of it all
             time.seconds * _NS + time.nanos,
