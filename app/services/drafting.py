@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.core.diagnose.boundaries import newly_broken
-from app.core.diagnose.case import gather
+from app.core.diagnose.case import Case, gather
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.naming import EndKind, PortSpec, parse_end
 from app.core.diagnose.question import Asked
 from app.core.drafts.change import Change
-from app.core.drafts.choice import Plan, plans, side_trace
+from app.core.drafts.choice import NothingDenied, Plan, plans, side_trace
 from app.core.drafts.diff import count_changes, unified_diff
 from app.core.drafts.proposal import (
     Summary,
@@ -34,6 +34,7 @@ from app.core.errors import (
     UsageError,
 )
 from app.core.model.answer import Fix, WhyAnswer
+from app.core.model.cluster import IdentityKind
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Outcome, Question, Verdict
 from app.core.model.verdict import Protocol as IpProtocol
@@ -231,7 +232,13 @@ def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> 
     What would break a boundary is not offered, and where nothing is left that is the answer.
     """
     fixes, held_back = [], dict[str, None]()
-    for plan in _offered(picture, asked, flows):
+    try:
+        found = _plans(_wanted(picture, asked, flows), picture.engine)
+    except NothingDenied:
+        return ()
+    except DraftRejected as refused:
+        return (Fix(f"none offered: {refused.message}", "none"),)
+    for plan in found:
         broken = newly_broken(picture.boundaries, picture.engine, plan.after)
         held_back.update(dict.fromkeys(broken))
         if not broken:
@@ -268,26 +275,52 @@ def _how(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The connection to allow, and the port of the Service that stands before it."""
+    """The connection to allow, and the port of the Service that stands before it.
+
+    `sides` are what the way through the own gateway asks of policies, one direction each.
+    """
 
     question: Question
     service_port: int | None = None
+    sides: tuple[tuple[Question, Direction], ...] = ()
+
+
+def _wanted_by_name(case: Case, question: Question, name: str) -> _Wanted:
+    """A connection to what is outside, with its name; first of all the DNS server must answer."""
+    named = replace(question.destination, names=frozenset({name}))
+    wanted = replace(question, destination=named)
+    report = case.name
+    if report is None or report.leg.trace.ingress.l4 is not Outcome.DENIED:
+        return _Wanted(wanted)
+    server = replace(report.leg.question, request=None)
+    both = [(wanted, direction) for direction in Direction]
+    return _Wanted(wanted, sides=((server, Direction.INGRESS), *both))
 
 
 def _plans(wanted: _Wanted, engine: Engine) -> tuple[Plan, ...]:
-    service_port = wanted.service_port
-    return plans(wanted.question, engine, service_port=service_port, most=_MOST_FIXES)
+    return plans(
+        wanted.question,
+        engine,
+        service_port=wanted.service_port,
+        most=_MOST_FIXES,
+        sides=wanted.sides,
+    )
 
 
 def _wanted(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> _Wanted:
     """The first connection that is denied, else the one whose name is not seen."""
-    main = gather(asked, picture.engine, flows).main
+    case = gather(asked, picture.engine, flows)
+    main = case.main
     if main is None:
-        raise DraftRejected("there is no connection behind this question")
+        raise NothingDenied("there is no connection behind this question")
+    if case.path is not None:
+        checks = case.path.checks
+        return _Wanted(
+            main.question, sides=tuple((check.leg.question, check.direction) for check in checks)
+        )
     end, question = main.destination, main.question
-    if end.name and end.endpoint is None:
-        names = frozenset({end.name})
-        return _Wanted(replace(question, destination=replace(question.destination, names=names)))
+    if end.name and end.peer.kind is IdentityKind.WORLD:
+        return _wanted_by_name(case, question, end.name)
     return _Wanted(question, end.service_port.port if end.service_port else None)
 
 

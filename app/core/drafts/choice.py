@@ -65,39 +65,58 @@ class Plan:
         return any(not _is_between(pair, self.trace.question) for pair in self.opened)
 
 
+class NothingDenied(DraftRejected):
+    """There is nothing that a change of policies could allow."""
+
+
+Asked = tuple[Question, Direction]
+"""One direction of a connection that must be allowed."""
+
+
 def plans(
-    question: Question, engine: Engine, *, service_port: int | None = None, most: int = 3
+    question: Question,
+    engine: Engine,
+    *,
+    service_port: int | None = None,
+    most: int = 3,
+    sides: Sequence[Asked] = (),
 ) -> tuple[Plan, ...]:
     """Give up to `most` ways to allow a connection, the one that opens least first.
 
-    They differ in the first direction that is denied; a second one gets its smallest change.
-    `service_port` is that of the Service that was asked for, where pods listen on another.
-    Raises DraftRejected when nothing is denied, when a rule denies on purpose, when only a request
-    is refused, or when no change that can be written allows the connection.
+    They differ in the first direction that is denied; the others get their smallest change.
+    `service_port` is that of the Service that was asked for, where pods listen on another; `sides`
+    are what is asked of policies where that is not just both directions of the question, as on the
+    way through a gateway. Raises NothingDenied when policies allow it, DraftRejected when a rule
+    denies on purpose, only a request is refused, or no change that can be written allows it.
     """
-    first = options(question, Direction.EGRESS, engine, service_port)
-    before = first[0].after if first else engine
-    second = options(question, Direction.INGRESS, before, service_port)
-    if not first:
-        found = [plan_of([option], question) for option in second[:most]]
-    elif not second:
-        found = [plan_of([option], question) for option in first[:most]]
-    else:
-        others = [_on_top(second[0], option, question) for option in first[1:most]]
-        found = [plan_of([first[0], second[0]], question), *others]
-    if not found:
-        raise DraftRejected("policies allow this already; there is nothing to draft")
+    wanted = sides or [(question, direction) for direction in Direction]
+    denied: list[tuple[Asked, tuple[Option, ...]]] = []
+    after = engine
+    for asked, direction in wanted:
+        if ways := options(asked, direction, after, service_port):
+            denied.append(((asked, direction), ways))
+            after = ways[0].after
+    if not denied:
+        raise NothingDenied("policies allow this already; there is nothing to draft")
+    (_, first), *rest = denied
+    found = [plan_of([first[0], *(ways[0] for _, ways in rest)], question)]
+    found += [_on_top(rest, option, question) for option in first[1:most]]
     return tuple(sorted(found, key=lambda one: weight(one.opened)))
 
 
-def _on_top(second: Option, first: Option, question: Question) -> Plan:
-    """Put an ingress change on top of an egress one that it was not weighed with.
+def _on_top(
+    rest: Sequence[tuple[Asked, tuple[Option, ...]]], first: Option, question: Question
+) -> Plan:
+    """Put the changes of the other directions on top of one that they were not weighed with.
 
-    It allows the direction there too: what the subject's ingress rules are is the same.
+    They allow their directions there too: what the subject's own rules are is the same.
     """
-    side = side_of(question, Direction.INGRESS)
-    again = weigh(second.changes, question, side, first.after)
-    return plan_of([first, again] if again else [first], question)
+    chosen = [first]
+    for (asked, direction), ways in rest:
+        side = side_of(asked, direction)
+        again = weigh(ways[0].changes, asked, side, chosen[-1].after)
+        chosen += [again] if again else []
+    return plan_of(chosen, question)
 
 
 def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
@@ -127,7 +146,7 @@ def options(
     trace = side_trace(engine.trace(question), direction)
     if trace.outcome is Outcome.NOT_APPLICABLE:
         return ()
-    side = side_of(question, direction, service_port)
+    side = _as_seen(side_of(question, direction, service_port), engine)
     if trace.outcome is Outcome.DENIED:
         _check_draftable(trace)
         ways = [with_dns(change, side, engine) for change in candidates(side, engine)]
@@ -139,6 +158,12 @@ def options(
     if not found:
         raise DraftRejected(f"no change that can be written allows {side.what}")
     return tuple(sorted(found, key=_size))
+
+
+def _as_seen(side: Side, engine: Engine) -> Side:
+    """See a node as the subject's agent does: its own node is the host."""
+    kind = engine.identity_of(side.peer, seen_from=side.subject).kind
+    return side if kind is side.peer.kind else replace(side, peer=replace(side.peer, kind=kind))
 
 
 def _is_learned(side: Side, engine: Engine) -> bool:
