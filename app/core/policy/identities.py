@@ -245,13 +245,11 @@ class Identities:
                 Label(RESERVED_SOURCE, "host") if label.key == "remote-node" else label
                 for label in labels.values()
             )
-        if not self.config.cidr_match_nodes or peer.address is None:
-            return Identity(kind, labels)
         return self._node_by_cidr(kind, labels, peer)
 
     def _node_by_cidr(self, kind: IdentityKind, labels: LabelSet, peer: Peer) -> Identity:
         """With `policy-cidr-match-mode: nodes` CIDR rules see nodes, which keep no world label."""
-        if peer.address is None:
+        if peer.address is None or not self.config.cidr_match_nodes:
             return Identity(kind, labels)
         extra = self._external_labels(peer.address, peer.names)
         aggregate = ""

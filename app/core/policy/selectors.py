@@ -238,11 +238,6 @@ def _is_colon_key(key: str) -> bool:
     return _SOURCE.match(source) is not None and ":" not in name and is_qualified_name(name)
 
 
-def knp_draft(delimiter: str, path: str) -> Draft:
-    """Begin a selector of a NetworkPolicy."""
-    return Draft(delimiter, path)
-
-
 def add_knp(draft: Draft, written: Written, prefix: str = "") -> None:
     """Add what a NetworkPolicy writes; every key there has the source `k8s`."""
     for key, value in written.labels.items():

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.model.cluster import IdentityKind
 from app.core.model.labels import Label, LabelSet
 from app.core.policy.index import SelectorIndex, bits_of, members_of
-from app.core.policy.rules import Identity, LabelSelector, Operator, Requirement
+from app.core.policy.names import fqdn_expression
+from app.core.policy.rules import FqdnSelector, Identity, LabelSelector, Operator, Requirement
 
 KEYS = st.sampled_from(("app", "tier", "10.0.0.0/8", "10.1.0.0/16", "host"))
 SOURCES = st.sampled_from(("k8s", "reserved", "cidr"))
@@ -38,3 +41,16 @@ def test_index_when_asked_then_selects_what_the_selector_does(
 
     expected = [n for n, identity in enumerate(identities) if selector.selects(identity)]
     assert list(members_of(found)) == expected
+
+
+def test_index_when_a_name_is_asked_for_then_only_the_outside_can_have_it() -> None:
+    expression = fqdn_expression("pypi.org", "", whole_labels=True)
+    selector = FqdnSelector("k", "pypi.org", "", expression)
+    world, address = LabelSet.from_texts(["reserved:world"]), ip_address("192.0.2.1")
+    identities = [
+        Identity(IdentityKind.POD, LabelSet()),
+        Identity(IdentityKind.WORLD, world, address),
+        Identity(IdentityKind.WORLD, world, address, frozenset({"pypi.org"})),
+    ]
+
+    assert list(members_of(SelectorIndex(identities).selected(selector))) == [2]

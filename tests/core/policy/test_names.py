@@ -42,6 +42,14 @@ def test_pattern_when_compared_with_a_name_then_follows_the_table(
     assert (expression.match(name + ".") is not None) is fits
 
 
+def test_placeholder_when_not_filled_then_is_taken_and_matches_nothing() -> None:
+    expression = fqdn_expression("api.${DOMAIN}", "", whole_labels=True)
+
+    assert is_match_name("api.${DOMAIN}")
+    assert is_match_pattern("*.${DOMAIN}")
+    assert not expression.match("api.${domain}.")
+
+
 def test_double_star_when_whole_labels_are_not_known_then_is_one_label() -> None:
     expression = fqdn_expression("", "**.cilium.io", whole_labels=False)
 

@@ -11,6 +11,7 @@ from app.core.policy.rules import CidrSelector, GroupSelector, LabelSelector, Re
 from tests.core.policy.build import (
     TCP80,
     V117,
+    V118,
     V119,
     V120,
     V1196,
@@ -210,6 +211,24 @@ def test_rule_when_only_the_api_server_minds_then_is_taken_with_a_warning(
     assert any(said in warning.text for warning in policy.warnings)
 
 
+def test_requires_when_removed_then_selectors_are_refused() -> None:
+    body = cnp(ingress({"fromEntities": ["world"], "fromRequires": [{"matchLabels": {}}]}))
+
+    rejected = refused(body)
+
+    assert rejected.path == "spec.ingress[0].fromRequires"
+    assert rejected.reason == "`fromRequires` was removed in Cilium 1.19"
+    accepted(body, ClusterConfig(cilium_version=V118))
+    accepted(cnp(ingress({"fromEntities": ["world"], "fromRequires": ["text"]})))
+
+
+@pytest.mark.parametrize("field", ["matchName", "matchPattern"])
+def test_name_when_it_has_other_characters_then_is_refused(field: str) -> None:
+    rejected = refused(cnp(egress(_item(toFQDNs=[{field: "a b"}]))))
+
+    assert rejected.path == f"spec.egress[0].toFQDNs[0].{field}"
+
+
 def test_groups_of_a_cloud_when_agent_is_old_then_object_is_left_to_the_operator() -> None:
     spec = egress(_item(toGroups=[{"aws": {"labels": {"a": "b"}}}]))
 
@@ -354,6 +373,26 @@ def test_block_peer_when_single_address_then_is_that_address() -> None:
 
     assert isinstance(peer, CidrSelector)
     assert str(peer.block) == "192.0.2.1/32"
+
+
+def test_peers_when_namespace_labels_are_asked_for_then_own_namespace_is_not_implied() -> None:
+    label = "k8s:io.cilium.k8s.namespace.labels.team"
+    body = cnp(ingress(_item(fromEndpoints=[{"matchLabels": {label: "x"}}])))
+
+    (peer,) = accepted(body, ClusterConfig(cilium_version=V117)).entries[0].peers or ()
+
+    assert peer.text == f"{label}=x"
+
+
+def test_clusterwide_peers_when_subject_is_starting_then_need_not_be_pods() -> None:
+    spec: Tree = {"ingress": [{"fromEndpoints": [{}]}]}
+    config = ClusterConfig(cilium_version=V117)
+    starting = ccnp(spec | {"endpointSelector": {"matchLabels": {"reserved:init": ""}}})
+
+    (peer,) = accepted(starting, config).entries[0].peers or ()
+    (other,) = accepted(ccnp(spec | {"endpointSelector": {}}), config).entries[0].peers or ()
+
+    assert (peer.text, other.text) == ("everyone", "every pod")
 
 
 def test_peers_when_default_local_cluster_is_off_then_any_cluster_is_meant() -> None:

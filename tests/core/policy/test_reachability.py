@@ -278,6 +278,27 @@ def test_row_changes_when_the_other_end_forbids_it_anyway_then_there_are_none() 
     assert list(row_changes(before, after, [(Protocol.TCP, 80)])) == []
 
 
+def test_difference_when_the_other_end_redirects_then_the_pair_is_redirected() -> None:
+    job = {"endpointSelector": {"matchLabels": {"app": "job"}}}
+    read = [{"ports": tcp("80")[0]["ports"], "rules": {"http": [{"method": "GET"}]}}]
+    web = {"endpointSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"toPorts": read}]}
+    closed, opened = (
+        cnp("job", egress=[{}], **job),
+        cnp("job", egress=[{"toEntities": ["all"]}], **job),
+    )
+    pods = (pod("one", "web"), pod("two", "job"), cnp("web", **web))
+    engine = built(*pods, closed)
+    changed = built(*pods, opened).cluster.policies
+    after = engine.replace(replace(engine.cluster, policies=changed)).reachability()
+
+    found = list(difference(engine.reachability(), after, [(Protocol.TCP, 80)]))
+
+    into_web = [one for one in found if one.destination.peer.text == "pod a/one"]
+    assert [(one.source.peer.text, one.before, one.after) for one in into_web] == [
+        ("pod a/two", Verdict.DENIED, Verdict.REDIRECTED)
+    ]
+
+
 def test_groups_when_a_pod_is_on_the_host_network_then_it_is_in_none() -> None:
     hosted = pod("one", "web")
     hosted["spec"]["hostNetwork"] = True

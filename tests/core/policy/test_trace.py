@@ -206,6 +206,14 @@ def test_trace_when_a_rule_matches_twice_then_is_named_once_with_its_layer_7() -
     assert match.l7
 
 
+def test_trace_when_a_rule_matches_by_two_ports_then_is_named_once() -> None:
+    engine = make_engine(cnp(ingress(ports({"port": "0", "protocol": "TCP"}, TCP80))))
+
+    (match,) = _ingress(engine).matched
+
+    assert not match.l7
+
+
 def test_trace_when_nothing_selects_then_is_not_enforced() -> None:
     trace = _ingress(make_engine())
 
