@@ -1,0 +1,155 @@
+"""Every fix of the fault bank opens what it says, and nothing else, by asking about every pair."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.core.drafts.choice import Plan
+from app.core.errors import DraftRejected
+from app.core.model.cluster import Endpoint, IdentityKind
+from app.core.model.provenance import ObjectRef
+from app.core.model.verdict import Peer, Protocol, Question, Verdict
+from app.core.policy.engine import Engine
+from app.core.policy.reachability import ENTITIES
+from app.services.drafting import _plans, _Wanted, _wanted
+from app.services.picture import Picture
+from tests.core.diagnose.bank import Fault, flows_of, load_faults
+
+FAULTS = [fault for fault in load_faults() if fault.expect["cause"] != "none"]
+Pair = tuple[object, object, Protocol, int]
+
+
+def fixes(fault: Fault) -> tuple[Engine, _Wanted, tuple[Plan, ...]] | None:
+    engine = fault.engine()
+    picture = Picture(engine.cluster, engine)
+    try:
+        wanted = _wanted(picture, fault.asked, flows_of(fault))
+        return engine, wanted, _plans(wanted, engine)
+    except DraftRejected:
+        return None
+
+
+def key(peer: Peer) -> object:
+    outside = peer.kind is IdentityKind.WORLD
+    return peer.kind, peer.labels, peer.address if outside else None, peer.names
+
+
+def everyone(engine: Engine, asked: Question) -> list[Peer]:
+    pods = [engine.peer_of(endpoint) for endpoint in engine.cluster.endpoints]
+    entities = [engine.peer_of_entity(name) for name in ENTITIES]
+    unique = {key(peer): peer for peer in (*pods, *entities, asked.source, asked.destination)}
+    return list(unique.values())
+
+
+def ports_in_use(*engines: Engine) -> set[tuple[Protocol, int]]:
+    declared = {
+        (Protocol(port.protocol), port.port)
+        for engine in engines
+        for endpoint in engine.cluster.endpoints
+        for port in endpoint.ports
+    }
+    named = {
+        (Protocol(protocol), spec.number)
+        for engine in engines
+        for policy in engine.policies
+        for entry in policy.entries
+        for rule in entry.ports
+        for spec in rule.ports
+        for protocol in spec.protocols
+        if spec.number and protocol in {"TCP", "UDP", "ICMP"}
+    }
+    return declared | named
+
+
+def moved(
+    before: Engine, after: Engine, asked: Question, changed: set[ObjectRef] | None = None
+) -> Iterator[tuple[Pair, Verdict, Verdict]]:
+    """Ask both engines about every pair, or every pair with an end that a policy selects."""
+    peers = everyone(before, asked)
+    touched = {
+        key(peer)
+        for peer in peers
+        for engine in (before, after)
+        if peer.endpoint is not None
+        for policy in engine.policies_selecting(peer.endpoint)
+        if changed is None or policy.ref in changed
+    }
+    for source in peers:
+        for destination in peers:
+            if changed is not None and touched.isdisjoint((key(source), key(destination))):
+                continue
+            for protocol, port in ports_in_use(before, after):
+                question = Question(source, destination, port, protocol)
+                was, now = before.decide(question).verdict, after.decide(question).verdict
+                if was is not now:
+                    yield (key(source), key(destination), protocol, port), was, now
+
+
+def listens(pair: Pair, engine: Engine) -> bool:
+    def declares(endpoint: Endpoint) -> bool:
+        same = key(engine.peer_of(endpoint)) == pair[1]
+        return same and any(one.port == pair[3] for one in endpoint.ports)
+
+    return any(declares(endpoint) for endpoint in engine.cluster.endpoints)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_first_fix_when_simulated_then_differs_by_what_it_says(fault: Fault) -> None:
+    check_first_fix(fault, everywhere=False)
+
+
+@pytest.mark.parametrize("fault", FAULTS[::12], ids=lambda fault: fault.name)
+def test_first_fix_when_everyone_is_asked_then_differs_by_what_it_says(fault: Fault) -> None:
+    check_first_fix(fault, everywhere=True)
+
+
+def check_first_fix(fault: Fault, *, everywhere: bool) -> None:
+    found = fixes(fault)
+    if found is None:
+        return
+    engine, wanted, plans = found
+    plan, asked = plans[0], wanted.question
+    said = {
+        (key(pair.source.peer), key(pair.destination.peer), pair.protocol, pair.port)
+        for pair in plan.opened
+    }
+    said |= {
+        (key(one.source), key(one.destination), one.protocol, one.port)
+        for one in (asked, *(question for question, _ in wanted.sides))
+    }
+
+    changed = None if everywhere else {change.policy for change in plan.changes}
+    changes = list(moved(engine, plan.after, asked, changed))
+    opened = {pair for pair, was, _ in changes if was is Verdict.DENIED}
+    closed = {pair for pair, _, now in changes if now is Verdict.DENIED}
+
+    assert opened <= said
+    assert said - opened <= {pair for pair in said if _stays(pair, engine, plan.after, asked)}
+    assert not any(listens(pair, engine) for pair in closed)
+
+
+def _stays(pair: Pair, before: Engine, after: Engine, asked: Question) -> bool:
+    """Whether a pair that was named is beyond this test's ends, or was allowed before."""
+    peers = {key(peer): peer for peer in everyone(before, asked)}
+    if pair[0] not in peers or pair[1] not in peers:
+        return True
+    question = Question(peers[pair[0]], peers[pair[1]], pair[3], pair[2])
+    return before.decide(question).verdict is after.decide(question).verdict
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_fixes_when_several_then_the_one_that_opens_least_is_first(fault: Fault) -> None:
+    found = fixes(fault)
+    if found is None:
+        return
+    sizes = [
+        sum(one.source.size * one.destination.size for one in plan.opened) for plan in found[2]
+    ]
+
+    assert sizes == sorted(sizes)
+
+
+def test_faults_with_a_fix_are_most_of_the_bank() -> None:
+    with_fix = [fault for fault in FAULTS if fixes(fault)]
+
+    assert len(with_fix) > len(FAULTS) * 0.6
