@@ -28,6 +28,9 @@ from app.core.policy.engine import Engine
 _KINDS = (ChangeKind.EXTEND_RULE, ChangeKind.ADD_RULE, ChangeKind.NEW_POLICY)
 """Preferred in this order when they open the same: the fewer lines the better."""
 
+ENOUGH = 3
+"""Changes that open nothing else; where there are so many no further one can be better."""
+
 _PROTOCOLS = frozenset(protocol.value for protocol in Protocol)
 
 
@@ -78,7 +81,7 @@ def plans(
     engine: Engine,
     *,
     service_port: int | None = None,
-    most: int = 3,
+    most: int = ENOUGH,
     sides: Sequence[Asked] = (),
 ) -> tuple[Plan, ...]:
     """Give up to `most` ways to allow a connection, the one that opens least first.
@@ -154,10 +157,47 @@ def options(
         return ()
     else:
         ways = [(change,) for change in dns_changes(side, engine)]
-    found = [one for changes in ways if (one := weigh(changes, question, side, engine))]
+    found = _allowing(ways, question, side, engine)
     if not found:
         raise DraftRejected(f"no change that can be written allows {side.what}")
     return tuple(sorted(found, key=_size))
+
+
+def _allowing(
+    ways: Sequence[tuple[Change, ...]], question: Question, side: Side, engine: Engine
+) -> list[Option]:
+    """Weigh changes; those of a clusterwide policy only where none of a namespace allows it.
+
+    A clusterwide one is about pods that nobody asked about, and each of them has to be weighed.
+    """
+    own = [changes for changes in ways if all(change.policy.namespace for change in changes)]
+    wide = [changes for changes in ways if changes not in own]
+    return _weigh_some(own, question, side, engine) or _weigh_some(wide, question, side, engine)
+
+
+def _weigh_some(
+    ways: Sequence[tuple[Change, ...]], question: Question, side: Side, engine: Engine
+) -> list[Option]:
+    """Weigh changes, preferred ones first, until enough open nothing but what was asked for."""
+    found: list[Option] = []
+    narrow = 0
+    for changes in sorted(ways, key=_preference):
+        option = weigh(changes, question, side, engine)
+        if option is not None:
+            found.append(option)
+            narrow += all(_is_between(pair, question) for pair in option.opened)
+        if narrow == ENOUGH:
+            break
+    return found
+
+
+def _preference(changes: tuple[Change, ...]) -> tuple[bool, int]:
+    return (not _corrects(changes), _KINDS.index(changes[0].kind))
+
+
+def _corrects(changes: tuple[Change, ...]) -> bool:
+    """Whether a rule that meant this is put right, rather than something added."""
+    return any(isinstance(edit, SetScalar) for edit in changes[0].edits)
 
 
 def _as_seen(side: Side, engine: Engine) -> Side:
@@ -238,11 +278,10 @@ def _key(peer: Peer) -> object:
 
 def _size(option: Option) -> tuple[int, bool, bool, int, bool, str]:
     first = option.changes[0]
-    corrects = any(isinstance(edit, SetScalar) for edit in first.edits)
     return (
         weight(option.opened),
         any(change.source is None for change in option.changes),
-        not corrects,
+        not _corrects(option.changes),
         _KINDS.index(first.kind),
         not first.policy.namespace,
         str(first.policy),
