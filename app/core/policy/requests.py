@@ -172,7 +172,9 @@ def _judge_envoy(judgement: Judgement, request: Request, headers: Headers) -> Re
     allows = [
         hit
         for hit in judgement.hits
-        if hit.policy.effect is Effect.ALLOW and not hit.policy.map_only
+        if hit.policy.effect is Effect.ALLOW
+        and not hit.policy.map_only
+        and not _is_range_from_zero(hit)
     ]
     name = request.name if isinstance(request, SniRequest) else ""
     connecting = [hit for hit in allows if _admits_connection(hit, name)]
@@ -200,6 +202,15 @@ def _refused_names(allows: Iterable[Hit]) -> Iterator[RequestMatch]:
 
 def _is_every_port(hit: Hit) -> bool:
     return not hit.filter.number and not hit.filter.name
+
+
+def _is_range_from_zero(hit: Hit) -> bool:
+    """Say whether a filter is `port: "0"` up to an `endPort`, which Envoy never gets.
+
+    Source: Cilium `pkg/envoy/xds_server.go` `getDirectionNetworkPolicy`: port 0 is skipped as done
+    with the wildcard, and only the filter of all ports is looked up there.
+    """
+    return _is_every_port(hit) and bool(hit.filter.end)
 
 
 def _admits_connection(hit: Hit, name: str) -> bool:
