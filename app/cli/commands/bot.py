@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.cli.context import Context
 
 if TYPE_CHECKING:
+    from app.services.picture import Picture
     from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui bot --demo
@@ -66,6 +67,14 @@ async def _try_out(context: Context, workspace: Workspace) -> None:
             raise EOFError
         return line
 
-    await workspace.newer_than(0)
+    picture = workspace.picture
+    while not _has_something_to_say(picture):
+        picture = await workspace.newer_than(picture.revision)
     desk = build_local_desk(workspace, context.sources.title)
     await try_out(desk.answer, read_line, context.out.line)
+
+
+def _has_something_to_say(picture: Picture) -> bool:
+    """Whether objects were read, or a source said why not."""
+    failed = any(state.phase in {"retrying", "denied"} for state in picture.sources.values())
+    return failed or bool(picture.cluster.namespaces or picture.cluster.policies)
