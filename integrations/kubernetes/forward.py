@@ -26,10 +26,16 @@ import msgspec
 from app.core.errors import SourceCause, SourceUnavailable
 from app.core.text import clean
 from integrations.kubernetes.client import ApiServer
+from integrations.kubernetes.wire import PodObject, PodPage, ServiceObject, decoded
 
 RELAY_SERVICE = "hubble-relay"
+_TLS_PORT = 443
+"""Of Relay's Service when hubble.relay.tls.server.enabled is set."""
 _CHUNK = 1 << 16
 _BACKLOG = 8
+
+_service = msgspec.json.Decoder(ServiceObject)
+_pods = msgspec.json.Decoder(PodPage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def find_relay(api: ApiServer, namespace: str) -> RelayPod:
     """
     root = f"/api/v1/namespaces/{namespace}"
     try:
-        service = msgspec.json.decode(api.get(f"{root}/services/{RELAY_SERVICE}"))
+        body = api.get(f"{root}/services/{RELAY_SERVICE}")
     except SourceUnavailable as error:
         if error.cause is not SourceCause.NOT_FOUND:
             raise
@@ -59,34 +65,35 @@ def find_relay(api: ApiServer, namespace: str) -> RelayPod:
             cause=SourceCause.NOT_FOUND,
             hint="enable it (helm hubble.relay.enabled=true), or give --hubble-address",
         ) from error
-    spec = service["spec"]
-    selector = ",".join(f"{key}={value}" for key, value in sorted(spec["selector"].items()))
-    pods = msgspec.json.decode(api.get(f"{root}/pods", {"labelSelector": selector}))["items"] or []
-    ready = [pod for pod in pods if _is_ready(pod)]
-    if not ready:
+    spec = decoded(_service, body, api.name).spec
+    selector = ",".join(f"{key}={value}" for key, value in sorted(spec.selector.items()))
+    listed = api.get(f"{root}/pods", {"labelSelector": selector})
+    pods = decoded(_pods, listed, api.name).items or ()
+    ready = next((pod for pod in pods if _is_ready(pod)), None)
+    if ready is None:
         raise SourceUnavailable(
             f"no pod of {RELAY_SERVICE} in {namespace} is ready",
             source="hubble",
             cause=SourceCause.NOT_FOUND,
             hint=f"kubectl -n {namespace} get pods -l {selector}",
         )
-    port = spec["ports"][0]
-    number = _container_port(ready[0], port.get("targetPort", port["port"]))
-    return RelayPod(namespace, clean(ready[0]["metadata"]["name"]), number, port["port"] == 443)  # noqa: PLR2004  # hubble.relay.tls.server.enabled serves on 443
+    first = spec.ports[0]
+    number = _container_port(ready, first.port if first.targetPort is None else first.targetPort)
+    return RelayPod(namespace, clean(ready.metadata.name), number, first.port == _TLS_PORT)
 
 
-def _is_ready(pod: dict[str, Any]) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+def _is_ready(pod: PodObject) -> bool:
+    conditions = (pod.status and pod.status.conditions) or ()
+    return any(one.type == "Ready" and one.status == "True" for one in conditions)
 
 
-def _container_port(pod: dict[str, Any], target: int | str) -> int:
+def _container_port(pod: PodObject, target: int | str) -> int:
     if isinstance(target, int):
         return target
-    for container in pod["spec"]["containers"]:
-        for port in container.get("ports") or ():
-            if port.get("name") == target:
-                return int(port["containerPort"])
+    for container in (pod.spec and pod.spec.containers) or ():
+        for port in container.ports or ():
+            if port.name == target:
+                return port.containerPort
     raise SourceUnavailable(
         f"the Relay pod has no port named `{clean(target)}`",
         source="hubble",

@@ -22,11 +22,13 @@ from integrations.kubernetes.client import ApiServer, Credentials, GoneError, co
 from integrations.kubernetes.inbox import Inbox
 from integrations.kubernetes.reflector import Delta, Listing, Reflector
 from integrations.kubernetes.resources import RESOURCES, Resource
-from integrations.kubernetes.wire import VersionInfo
+from integrations.kubernetes.wire import VersionInfo, decoded
 from integrations.threads import in_daemon_thread
 
 HEARTBEAT_S = 10.0
 """How often `/version` is asked: a server that hangs is noticed within two of these."""
+RECHECK_BEATS = 6
+"""Heartbeats between two looks whether a kind that could not be read may be read by now."""
 AT_ONCE = 6
 """Lists under way together; more would only queue at the server's priority levels."""
 MOST_NOTICES = 500
@@ -34,6 +36,7 @@ MOST_NOTICES = 500
 MOST_NAMESPACES = 200
 """Namespaces tried one by one where a kind may not be listed for the whole cluster."""
 
+_version_info = msgspec.json.Decoder(VersionInfo)
 _FINAL = frozenset({SourceCause.FORBIDDEN, SourceCause.NOT_FOUND})
 
 
@@ -66,6 +69,7 @@ class KubernetesReader:
         self._jitter = jitter
         self._api: ApiServer | None = None
         self._live: tuple[Reflector, ...] = ()
+        self._unread: tuple[Reflector, ...] = ()
         self._notices: tuple[Notice, ...] = ()
 
     @property
@@ -101,6 +105,7 @@ class KubernetesReader:
         by_namespace = self._list_all(api, narrowed)
         everything = (*outcomes, *by_namespace)
         self._live = tuple(one.reflector for one in everything if _worth_watching(one))
+        self._unread = tuple(one.reflector for one in outcomes if not _worth_watching(one))
         picture = _picture(everything, self._clock.now_ns())
         self._notices = picture.notices
         return picture
@@ -142,18 +147,22 @@ class KubernetesReader:
         return done
 
     async def watch(self) -> AsyncIterator[ClusterChange]:
-        """Yield changes until the server refuses the credentials. Call `read` first."""
+        """Yield changes until everything must be read anew. Call `read` first.
+
+        Raises `SourceUnavailable` when the server refuses the credentials, or lets a kind be read
+        that it did not before: a right was granted, or a definition installed.
+        """
         inbox = Inbox()
         watchers = [_Watcher(reflector, inbox, self._jitter) for reflector in self._live]
-        pulse = _Pulse(self.api_server(), watchers, self._clock, inbox)
+        pulse = _Pulse(self.api_server(), watchers, self._unread, self._clock, inbox)
         for watcher in watchers:
             watcher.start()
         pulse.start()
         try:
             while True:
                 await inbox.arrived(HEARTBEAT_S)
-                if (refusal := pulse.refusal) is not None:
-                    raise refusal
+                if (ended_by := pulse.ended_by) is not None:
+                    raise ended_by
                 merged = inbox.take()
                 yield ClusterChange(
                     tuple(merged.upserts.values()),
@@ -231,16 +240,25 @@ class _Watcher(threading.Thread):
 
 
 class _Pulse(threading.Thread):
-    """Asks the server for its version again and again, so that silence is told from a hang."""
+    """Asks the server for its version again and again, so that silence is told from a hang.
+
+    Now and then it also asks for what could not be read (`unread`, and watches that were refused).
+    """
 
     def __init__(
-        self, api: ApiServer, watchers: Sequence[_Watcher], clock: Clock, inbox: Inbox
+        self,
+        api: ApiServer,
+        watchers: Sequence[_Watcher],
+        unread: Sequence[Reflector],
+        clock: Clock,
+        inbox: Inbox,
     ) -> None:
         super().__init__(name="kubernetes heartbeat", daemon=True)
         self.as_of_ns = clock.now_ns()
-        self.refusal: SourceUnavailable | None = None
+        self.ended_by: SourceUnavailable | None = None
         self._api = api
         self._watchers = watchers
+        self._unread = unread
         self._clock = clock
         self._inbox = inbox
         self._halt = threading.Event()
@@ -248,21 +266,37 @@ class _Pulse(threading.Thread):
         self._since_ns = self.as_of_ns
 
     def run(self) -> None:
+        beat = 0
         while not self._halt.wait(HEARTBEAT_S):
+            beat += 1
             try:
                 _server_version(self._api)
+                if beat % RECHECK_BEATS == 0:
+                    self._recheck()
             except SourceUnavailable as error:
                 self._missed(error)
             else:
                 self._beat()
             self._inbox.wake()
 
+    def _recheck(self) -> None:
+        """End the watch when there is more to read than there was."""
+        refused = (one.reflector for one in self._watchers if not one.is_alive())
+        for reflector in (*self._unread, *refused):
+            if reflector.is_readable():
+                self.ended_by = SourceUnavailable(
+                    f"{reflector.resource.plural} may be read now: everything is read again",
+                    source=self._api.name,
+                    cause=SourceCause.CONFLICT,
+                )
+                return
+
     def _missed(self, error: SourceUnavailable) -> None:
         if self._failure is None:
             self._since_ns = self._clock.now_ns()
         self._failure = error
         if error.cause is SourceCause.UNAUTHENTICATED:
-            self.refusal = error
+            self.ended_by = error
 
     def _beat(self) -> None:
         self.as_of_ns = self._clock.now_ns()
@@ -296,7 +330,7 @@ class _Pulse(threading.Thread):
 
 
 def _server_version(api: ApiServer) -> str:
-    return msgspec.json.decode(api.get("/version"), type=VersionInfo).gitVersion
+    return decoded(_version_info, api.get("/version"), api.name).gitVersion
 
 
 def _list_one(reflector: Reflector) -> _Outcome:

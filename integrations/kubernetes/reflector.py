@@ -22,10 +22,11 @@ import msgspec
 from app.core.errors import SourceCause, SourceUnavailable
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.core.text import clean
+from app.services.connection import DENIALS
 from integrations.kubernetes.client import ApiServer, GoneError
 from integrations.kubernetes.decode import ObjectDecoder
 from integrations.kubernetes.resources import Resource
-from integrations.kubernetes.wire import Bookmark, Event, Page, Status
+from integrations.kubernetes.wire import Bookmark, Event, Page, Status, decoded
 
 PAGE_SIZE = 500
 WATCH_TIMEOUT_S = 300
@@ -140,15 +141,19 @@ class Reflector:
                 return Listing(page.metadata.resourceVersion, objects, tuple(tree.notices))
 
     def _read_page(self, served: str, query: Mapping[str, str]) -> Page:
-        body = self._api.get(self._path(served), query)
-        try:
-            return _page.decode(body)
-        except msgspec.MsgspecError as error:
-            raise SourceUnavailable(
-                f"its list of {self.resource.plural} is not JSON as expected",
-                source=self._api.name,
-                cause=SourceCause.PROTOCOL,
-            ) from error
+        return decoded(_page, self._api.get(self._path(served), query), self._api.name)
+
+    def is_readable(self) -> bool:
+        """Whether the server lists the kind now. Raises `SourceUnavailable` when it is away."""
+        for served in self.resource.versions:
+            try:
+                self._read_page(served, {"limit": "1", **self._selector()})
+            except SourceUnavailable as error:
+                if error.cause not in DENIALS | {SourceCause.NOT_FOUND}:
+                    raise
+            else:
+                return True
+        return False
 
     def watch(self, deliver: Callable[[Delta], None]) -> None:
         """Deliver changes after the last list until the server ends the watch, once.
@@ -205,9 +210,9 @@ class Reflector:
             self._path(self._served), query, idle_timeout_s=IDLE_TIMEOUT_S
         ) as lines:
             for line in lines:
-                event = _event.decode(line)
+                event = decoded(_event, line, self._api.name)
                 if event.type == "BOOKMARK":
-                    mark = _bookmark.decode(event.object).metadata
+                    mark = decoded(_bookmark, event.object, self._api.name).metadata
                     if (mark.annotations or {}).get(INITIAL_EVENTS_END) == "true":
                         self._version, self._known = mark.resourceVersion, set(objects)
                         return Listing(mark.resourceVersion, objects, tuple(tree.notices))
@@ -227,7 +232,8 @@ class Reflector:
         except msgspec.MsgspecError:
             return Delta(self.resource, notices=(Notice("a watch event could not be read"),))
         if event.type == "BOOKMARK":
-            self._version = _bookmark.decode(event.object).metadata.resourceVersion
+            mark = decoded(_bookmark, event.object, self._api.name).metadata
+            self._version = mark.resourceVersion
             return Delta(self.resource)
         if event.type == "ERROR":
             raise self._error(event)
@@ -244,7 +250,7 @@ class Reflector:
         return Delta(self.resource, {manifest.ref: manifest})
 
     def _error(self, event: Event) -> SourceUnavailable:
-        status = _status.decode(event.object)
+        status = decoded(_status, event.object, self._api.name)
         words = clean(status.message or status.reason or "the server ended the watch", 300)
         if status.code == _GONE:
             return GoneError(words, source=self._api.name, cause=SourceCause.CONFLICT)

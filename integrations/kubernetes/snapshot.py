@@ -89,6 +89,7 @@ def _write(file: Path, data: bytes) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as out:
+            file.chmod(0o600)  # one that was there before keeps its mode otherwise
             out.write(data)
     except OSError as error:
         raise BadInput(

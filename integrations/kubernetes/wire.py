@@ -8,9 +8,14 @@ absent, null and present all decode.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+
+from app.core.errors import SourceCause, SourceUnavailable
+from app.core.text import clean
+
+T = TypeVar("T")
 
 
 class _Wire(msgspec.Struct, omit_defaults=True, gc=False):
@@ -280,3 +285,41 @@ class VersionInfo(msgspec.Struct):
     """`/version`."""
 
     gitVersion: str = ""  # noqa: N815
+
+
+class ServicePort(msgspec.Struct):
+    """One port of a Service; without a `targetPort` it is the port itself."""
+
+    port: int
+    targetPort: int | str | None = None  # noqa: N815
+
+
+class ServiceSpec(msgspec.Struct):
+    """What leads from a Service to its pods."""
+
+    ports: Annotated[list[ServicePort], msgspec.Meta(min_length=1)]
+    selector: dict[str, str]
+
+
+class ServiceObject(msgspec.Struct):
+    """A Service with a selector."""
+
+    spec: ServiceSpec
+
+
+class PodPage(msgspec.Struct):
+    """A list of pods."""
+
+    items: list[PodObject] | None = None
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: msgspec.Raw | bytes, source: str) -> T:
+    """Decode what the server must send in this form. Raises `SourceUnavailable` (PROTOCOL)."""
+    try:
+        return decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise SourceUnavailable(
+            f"it answered in a form that is not the Kubernetes API's ({clean(str(error), 200)})",
+            source=source,
+            cause=SourceCause.PROTOCOL,
+        ) from error

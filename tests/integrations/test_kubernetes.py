@@ -187,6 +187,18 @@ def test_watch_with_an_unreadable_event_says_so_and_goes_on(
     assert names(second.upserts) == {"y"}
 
 
+@pytest.mark.parametrize("kind", ["BOOKMARK", "ERROR"])
+def test_watch_with_an_unreadable_mark_breaks_off_with_a_reason(
+    api: FakeKubeApi, server: ApiServer, kind: str
+) -> None:
+    api.put(PODS)
+    _, run = watched(server, api, POD_KIND, PODS)
+    feed(api, PODS, (kind, {"metadata": 7, "code": "x"}))
+    with pytest.raises(SourceUnavailable, match="not the Kubernetes API's") as caught:
+        run()
+    assert caught.value.cause is SourceCause.PROTOCOL
+
+
 @pytest.mark.parametrize("streams", [True, False])
 def test_start_over_gives_the_difference(
     api: FakeKubeApi, server: ApiServer, *, streams: bool
@@ -291,6 +303,32 @@ async def test_watch_merges_steps_of_one_object_and_only_ever_sends_get(
                 break
     assert seen == [ObjectRef("Pod", "a", "p")]
     assert {method for method, _ in api.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("refusal", [None, status(403, "forbidden")])
+async def test_watch_when_an_unreadable_kind_becomes_readable_asks_for_a_new_read(
+    api: FakeKubeApi,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: tuple[int, dict[str, Any]] | None,
+) -> None:
+    monkeypatch.setattr(reader_module, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(reader_module, "RECHECK_BEATS", 2)
+    api.put(PODS, thing("p"))
+    if refusal is not None:
+        api.put(POLICIES).refusals = [refusal, refusal]
+    source = live(api, tmp_path, POD_KIND, POLICY_KIND)
+    await source.read()
+    changes = source.watch()
+    await anext(changes)
+    api.put(POLICIES, thing("granted"))
+    with pytest.raises(SourceUnavailable, match="ciliumnetworkpolicies may be read now"):
+        async for _ in changes:
+            pass
+    picture = await source.read()
+    assert ObjectRef("CiliumNetworkPolicy", "a", "granted") in {
+        one.ref for one in picture.manifests
+    }
 
 
 def test_rbac_grants_what_is_read_and_no_other_verb() -> None:

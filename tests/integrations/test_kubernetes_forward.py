@@ -132,6 +132,7 @@ def join_bridges() -> None:
         (None, [relay_pod()], "no Service hubble-relay"),
         ("kept", [relay_pod(ready=False)], "is ready"),
         ("kept", [relay_pod(port_name="other")], "no port named `grpc`"),
+        ("headless", [relay_pod()], "not the Kubernetes API's"),
     ],
 )
 async def test_find_relay_when_something_is_missing_names_it(
@@ -145,6 +146,8 @@ async def test_find_relay_when_something_is_missing_names_it(
     fake.pods = pods
     if service is None:
         fake.service = None
+    elif service == "headless":
+        fake.service = {"spec": {"ports": [{"port": 80}]}}
     with pytest.raises(SourceUnavailable, match=words) as caught:
         await asyncio.to_thread(find_relay, server(tmp_path, url), "kube-system")
     assert caught.value.cause in {SourceCause.NOT_FOUND, SourceCause.PROTOCOL}

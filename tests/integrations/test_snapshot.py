@@ -41,6 +41,7 @@ def verdicts(cluster: Cluster, ports: tuple[int, ...] = (53, 80, 8080, 443)) -> 
 def test_snapshot_when_read_again_gives_the_same_verdicts(
     demo: ClusterPicture, tmp_path: Path, name: str
 ) -> None:
+    (tmp_path / name).touch(0o644)
     count = write_snapshot(demo.manifests, tmp_path / name)
     again = load([str(tmp_path / name)])
     assert len(again.manifests) == count
