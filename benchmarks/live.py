@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import _flow_view
 import msgspec
 
 from app.core.model.flow import Flow, FlowBatch, FlowDetail, FlowEndpoint
@@ -274,6 +275,7 @@ def main() -> None:
         os._exit(0)
     counts = [int(word) for word in sys.argv[1:]]
     relay_part(counts[0] if counts else FLOWS)
+    _flow_view.beside_history()
     asyncio.run(history_part(counts[1] if len(counts) > 1 else ROWS))
 
 
