@@ -52,6 +52,9 @@ TOGETHER = 256
 """Answers that wait to be decoded in one go; the loop does not wait for so many."""
 PULSE_S = 10.0
 """How often Relay is asked for its status while a stream is open."""
+QUIET_S, QUIET_NODE_S = 10.0, 2.0
+"""Silence that ends a history; the second once a node is known to keep Relay waiting."""
+SILENT = "a node that does not answer"
 GAP = "GAP"
 _REFUSAL = re.compile("filter|regex|fieldmask|invalid", re.IGNORECASE)
 """Words of agents that cannot parse a request; those about a lost connection have none of them."""
@@ -91,12 +94,12 @@ class RelayFlows:
             status = await in_daemon_thread("hubble status", self._connect)
             yield self._state("live", status)
             if not request.follow or not self._resume.newest_ns:
-                yield await self._history(request)
+                yield await self._history(request, status)
             elif (gap := self._gap(status)) is not None:
                 yield FlowBatch(statuses=(gap,))
             if not request.follow:
                 return
-            async with aclosing(self._live(request)) as items:  # type: ignore[type-var]  # an async generator
+            async with aclosing(self._live(request, status)) as items:  # type: ignore[type-var]  # an async generator
                 async for item in items:
                     yield item
         finally:
@@ -110,9 +113,20 @@ class RelayFlows:
 
     # History
 
-    async def _history(self, request: FlowRequest) -> FlowBatch:
+    async def _history(self, request: FlowRequest, status: RelayStatus) -> FlowBatch:
         wire = make_request(request, number=self._history_number(request))
-        pieces = [piece async for piece in self._stream(wire) if isinstance(piece, FlowBatch)]
+        pieces: list[FlowBatch] = []
+        async with aclosing(self._stream(wire)) as items:  # type: ignore[type-var]  # an async generator
+            try:
+                while True:
+                    async with asyncio.timeout(QUIET_S if status.answered else QUIET_NODE_S):
+                        piece = await anext(items)
+                    if isinstance(piece, FlowBatch):
+                        pieces.append(piece)
+            except StopAsyncIteration:
+                pass
+            except TimeoutError:
+                pieces.append(FlowBatch(statuses=(self._incomplete(),)))
         batch = joined(pieces)
         _refuse_if_rejected(batch)
         flows = sorted(batch.flows, key=lambda flow: flow.time_ns)
@@ -120,6 +134,10 @@ class RelayFlows:
             flows = flows[-request.last :]
         self._learn(flows)
         return msgspec.structs.replace(batch, flows=tuple(flows))
+
+    def _incomplete(self) -> NodeStatus:
+        message = "older flows may be missing: a node of Relay does not answer"
+        return NodeStatus(GAP, (), message, self._clock.now_ns())
 
     @staticmethod
     def _history_number(request: FlowRequest) -> int:
@@ -132,13 +150,15 @@ class RelayFlows:
 
     # Live
 
-    async def _live(self, request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+    async def _live(
+        self, request: FlowRequest, status: RelayStatus
+    ) -> AsyncIterator[FlowBatch | SourceState]:
         newest_ns = self._resume.newest_ns
         since = newest_ns - OVERLAP_NS if newest_ns else None
         number = 1 if newest_ns else FIRST_FLOWS
         wire = make_request(request, follow=True, since_ns=since, number=number)
         quiet = True
-        uptimes = await in_daemon_thread("hubble nodes", lambda: _uptimes(self._relay))
+        uptimes = await in_daemon_thread("hubble nodes", lambda: _uptimes(self._relay, status))
         async for item in self._stream(wire, uptimes):
             if isinstance(item, SourceState):
                 yield item
@@ -210,7 +230,7 @@ class RelayFlows:
             "version": status.version,
             "flows/s": round(status.flows_per_s, 1),
             "nodes": status.connected,
-            "unavailable": ", ".join(status.unavailable),
+            "unavailable": ", ".join(status.unavailable) or ("" if status.answered else SILENT),
             "history_s": round(status.ring_s),
         }
         return SourceState(self._name, phase, "", self._clock.now_ns(), detail=detail)
@@ -312,8 +332,9 @@ class _Pulse(threading.Thread):
     def run(self) -> None:
         try:
             while not self._halt.wait(PULSE_S):
-                self._box.tell(self._describe("live", self._relay.status()))
-                now = _uptimes(self._relay)
+                status = self._relay.status()
+                self._box.tell(self._describe("live", status))
+                now = _uptimes(self._relay, status)
                 if restarted := [node for node in now if now[node] < self._uptimes.get(node, 0.0)]:
                     self._reader.fail(_restarted(restarted))
                     return
@@ -326,9 +347,16 @@ class _Pulse(threading.Thread):
         self._halt.set()
 
 
-def _uptimes(relay: Relay) -> dict[str, float]:
+def _uptimes(relay: Relay, status: RelayStatus) -> dict[str, float]:
     """Seconds that the agent of each node has been up, of those that answered."""
-    return {node.name: node.uptime_s for node in relay.nodes() if node.uptime_s}
+    if not status.answered:
+        return {}  # the same node would keep Relay from answering this
+    try:
+        return {node.name: node.uptime_s for node in relay.nodes() if node.uptime_s}
+    except SourceUnavailable as error:
+        if error.cause is SourceCause.TIMEOUT:  # a node; whether Relay is there, the status says
+            return {}
+        raise
 
 
 def _restarted(nodes: Sequence[str]) -> SourceUnavailable:

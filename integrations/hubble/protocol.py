@@ -31,6 +31,7 @@ GET_FLOWS = "/observer.Observer/GetFlows"
 GET_NODES = "/observer.Observer/GetNodes"
 GET_NAMESPACES = "/observer.Observer/GetNamespaces"
 SERVER_STATUS = "/observer.Observer/ServerStatus"
+HEALTH = "/grpc.health.v1.Health/Check"
 
 _SCALAR, _MESSAGE, _ENUM = 0, 1, 2
 _FIELD = descriptor_pb2.FieldDescriptorProto

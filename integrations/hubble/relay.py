@@ -22,6 +22,7 @@ from integrations.hubble.protocol import (
     GET_FLOWS,
     GET_NAMESPACES,
     GET_NODES,
+    HEALTH,
     SERVER_STATUS,
     message_class,
 )
@@ -48,7 +49,10 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
-    """`ServerStatus`: how much Relay sees and remembers. Times in seconds."""
+    """`ServerStatus`: how much Relay sees and remembers. Times in seconds.
+
+    Without `answered` Relay is there, but a node of its kept it from answering: nothing is known.
+    """
 
     version: str = ""
     flows_per_s: float = 0.0
@@ -58,6 +62,7 @@ class RelayStatus:
     connected: int | None = None
     unavailable: tuple[str, ...] = ()
     uptime_s: float = 0.0
+    answered: bool = True
 
     @property
     def ring_s(self) -> float:
@@ -103,8 +108,18 @@ class Relay:
             channel.close()
 
     def status(self) -> RelayStatus:
-        """Ask for `ServerStatus`. Raises `SourceUnavailable`."""
-        answer = self._ask(SERVER_STATUS, "ServerStatus")
+        """Ask for `ServerStatus`. Raises `SourceUnavailable`.
+
+        Relay asks every node and waits for the slowest, for ever if it is cut off: it has no
+        keepalive to its nodes. So silence is put to the health service, which Relay answers alone.
+        Source: Cilium `pkg/hubble/relay/observer/server.go`, `relay/server/server.go` (v1.19.3).
+        """
+        try:
+            answer = self._ask(SERVER_STATUS, "ServerStatus")
+        except SourceUnavailable as error:
+            if error.cause is SourceCause.TIMEOUT and self._is_there():
+                return RelayStatus(answered=False)
+            raise
         connected = answer.num_connected_nodes
         return RelayStatus(
             clean(answer.version),
@@ -158,7 +173,22 @@ class Relay:
         try:
             return call(request(), timeout=UNARY_TIMEOUT_S)
         except grpc.RpcError as error:
-            raise translate(error) from error
+            refused = translate(error)
+            if error.code() is grpc.StatusCode.CANCELLED:  # the deadline, as the server met it
+                refused.cause = SourceCause.TIMEOUT
+            raise refused from error
+
+    def _is_there(self) -> bool:
+        """Whether the health service answers, whatever it says."""
+        grpc = load_grpc()
+        try:
+            self.channel().unary_unary(HEALTH)(b"", timeout=UNARY_TIMEOUT_S)
+        except grpc.RpcError as error:
+            return error.code() not in {
+                grpc.StatusCode.UNAVAILABLE,
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+            }
+        return True
 
     def open_flows(self, request: Any) -> Any:
         """Start `GetFlows`; iterate the call for the answers' bytes, `cancel()` it to end."""

@@ -30,8 +30,9 @@ LONG_UP_NS = 3_600_000_000_000
 class ScriptedAgent:
     """One node. `emit` adds flows; `lose` reports lost events; `ring` bounds what is remembered."""
 
-    def __init__(self, node: str = "node-1", *, ring: int = 4095) -> None:
+    def __init__(self, node: str = "node-1", *, ring: int = 4095, host: str = "127.0.0.1") -> None:
         self.node = node
+        self.host = host
         self.requests: list[Any] = []
         self.peers: list[tuple[str, str]] = []
         self._ring = ring
@@ -45,16 +46,21 @@ class ScriptedAgent:
         self.port = 0
 
     def start(self, port: int = 0) -> ScriptedAgent:
-        """Listen on the loopback; the port is kept over a restart when given again."""
+        """Listen on `host`; the port is kept over a restart when given again."""
         self._stopped = False
         server = grpc.server(futures.ThreadPoolExecutor(_HANDLER_THREADS))
         server.add_generic_rpc_handlers((self._observer(), self._peer()))
-        self.port = server.add_insecure_port(f"127.0.0.1:{port}")
+        self.port = server.add_insecure_port(f"{self.host}:{port}")
         server.start()
         self._server = server
         if not self.peers:
-            self.peers = [(self.node, f"127.0.0.1:{self.port}")]
+            self.peers = [(self.node, self.address)]
         return self
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"{self.host}:{self.port}"
 
     def stop(self) -> None:
         """End every stream and stop listening; the ring stays."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,9 @@ def start_relay(tmp_path: Path) -> Iterator[Callable[..., RelayServer]]:
     binaries = require("hubble-relay", "hubble")
     servers: list[RelayServer] = []
 
-    def start(nodes: int = 1, keys: RelayKeys | None = None, **options: int) -> RelayServer:
+    def start(nodes: int = 1, keys: RelayKeys | None = None, **options: Any) -> RelayServer:
         agents = [ScriptedAgent(f"node-{number + 1}", **options).start() for number in range(nodes)]
-        agents[0].peers = [(one.node, f"127.0.0.1:{one.port}") for one in agents]
+        agents[0].peers = [(one.node, one.address) for one in agents]
         server = RelayServer(tmp_path, binaries, agents, keys)
         servers.append(server)
         server.start()

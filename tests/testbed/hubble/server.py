@@ -14,6 +14,7 @@ from app.core.errors import SourceUnavailable
 from integrations.hubble.relay import Relay, Tls
 from tests.testbed.hubble.agent import ScriptedAgent
 from tests.testbed.kube.server import free_ports
+from tests.testbed.network import Island
 
 READY_WITHIN_S = 60.0
 
@@ -35,8 +36,11 @@ class RelayServer:
         binaries: Path,
         agents: list[ScriptedAgent],
         keys: RelayKeys | None = None,
+        island: Island | None = None,
     ) -> None:
+        """On an `island` Relay is on another host than agents and clients."""
         self.agents = agents
+        self._island = island
         self._keys = keys
         self._folder = folder
         self._binaries = binaries
@@ -46,7 +50,7 @@ class RelayServer:
     @property
     def address(self) -> str:
         """Where clients connect."""
-        return f"127.0.0.1:{self._port}"
+        return f"{self._island.there if self._island else '127.0.0.1'}:{self._port}"
 
     def start(self) -> None:
         """Start Relay and wait until its port answers and every agent is connected."""
@@ -55,7 +59,7 @@ class RelayServer:
             "serve",
             "--gops=false",
             "--peer-service",
-            f"127.0.0.1:{self.agents[0].port}",
+            self.agents[0].address,
             "--listen-address",
             self.address,
             "--health-listen-address",
@@ -67,6 +71,8 @@ class RelayServer:
             "--sort-buffer-drain-timeout",
             "100ms",
         ]
+        if self._island is not None:
+            command = self._island.inside(*command)
         with (self._folder / "relay.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + READY_WITHIN_S

@@ -39,6 +39,7 @@ class Follower:
         self.statuses: list[NodeStatus] = []
         self.breaks: list[SourceUnavailable] = []
         self.lost = 0
+        self.unavailable = ""
         self._relay = Relay(lambda: server.address)
         self._source = RelayFlows(self._relay, clock=RealClock())
         self._changed = asyncio.Event()
@@ -59,6 +60,8 @@ class Follower:
             self.uuids.extend(flow.uuid for flow in item.flows)
             self.statuses.extend(item.statuses)
             self.lost += sum(lost.count for lost in item.lost)
+        elif item.phase == "live":
+            self.unavailable = str(item.detail["unavailable"])
         self._changed.set()
 
     async def until(self, reached: Callable[[], bool]) -> None:

@@ -44,6 +44,11 @@ class KubeServer:
         self._etcd_port, self._etcd_peer_port, self._port = free_ports(3)
         self._tls = ssl.create_default_context()
 
+    @property
+    def port(self) -> int:
+        """Its port on the loopback."""
+        return self._port
+
     def start(self) -> None:
         """Make keys, start both processes and wait until it is ready."""
         (self.folder / "pki").mkdir(parents=True, exist_ok=True)
