@@ -158,7 +158,10 @@ def engine_python() -> str:
     if other := os.environ.get("CHDB_PYTHON"):
         return other
     if importlib.util.find_spec("chdb") is None:
-        pytest.skip("needs chdb (pip install '.[clickhouse-test]', 530 MB) or CHDB_PYTHON")
+        reason = "needs chdb (pip install -r requirements-clickhouse.lock, 900 MB) or CHDB_PYTHON"
+        if os.environ.get("TESTBED") == "required":
+            pytest.fail(f"TESTBED=required, but it {reason}", pytrace=False)
+        pytest.skip(reason)
     return sys.executable
 
 
