@@ -118,7 +118,7 @@ def read_pod(
         service_account=account or "default",
         host_network=spec.get("hostNetwork") is True,
         managed=not finished,
-        ready=_is_ready(status),
+        ready=_is_ready(metadata, status),
         phase=phase,
         source=manifest.source,
     )
@@ -140,11 +140,18 @@ def container_ports(spec: Tree) -> tuple[ContainerPort, ...]:
     )
 
 
-def _is_ready(status: Tree) -> bool:
+def _is_ready(metadata: Tree, status: Tree) -> bool:
+    """Whether Services would send to the pod; without conditions a running pod is ready.
+
+    Source: Kubernetes `staging/src/k8s.io/endpointslice/utils.go` `podToEndpoint`: a pod that is
+    being deleted is not ready.
+    """
+    if "deletionTimestamp" in metadata:
+        return False
     for condition in items(status, "conditions"):
         if word(condition, "type") == "Ready":
             return word(condition, "status") == "True"
-    return True
+    return word(status, "phase", "Running") != "Pending"
 
 
 def _workload_of(

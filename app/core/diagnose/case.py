@@ -23,7 +23,8 @@ class Case:
     """One question with its legs. `main` is the leg that is explained: the first denied one.
 
     `paths` are the ways through the own gateway, `denials` the denied directions of `main` in the
-    order in which a packet meets them. `service` is the Service that was asked for.
+    order in which a packet meets them. `service` is the Service that was asked for. `story` is what
+    flows show of the connection, `name_story` of the questions to the DNS server before it.
     """
 
     asked: Asked
@@ -40,6 +41,7 @@ class Case:
     naming: tuple[NamingRule, ...] = ()
     denials: tuple[Denial, ...] = ()
     story: Story | None = None
+    name_story: Story | None = None
 
     @property
     def policy_verdict(self) -> Verdict:
@@ -93,7 +95,8 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
         name,
         naming,
     )
-    return replace(case, denials=_denials(case), story=_story(case, everyone))
+    case = replace(case, denials=_denials(case))
+    return replace(case, story=_story(case, everyone), name_story=_name_story(case))
 
 
 def _routed(
@@ -193,10 +196,29 @@ def _story(case: Case, sources: tuple[ResolvedEnd, ...]) -> Story | None:
     if case.evidence is None or case.main is None:
         return None
     destinations = case.destinations
+    if case.path is not None:
+        return story_of(case.legs, _clients_of(case.path, sources), destinations, case.evidence)
     if case.main.is_denied:
         sources = alike(sources, case.main.source)
         destinations = alike(destinations, case.main.destination)
     return story_of(case.legs, sources, destinations, case.evidence)
+
+
+def _clients_of(path: GatewayPath, sources: tuple[ResolvedEnd, ...]) -> tuple[ResolvedEnd, ...]:
+    """Whose flows tell of a way through the gateway: where it ends, the gateway's own or not."""
+    if path.denied is None:
+        return (*sources, path.gateway)
+    return sources if path.denied.hop == 1 else (path.gateway,)
+
+
+def _name_story(case: Case) -> Story | None:
+    """The story of the source's questions to the cluster's DNS servers."""
+    if case.evidence is None or case.name is None:
+        return None
+    leg = case.name.leg
+    return story_of(
+        (leg,), (leg.source,), dns_servers(case.engine) or (leg.destination,), case.evidence
+    )
 
 
 def asks_dns(case: Case) -> bool:

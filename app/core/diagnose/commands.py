@@ -100,13 +100,22 @@ def _option_safe(end: End) -> str:
 
 
 def _end(side: str, peer: Peer) -> list[str]:
-    if peer.endpoint is not None:
-        return [f"--{side}-pod", f"{peer.endpoint.namespace}/{peer.endpoint.name}"]
+    endpoint = peer.endpoint
+    if endpoint is not None and endpoint.namespace:
+        return _pods(side, endpoint)
     if peer.names:
         return [f"--{side}-fqdn", min(peer.names)]
     if peer.address is not None:
         return [f"--{side}-ip", str(peer.address)]
     return [f"--{side}-label", f"reserved:{peer.kind.value}"]
+
+
+def _pods(side: str, endpoint: Endpoint) -> list[str]:
+    """A pod by name; what has no pod yet by its workload, else by its namespace."""
+    if not endpoint.template:
+        return [f"--{side}-pod", f"{endpoint.namespace}/{endpoint.name}"]
+    words = [f"--{side}-namespace", endpoint.namespace]
+    return [*words, f"--{side}-workload", endpoint.workload.name] if endpoint.workload else words
 
 
 def _join(*words: str) -> str:

@@ -26,7 +26,7 @@ from app.core.model.verdict import (
     Request,
 )
 from app.core.policy.engine import Engine
-from app.core.policy.rules import Entry, Identity, PeerSelector
+from app.core.policy.rules import Entry, Identity, Layer7, PeerSelector
 from app.core.policy.selectors import NAMESPACE_KEY
 
 PLAIN = frozenset({CauseCode.EGRESS_DEFAULT_DENY, CauseCode.INGRESS_DEFAULT_DENY})
@@ -83,7 +83,7 @@ def _default_denied(look: Look, engine: Engine) -> Denial:
         return _of_rejected(rejected[0], look.leg, look.direction)
     if best is not None:
         return _of_hint(best, look, engine)
-    return _plain(look.leg, look, engine)
+    return _plain(look, engine)
 
 
 def _at_rule(cause: Cause, rule: RuleRef, leg: Leg, direction: Direction, engine: Engine) -> Denial:
@@ -137,18 +137,10 @@ def _of_rejected(rule: RejectedRule, leg: Leg, direction: Direction) -> Denial:
     return Denial(placed, direction, leg, first, ref, rule.path)
 
 
-def _plain(leg: Leg, look: Look, engine: Engine) -> Denial:
+def _plain(look: Look, engine: Engine) -> Denial:
     """Default deny, in the words of what stands at the other end."""
-    cause = sentences.of_default_deny(leg, look.direction)
-    kind = look.peer.kind
-    if look.is_apiserver:
-        what = "reaches" if look.direction is Direction.INGRESS else "is"
-        text = f"{cause.summary[:-1]}; the API server {what} a pod as the entity kube-apiserver"
-        cause = replace(
-            cause, code=CauseCode.KUBE_APISERVER_ENTITY, summary=sentences.sentence(text)
-        )
-    elif kind is IdentityKind.INGRESS and look.direction is Direction.INGRESS:
-        cause = gateway_cause(cause, leg)
+    leg = look.leg
+    cause = _of_entity(sentences.of_default_deny(leg, look.direction), look)
     trace = leg.direction(look.direction)
     near = sentences.near(trace.nearest)
     if near is not None:
@@ -159,6 +151,26 @@ def _plain(leg: Leg, look: Look, engine: Engine) -> Denial:
         return Denial(cause, look.direction, leg, trace)
     rule = _list_of(trace.default_deny_by[0], look.direction, engine)
     return _at_rule(cause, rule, leg, look.direction, engine)
+
+
+def _of_entity(cause: Cause, look: Look) -> Cause:
+    """Name the entity at the other end, unless a rule names it and only its port fails."""
+    ingress = look.direction is Direction.INGRESS
+    if look.named_by_a_rule:
+        return cause
+    if look.is_apiserver:
+        text = f"the API server {'reaches' if ingress else 'is'} a pod as the entity kube-apiserver"
+        return _said_also(cause, CauseCode.KUBE_APISERVER_ENTITY, text)
+    if look.peer.kind is not IdentityKind.INGRESS:
+        return cause
+    if ingress:
+        return gateway_cause(cause, look.leg)
+    return _said_also(cause, CauseCode.INGRESS_ENTITY, "the gateway is the entity ingress")
+
+
+def _said_also(cause: Cause, code: CauseCode, text: str) -> Cause:
+    summary = sentences.sentence(f"{cause.summary[:-1]}; {text}")
+    return replace(cause, code=code, summary=summary)
 
 
 def _list_of(rule: RuleRef, direction: Direction, engine: Engine) -> RuleRef:
@@ -272,15 +284,22 @@ def _refused_request(leg: Leg, direction: Direction, engine: Engine) -> Denial:
 
 
 def _requests_path(rule: RuleRef, engine: Engine) -> str:
-    """Where a rule says which requests it lets through."""
+    """Where a rule says which requests it lets through: the very item where there is but one."""
     for policy in engine.policies:
         for entry in policy.entries if policy.ref == rule.policy else ():
             for ports in entry.ports if entry.rule == rule else ():
-                if ports.layer7.has_rules:
-                    return f"{ports.path}.rules"
-                if ports.layer7.server_names:
-                    return f"{ports.path}.serverNames"
+                if path := _layer7_path(ports.layer7):
+                    return f"{ports.path}.{path}"
     return rule.path
+
+
+def _layer7_path(layer7: Layer7) -> str:
+    for kind, items in (("http", layer7.http), ("dns", layer7.dns)):
+        if items:
+            return f"rules.{kind}[0]" if len(items) == 1 else f"rules.{kind}"
+    if layer7.has_rules:
+        return "rules"
+    return "serverNames" if layer7.server_names else ""
 
 
 def request_text(request: Request | None) -> str:

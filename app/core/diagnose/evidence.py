@@ -26,6 +26,8 @@ RCODE_REFUSED = 5
 FORWARDED = frozenset({"FORWARDED", "REDIRECTED"})
 REFUSED = frozenset({"DROPPED", "ERROR"})
 _SECOND = 1_000_000_000
+_TWINS_NS = 20_000_000
+"""Flows of one packet are this close: its verdict and its drop come in either order."""
 _MINUTE_S = 60
 
 
@@ -113,17 +115,19 @@ class Story:
 
     @property
     def ends_denied(self) -> bool:
-        """Whether the newest word on the connection is a drop at layer 3/4."""
-        if self.last_denied is None:
-            return False
-        passed = self.last_arrived or self._passed_where_denied()
-        return passed is None or passed.time_ns < self.last_denied.time_ns
+        """Whether the newest word on the connection is a drop at layer 3/4.
 
-    def _passed_where_denied(self) -> Flow | None:
-        denied, passed = self.last_denied, self.last_passed
-        if denied is None or passed is None or passed.direction != denied.direction:
-            return None
-        return passed
+        Policy may let a packet pass that is dropped a moment later for another reason.
+        """
+        denied = self.last_denied
+        if denied is None:
+            return False
+        passed = self.last_arrived or self._passed_where_denied(denied)
+        return passed is None or passed.time_ns <= denied.time_ns + _TWINS_NS
+
+    def _passed_where_denied(self, denied: Flow) -> Flow | None:
+        passed = self.last_passed
+        return passed if passed is not None and passed.direction == denied.direction else None
 
 
 def tell_story(
@@ -155,7 +159,7 @@ def condense(flows: Iterable[Flow]) -> Story:
     asked = [flow for flow in ordered if not flow.is_reply]
     packets = [flow for flow in asked if flow.event != EVENT_L7]
     dropped = [flow for flow in packets if flow.verdict in REFUSED]
-    passed = [flow for flow in packets if flow.verdict in FORWARDED]
+    passed = [flow for flow in packets if flow.verdict in FORWARDED and not _leaves(flow)]
     arrived = [flow for flow in passed if _arrived(flow)]
     audited = [flow for flow in packets if flow.verdict == "AUDIT"]
     refused = tuple(flow for flow in asked if flow.event == EVENT_L7 and flow.verdict in REFUSED)
@@ -175,6 +179,14 @@ def condense(flows: Iterable[Flow]) -> Story:
         refused_requests=refused,
         application_403=_count_application_403(ordered, refused),
     )
+
+
+def _leaves(flow: Flow) -> bool:
+    """Whether a flow shows a packet before the source's own policy.
+
+    Source: Cilium `bpf/bpf_lxc.c`: `from-endpoint` is traced before the policy look-up.
+    """
+    return flow.trace_point == "FROM_ENDPOINT"
 
 
 def _arrived(flow: Flow) -> bool:

@@ -152,14 +152,17 @@ def _of_name(selector: FqdnSelector, entry: Entry, look: Look) -> Hint | None:
 
 
 def _of_block(selector: CidrSelector | GroupSelector, entry: Entry, look: Look) -> Hint | None:
-    """A CIDR rule for something inside; a block of everything means the Internet, not that.
+    """A CIDR rule for something inside.
 
+    A block of everything may mean the Internet only: it counts when nothing else comes nearer.
     Source: Cilium `pkg/ipcache/metadata.go`: pods and nodes carry no `cidr:` labels.
     """
     if look.identity.address is not None:
         return None
     if isinstance(selector, CidrSelector) and not selector.block.prefixlen:
-        return None
+        nearest = look.leg.direction(look.direction).nearest
+        if not look.port_fits(entry) or nearest[0].rule != entry.rule:
+            return None
     held = sorted(str(address) for address in look.addresses if look.outside_at(address, selector))
     if not held:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.core.diagnose.question import Leg
 from app.core.diagnose.services import service_names, services_before, target_port
 from app.core.model.cluster import Address, Cluster, Endpoint, IdentityKind, Service
-from app.core.model.verdict import Direction, Peer, Protocol
+from app.core.model.verdict import Direction, Effect, Peer, Protocol
 from app.core.policy.engine import Engine
 from app.core.policy.rules import Entry, Identity, PeerSelector
 
@@ -73,6 +73,19 @@ class Look:
         """Whether the other end is the Kubernetes API server."""
         return "kube-apiserver" in self.peer.labels or (
             self.peer.kind is IdentityKind.KUBE_APISERVER
+        )
+
+    @property
+    def named_by_a_rule(self) -> bool:
+        """Whether a rule about the subject names the other end, so that something else fails."""
+        return any(
+            entry.direction is self.direction
+            and entry.effect is Effect.ALLOW
+            and bool(entry.peers)
+            and self.selects_subject(entry)
+            and self.peer_fits(entry)
+            for policy in self.engine.policies
+            for entry in policy.entries
         )
 
 

@@ -24,7 +24,8 @@ from app.core.model.verdict import (
 )
 
 _AUTH_REQUIRED = "AUTH_REQUIRED"
-_POLICY_REASONS = frozenset({"POLICY_DENIED", "POLICY_DENY"})
+_POLICY_REASONS = frozenset({"POLICY_DENIED", "POLICY_DENY", ""})
+"""Reasons that stand for network policy; a drop without a reason is taken for one."""
 _MOST_REASONS = 3
 
 
@@ -86,13 +87,14 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
         return _passes_all_the_same(leg, story, evidence)
     denied = story.last_denied
     if denied is not None and story.ends_denied and denied.drop_reason in _POLICY_REASONS:
+        reason = denied.drop_reason or "no reason given"
         return _disagree(
             f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
-            f"Hubble saw {_times(story.drops, 'drop')} ({denied.drop_reason}) until "
+            f"Hubble saw {_times(story.drops, 'drop')} ({reason}) until "
             f"{clock(story.last_drop_ns)}, and none got through since"
         )
-    audited = story.last_audited
-    if audited is not None and not _is_newer(story.last_passed, audited):
+    audited = _audited_last(story)
+    if audited is not None:
         return _disagree(
             f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
             f"Hubble marked it AUDIT, which means denied, at {clock(audited.time_ns)}"
@@ -102,7 +104,7 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
 
 def _passes_all_the_same(leg: Leg, story: Story, evidence: FlowEvidence) -> Cause | None:
     passed = _pass_where_denied(leg, story)
-    if passed is None or _is_newer(story.last_denied, passed):
+    if passed is None or _is_newer(story.last_denied, passed) or _audited_last(story):
         return None
     if story.refused_requests and _is_newer(story.refused_requests[-1], passed):
         return None
@@ -118,7 +120,7 @@ def _pass_where_denied(leg: Leg, story: Story) -> Flow | None:
     if Outcome.DENIED not in (egress.l4, ingress.l4):
         served = [flow for flow in story.flows if _is_served_as_asked(flow, leg.question.request)]
         return served[-1] if served else None
-    return _egress_pass(story) if egress.outcome is Outcome.DENIED else story.last_arrived
+    return story.last_passed if egress.outcome is Outcome.DENIED else story.last_arrived
 
 
 def _is_served_as_asked(flow: Flow, request: Request | None) -> bool:
@@ -126,20 +128,23 @@ def _is_served_as_asked(flow: Flow, request: Request | None) -> bool:
     return served and _is_asked(flow, request)
 
 
-def _egress_pass(story: Story) -> Flow | None:
-    """The newest flow past the source's policy; leaving the pod alone is before it.
+def _audited_last(story: Story) -> Flow | None:
+    """The newest AUDIT verdict that no other verdict followed.
 
-    Source: Cilium `bpf/bpf_lxc.c`: `from-endpoint` is traced before the policy look-up.
+    Audit mode lets the packet through, so its traces say nothing against the policies.
+    Source: Cilium `Documentation/security/policy-creation.rst` (policy audit mode).
     """
-    passing = [
-        flow
+    audited = story.last_audited
+    if audited is None:
+        return None
+    followed = any(
+        flow.event == ev.EVENT_VERDICT
+        and flow.verdict in ev.FORWARDED
+        and flow.direction == audited.direction
+        and flow.time_ns > audited.time_ns
         for flow in story.flows
-        if flow.verdict in ev.FORWARDED
-        and not flow.is_reply
-        and flow.event != ev.EVENT_L7
-        and flow.trace_point != "FROM_ENDPOINT"
-    ]
-    return passing[-1] if passing else None
+    )
+    return None if followed else audited
 
 
 def _is_newer(flow: Flow | None, than: Flow) -> bool:
@@ -190,6 +195,8 @@ def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | 
     passed = [flow for flow in story.flows if _is_served(flow, last)]
     if passed and passed[-1].time_ns > last.time_ns:
         return None
+    if last.verdict == "ERROR":
+        return _proxy_failed(leg, last)
     dns = last.l7.dns if last.l7 else None
     if dns is not None:
         text = f"the DNS proxy refused {leg.source.text} the name {dns.query}"
@@ -199,6 +206,19 @@ def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | 
         f"{destination_text(leg)}, last {_request_line(last)} at {clock(last.time_ns)}"
     )
     return Cause(CauseCode.L7_REQUEST_REFUSED, sentence(text))
+
+
+def _proxy_failed(leg: Leg, flow: Flow) -> Cause:
+    """A proxy that could not do its work refused nothing.
+
+    Source: Cilium `pkg/fqdn/dnsproxy`, `pkg/hubble/parser/seven` (verdict ERROR).
+    """
+    text = (
+        f"no policy refuses {leg.source.text} → {destination_text(leg)}; the proxy failed on its "
+        f"request at {clock(flow.time_ns)}"
+    )
+    detail = "look at the log of the agent on its node, and at the server behind the proxy"
+    return Cause(CauseCode.NOT_A_POLICY_DROP, sentence(text), sentence(detail))
 
 
 def _request_line(flow: Flow) -> str:

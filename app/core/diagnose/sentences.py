@@ -62,7 +62,7 @@ def destination_text(leg: Leg) -> str:
 def sentence(text: str) -> str:
     """Begin a word with a capital and end with a stop; names keep their letters."""
     first = text.partition(" ")[0]
-    if first.isalpha():
+    if first.rstrip(",;").isalpha():
         text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."
 
