@@ -118,9 +118,10 @@ def _ambiguous(text: str, endpoints: Iterable[Endpoint]) -> Ambiguous:
 def _no_pod(namespace: str, name: str, here: list[Endpoint], cluster: Cluster) -> NotFound:
     if not here:
         known = sorted({*cluster.namespaces, *(e.namespace for e in cluster.endpoints)})
-        return NotFound(
-            f"no pod in namespace `{clean(namespace)}`", hint=_near(namespace, known, "namespaces")
-        )
+        hint = _near(namespace, known, "namespaces")
+        if namespace in known:
+            hint = "label:NS/k=v asks for a pod that is not there"
+        return NotFound(f"no pod in namespace `{clean(namespace)}`", hint=hint)
     names = sorted(endpoint.name for endpoint in here)
     return NotFound(
         f"no pod `{clean(name)}` in `{clean(namespace)}`", hint=_near(name, names, "pods")

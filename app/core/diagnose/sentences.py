@@ -18,7 +18,7 @@ from app.core.model.verdict import Dimension, Direction, Effect, Match, Miss
 _RULE = re.compile(r"(?:specs\[(\d+)\]\.)?.*?(ingress|egress)(Deny)?\[(\d+)\]")
 _SPEC = re.compile(r"^(?:spec\.|(specs\[\d+\])\.)")
 _LONGEST_VALUE = 80
-NEAR = 4
+NEAR = 16
 """From this nearness on the engine's misses fit in the port or in the peer."""
 
 KINDS = {

@@ -26,11 +26,15 @@ from app.core.policy.rules import (
 )
 from app.core.policy.selectors import NAMESPACE_KEY, NAMESPACE_LABELS_KEY
 
-_PEER_FITS = 8
-_PORT_FITS = 4
-_PROTOCOL_FITS = 2
-_NAMESPACE_ONLY = 1
-"""Nearness of a miss: what fits weighs, the peer most; a wrong namespace alone is nearly right."""
+_PEER_FITS = 32
+_PORT_FITS = 16
+_PROTOCOL_FITS = 8
+_NAMESPACE_ONLY = 4
+_ALIKE = 1
+"""Nearness of a miss: what fits weighs, the peer most; a wrong namespace alone is nearly right.
+
+Among equals the rule wins that says its port, means this kind of peer, or holds part of it.
+"""
 
 
 def find_matches(judgement: Judgement) -> tuple[Match, ...]:
@@ -100,7 +104,9 @@ def _failures(
         return [_raised(failure, _PEER_FITS) for failure in fits] or [
             _matches_nothing(entry, connection)
         ]
-    bonus = _PORT_FITS + _PROTOCOL_FITS if nearest_port is None else nearest_port.nearness
+    said = _ALIKE if any(part.spec is not None for part in parts) else 0
+    fitting = _PORT_FITS + _PROTOCOL_FITS + said
+    bonus = fitting if nearest_port is None else nearest_port.nearness
     return [_raised(failure, bonus) for failure in peers if failure is not None]
 
 
@@ -168,8 +174,17 @@ def _peer_failure(peer: PeerSelector, connection: Connection) -> _Failure | None
         return _label_failure(peer, connection)
     if isinstance(peer, FqdnSelector):
         names = ", ".join(sorted(connection.peer.names)) or _without_names(connection)
-        return _Failure(Dimension.FQDN, peer.text, names, peer.path, 0)
+        return _Failure(
+            Dimension.FQDN, peer.text, names, peer.path, _name_likeness(peer, connection)
+        )
     return _cidr_failure(peer, connection)
+
+
+def _name_likeness(peer: FqdnSelector, connection: Connection) -> int:
+    """Names are meant for what has a name; one of the same domain is closer."""
+    domain = peer.text.rsplit(".", 2)[-2:]
+    near = any(name.rsplit(".", 2)[-2:] == domain for name in connection.peer.names)
+    return _ALIKE * (bool(connection.peer.names) + near)
 
 
 def _without_names(connection: Connection) -> str:
@@ -179,9 +194,10 @@ def _without_names(connection: Connection) -> str:
 
 def _cidr_failure(peer: CidrSelector | GroupSelector, connection: Connection) -> _Failure:
     got = _peer_text(connection)
-    if connection.peer.kind is not IdentityKind.WORLD and connection.peer.address is None:
+    outside = connection.peer.kind is IdentityKind.WORLD or connection.peer.address is not None
+    if not outside:
         got = f"{got}, which CIDR rules do not match"
-    return _Failure(Dimension.CIDR, peer.text, got, peer.path, 0)
+    return _Failure(Dimension.CIDR, peer.text, got, peer.path, _ALIKE if outside else 0)
 
 
 def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
@@ -189,13 +205,21 @@ def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
     failed = [item for item in peer.requirements if not item.fits(labels)]
     only_namespace = all(_names_namespace(item) for item in failed)
     dimension = Dimension.PEER
-    nearness = 0
+    nearness = _label_likeness(peer, connection)
     if only_namespace and connection.peer.kind is IdentityKind.POD:
-        dimension, nearness = Dimension.NAMESPACE, _NAMESPACE_ONLY
+        dimension, nearness = Dimension.NAMESPACE, nearness + _NAMESPACE_ONLY
     got = ", ".join(_held(item, connection.peer) for item in failed)
     if all(item.source == RESERVED_SOURCE for item in failed):
         got = _peer_text(connection)
     return _Failure(dimension, peer.text, got, peer.path, nearness)
+
+
+def _label_likeness(peer: LabelSelector, connection: Connection) -> int:
+    """Labels are meant for pods; a selector that holds part of this one's is closer."""
+    if connection.peer.kind is not IdentityKind.POD:
+        return 0
+    own = [item for item in peer.requirements if item.source != RESERVED_SOURCE]
+    return _ALIKE * (bool(own) + any(item.fits(connection.peer.labels) for item in own))
 
 
 def _names_namespace(item: Requirement) -> bool:
