@@ -60,7 +60,7 @@ def build_history(
     None where the settings want none, or nothing comes from Relay.
     """
     flows = settings.flows
-    if not flows.history or not _asks_relay(sources):
+    if not flows.history or not asks_relay(sources):
         return None
     context = sources.context or settings.cluster.context or "current"
     cluster = sources.hubble_address or settings.hubble.address or context
@@ -88,7 +88,8 @@ def build_history(
     return SqliteHistory(folder, clock=SystemClock(), limits=limits)
 
 
-def _asks_relay(sources: Sources) -> bool:
+def asks_relay(sources: Sources) -> bool:
+    """Whether flows come from Hubble Relay, neither recorded nor made up."""
     recorded = sources.flows or sources.replay or sources.demo
     return not recorded and bool(sources.hubble_address or sources.live_objects)
 
@@ -107,7 +108,7 @@ def _flow_source(
         from integrations.demo.flows import DemoFlows
 
         return Sifted(DemoFlows())
-    return _relay(sources, settings, live) if _asks_relay(sources) else None
+    return _relay(sources, settings, live) if asks_relay(sources) else None
 
 
 def _relay(sources: Sources, settings: Settings, live: KubernetesReader | None) -> FlowSource:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.bootstrap.drafts import load_boundaries
-from app.bootstrap.flows import build_flow_sources, build_history, live_reader
+from app.bootstrap.flows import asks_relay, build_flow_sources, build_history, live_reader
 from app.bootstrap.sources import Sources, SystemClock
 from app.config import Settings, find_secret
 from app.core.model.provenance import Manifest
@@ -47,6 +47,7 @@ def build_workspace(
         keep_flows=settings.flows.keep,
         history=history,
         boundaries=load_boundaries(sources, settings),
+        can_narrow=asks_relay(sources),
     )
 
 

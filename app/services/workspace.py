@@ -16,14 +16,17 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from app.core.cluster.build import POLICY_KINDS
 from app.core.diagnose.boundaries import Boundary
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import UsageError
+from app.core.flows.observe_flags import Filters
 from app.core.flows.ring import Ring
-from app.core.model.flow import FlowBatch
+from app.core.flows.times import NS_PER_S
+from app.core.model.flow import GAP, FlowBatch, NodeStatus
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.ports import (
     Clock,
@@ -54,6 +57,15 @@ CLOSING_S = 0.5
 
 BETWEEN_PICTURES_S = 0.1
 """Least time from one picture to the next, so that a burst of changes costs one build."""
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a live source is asked for instead of everything, and since when (UTC nanoseconds)."""
+
+    text: str
+    request: FlowRequest
+    since_ns: int
 
 
 @dataclass(slots=True)
@@ -93,9 +105,11 @@ class Workspace:
     """Use `load` for one answer; `run` (with or without `load` before it) to stay current.
 
     `history` is where the sources of flows keep what passes; it is closed when `run` ends.
+    `can_narrow` says that the sources of flows may be asked again, with other filters, while they
+    are followed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is made of, all but the sources by name
         self,
         readers: Sequence[ClusterReader],
         flows: Sequence[FlowSource] = (),
@@ -105,6 +119,7 @@ class Workspace:
         keep_flows: int = KEEP_FLOWS,
         history: FlowHistory | None = None,
         boundaries: tuple[Boundary, ...] = (),
+        can_narrow: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
@@ -117,6 +132,9 @@ class Workspace:
         self._flows = [
             (source, self._connect(_label(source.name, taken=taken))) for source in flows
         ]
+        self.can_narrow = can_narrow
+        self.narrowing: Narrowing | None = None
+        self._following: set[asyncio.Timeout] = set()
         self._names = NameBook()
         self._published = asyncio.Condition()
         self._objects_dirty = self._policies_dirty = self._names_dirty = False
@@ -153,6 +171,39 @@ class Workspace:
             lost=self.ring.lost.total(),
             policies_as_of_ns=self._picture.as_of_ns,
         )
+
+    def narrow(self, text: str, filters: Filters) -> None:
+        """Ask for flows of these filters only; `text` is how the operator wrote them.
+
+        Raises `UsageError` when no source can be asked so, or Hubble has no such filter.
+        """
+        if not self.can_narrow:
+            raise UsageError("only a live Hubble Relay can be asked for less")
+        if not (filters.allow or filters.deny):
+            raise UsageError(
+                "Hubble can apply no part of this filter", hint="`/ns:NAME verdict:dropped`, say"
+            )
+        self._ask_for(
+            Narrowing(
+                text,
+                FlowRequest(allow=filters.allow, deny=filters.deny),
+                self._clock.now_ns(),
+            )
+        )
+
+    def widen(self) -> None:
+        """Ask for every flow again; what was left out meanwhile is marked as a gap."""
+        self._ask_for(None)
+
+    def _ask_for(self, narrowing: Narrowing | None) -> None:
+        now_ns = self._clock.now_ns()
+        if (before := self.narrowing) is not None:
+            seconds = round((now_ns - before.since_ns) / NS_PER_S)
+            message = f"for {seconds} s only flows of `{before.text}` were asked for"
+            self.ring.note(NodeStatus(GAP, (), message, now_ns))
+        self.narrowing = narrowing
+        for following in self._following:
+            following.reschedule(0)
 
     def retry(self) -> None:
         """Try every source again that waits for its next try, and read files anew."""
@@ -242,11 +293,23 @@ class Workspace:
                 self._mark(policies=True, objects=not kinds <= POLICY_KINDS)
 
     async def _keep_flowing(self, source: FlowSource, connection: Connection) -> None:
-        await connection.keep(lambda: self._serve_flows(source, connection))
+        """Follow a source; when other flows are asked for, follow it anew."""
+        while True:
+            try:
+                async with asyncio.timeout(None) as following:
+                    self._following.add(following)
+                    await connection.keep(lambda: self._serve_flows(source, connection))
+            except TimeoutError:
+                continue
+            finally:
+                self._following.discard(following)
+            return
 
     async def _serve_flows(self, source: FlowSource, connection: Connection) -> None:
-        async for item in source.flows(FlowRequest()):
-            self._take_flows(item, connection)
+        request = self.narrowing.request if self.narrowing else FlowRequest()
+        async with aclosing(source.flows(request)) as items:  # type: ignore[type-var]  # a generator
+            async for item in items:
+                self._take_flows(item, connection)
 
     def _take_flows(self, item: FlowBatch | SourceState, connection: Connection) -> None:
         if isinstance(item, SourceState):

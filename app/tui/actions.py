@@ -155,6 +155,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.FLOWS, "follow", ("s",), "Stand still, or follow the newest", "follow"),
     Action(Scope.FLOWS, "group", ("a",), "One line per connection, or every flow", "group"),
     Action(Scope.FLOWS, "faults", ("ctrl+z",), "Only drops, audits and errors", "faults"),
+    Action(Scope.FLOWS, "server", ("S",), "Ask Relay for these flows only, or for all again"),
     Action(Scope.FLOWS, "json", ("y",), "Show it as Hubble's JSON", "json", (Need.FLOW,)),
     Action(Scope.FLOWS, "draft", ("e",), "Draft a rule for it", "draft", (Need.FLOW,)),
     *_WINDOWS,

@@ -30,7 +30,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from app.core.errors import BadInput, ConfigError, SourceCause, SourceUnavailable
-from app.core.model.flow import Flow, FlowBatch, NodeStatus
+from app.core.model.flow import GAP, Flow, FlowBatch, NodeStatus
 from app.core.text import clean
 from app.ports import Clock, FlowRequest, SourceState
 from integrations.hubble.batches import joined
@@ -55,7 +55,6 @@ PULSE_S = 10.0
 QUIET_S, QUIET_NODE_S = 10.0, 2.0
 """Silence that ends a history; the second once a node is known to keep Relay waiting."""
 SILENT = "a node that does not answer"
-GAP = "GAP"
 _REFUSAL = re.compile("filter|regex|fieldmask|invalid", re.IGNORECASE)
 """Words of agents that cannot parse a request; those about a lost connection have none of them."""
 _NS = 1_000_000_000

@@ -8,11 +8,11 @@ import grpc.experimental
 import pytest
 
 from app.core.errors import BadInput, SourceCause, SourceUnavailable
-from app.core.model.flow import Flow, FlowBatch, FlowEndpoint, NodeStatus
+from app.core.model.flow import GAP, Flow, FlowBatch, FlowEndpoint, NodeStatus
 from app.ports import FlowRequest, SourceState
 from app.testing.clock import FakeClock
 from integrations.hubble import live, waiting
-from integrations.hubble.live import GAP, RelayFlows, make_request
+from integrations.hubble.live import RelayFlows, make_request
 from integrations.hubble.relay import Relay, single_threaded_option
 from tests.testbed.hubble.agent import ScriptedAgent
 

@@ -6,6 +6,7 @@ from typing import Never
 import pytest
 
 from app.core.errors import SourceCause, SourceUnavailable, UsageError
+from app.core.flows.filters import parse_filter
 from app.core.model.flow import DnsInfo, Flow, FlowBatch, L7Info
 from app.core.model.provenance import Notice
 from app.ports import FlowRequest, SourceState
@@ -249,6 +250,42 @@ async def test_evidence_holds_flows_losses_and_the_age_of_the_policies() -> None
     assert evidence is not None
     assert [flow.time_ns for flow in evidence.flows] == [5, 7]
     assert evidence.policies_as_of_ns == workspace.picture.as_of_ns
+
+
+ONLY_DROPS = parse_filter("verdict:dropped").to_hubble()
+
+
+async def test_narrowed_workspace_asks_anew_and_widened_marks_what_it_missed() -> None:
+    source = FakeFlows(name="relay")
+    clock = FakeClock()
+    workspace = Workspace([], [source], clock=clock, can_narrow=True, jitter=lambda: 1.0)
+    async with running(workspace):
+        while not source.asked:
+            await asyncio.sleep(0)
+        workspace.narrow("verdict:dropped", ONLY_DROPS)
+        while len(source.asked) < 2:
+            await asyncio.sleep(0)
+        source.push(FlowBatch((Flow(1),)))
+        while not workspace.ring.seen:
+            await asyncio.sleep(0)
+        clock.advance(7)
+        workspace.widen()
+        while len(source.asked) < 3:
+            await asyncio.sleep(0)
+    everything, narrowed, again = source.asked
+    assert narrowed.allow == ONLY_DROPS.allow
+    assert everything == again == FlowRequest()
+    [gap] = workspace.ring.gaps
+    assert gap.message == "for 7 s only flows of `verdict:dropped` were asked for"
+    assert workspace.narrowing is None
+
+
+async def test_narrowing_is_refused_where_nothing_would_come_of_it() -> None:
+    with pytest.raises(UsageError, match="only a live Hubble Relay"):
+        over().narrow("verdict:dropped", ONLY_DROPS)
+    workspace = Workspace([], [], clock=FakeClock(), can_narrow=True)
+    with pytest.raises(UsageError, match="no part of this filter"):
+        workspace.narrow("text", parse_filter("text").to_hubble())
 
 
 @pytest.mark.parametrize(

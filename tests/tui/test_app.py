@@ -8,10 +8,10 @@ import pytest
 
 from app.config import Settings, UiSettings
 from app.core.errors import BadInput, SourceCause, SourceUnavailable
-from app.core.model.flow import FlowBatch
+from app.core.model.flow import FlowBatch, NodeStatus
 from app.core.model.provenance import Notice
-from app.ports import ClusterPicture, Right, SourceState
-from app.testing.clock import FakeClock
+from app.ports import ClusterPicture, FlowRequest, Right, SourceState
+from app.testing.clock import START_NS, FakeClock
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import choose_marks
 from app.tui.places import Place
@@ -174,6 +174,40 @@ async def test_flows_when_the_filter_is_wrong_then_said_and_the_old_one_stays() 
         assert "[view port:8080]" in shown(app)
         await press(pilot, "/", "ctrl+u", *typed("port:443"), "escape")
         assert "[view port:8080]" in shown(app)
+
+
+async def test_flows_when_relay_is_asked_for_less_then_it_is_on_screen_until_taken_back() -> None:
+    source = FakeFlows((batch(),), "hubble")
+    app = make_app(source=source, start=Place("flows", namespace="lab", filter="verdict:dropped"))
+    async with driven(app) as pilot:
+        await press(pilot, "S")
+        assert "only a live Hubble Relay" in said(app)
+        app.session.workspace.can_narrow = True
+        await press(pilot, "S")
+        await until(pilot, lambda: len(source.asked) == 2)
+        assert source.asked[1].allow
+        await ticked(pilot, app)
+        assert "[server ns:lab verdict:dropped]  [view verdict:dropped]" in shown(app)
+        await command(pilot, app, ":sources")
+        assert "only flows of `ns:lab verdict:dropped` are asked for" in shown(app)
+        await command(pilot, app, ":flows")
+        await press(pilot, "S")
+        await until(pilot, lambda: len(source.asked) == 3)
+        assert source.asked[2] == FlowRequest()
+        await ticked(pilot, app)
+        assert "[server" not in shown(app)
+        assert "1 gap" in shown(app)
+
+
+async def test_sources_when_a_node_is_away_then_it_is_named_with_the_reason() -> None:
+    status = NodeStatus("NODE_ERROR", ("node-7",), "no route to host", START_NS)
+    app = make_app(source=FakeFlows((batch(), FlowBatch(statuses=(status,))), "hubble"))
+    async with driven(app) as pilot:
+        await until(pilot, lambda: bool(app.session.workspace.ring.away))
+        await command(pilot, app, ":flows")
+        assert "1 node away" in shown(app)
+        await command(pilot, app, ":sources")
+        assert "node-7: error: no route to host" in shown(app)
 
 
 async def test_flow_when_opened_then_the_verdict_comes_first_and_json_on_request() -> None:

@@ -9,14 +9,18 @@ Not for use from two threads at once; appending is the only thing that changes a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 
-from app.core.model.flow import Flow, FlowBatch
+from app.core.model.flow import GAP, Flow, FlowBatch, NodeStatus
 
 Predicate = Callable[[Flow], bool]
 
 DEFAULT_CAPACITY = 50_000
+KEEP_GAPS = 20
+
+_NOT_AWAY = frozenset({"NODE_CONNECTED", "NODE_GONE"})
+"""A node that is gone was taken out of the cluster: nobody misses its flows."""
 
 
 class Ring:
@@ -24,7 +28,8 @@ class Ring:
 
     `verdicts` counts every flow ever appended by verdict, `lost` the events that nodes and Relay
     could not deliver by source, `dropped` what this program discarded before the ring, `unreadable`
-    and `unknown` what could not be understood.
+    and `unknown` what could not be understood. `gaps` are the newest times in which flows may be
+    missing, `away` what was last said of each node of Relay that is not connected.
     """
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
@@ -34,6 +39,8 @@ class Ring:
         self.verdicts: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
+        self.gaps: deque[NodeStatus] = deque(maxlen=KEEP_GAPS)
+        self.away: dict[str, NodeStatus] = {}
         self.unreadable = 0
         self.dropped = 0
         self._slots: list[Flow] = []
@@ -88,9 +95,21 @@ class Ring:
         self.keep(batch.flows)
         for lost in batch.lost:
             self.lost[lost.source] += lost.count
+        for status in batch.statuses:
+            self.note(status)
         self.unknown.update(batch.unknown)
         self.unreadable += batch.unreadable
         self.dropped += batch.dropped
+
+    def note(self, status: NodeStatus) -> None:
+        """Take over what was said of nodes, or that flows may be missing."""
+        if status.state == GAP:
+            self.gaps.append(status)
+            return
+        for node in status.nodes:
+            self.away.pop(node, None)
+            if status.state not in _NOT_AWAY:
+                self.away[node] = status
 
     def get(self, seq: int) -> Flow | None:
         """The flow of that number; None when it was evicted or has not come yet."""

@@ -170,8 +170,15 @@ class LostEvents(msgspec.Struct, frozen=True, gc=False):
     last_ns: int = 0
 
 
+GAP = "GAP"
+"""The state that says of a time, not of nodes, that flows may be missing."""
+
+
 class NodeStatus(msgspec.Struct, frozen=True, gc=False):
-    """What Relay says of nodes inside a healthy stream (`NODE_CONNECTED`, `NODE_ERROR`, …)."""
+    """What Relay says of nodes inside a healthy stream (`NODE_CONNECTED`, `NODE_ERROR`, …).
+
+    With the state `GAP` it is this program that says that flows may be missing.
+    """
 
     state: str
     nodes: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from app.core.flows.ring import Predicate
 from app.core.flows.terms import KEYS
 from app.core.model.flow import Flow
 from app.services.picture import Picture
+from app.services.wording import counted
 from app.tui.actions import Need, Scope, bindings
 from app.tui.feed import FlowFeed, FlowRows
 from app.tui.places import ALL, Place
@@ -199,8 +200,10 @@ class Flows(Frame):
             view.append(f"last {span_of(seconds)}")
         ring = self.session.workspace.ring
         namespace = self.session.namespace
+        narrowing = self.session.workspace.narrowing
         return StatusView(
             ("flows", namespace or ALL, *(("grouped",) if self._grouped else ())),
+            server=(narrowing.text,) if narrowing else (),
             view=tuple(view),
             notes=(*self._pause_notes(), *self._loss_notes()),
             counts=f"{self._shown:,}/{len(ring):,} rows",
@@ -222,7 +225,10 @@ class Flows(Frame):
             ("dropped here", ring.dropped),
             ("unreadable", ring.unreadable),
         )
-        return tuple(Span(f"{count:,} {word}", Tone.BAD) for word, count in counts if count)
+        said = [f"{count:,} {word}" for word, count in counts if count]
+        said += [counted(len(ring.gaps), "gap")] if ring.gaps else []
+        said += [f"{counted(len(ring.away), 'node')} away"] if ring.away else []
+        return tuple(Span(one, Tone.BAD) for one in said)
 
     # Filter
 
@@ -371,6 +377,23 @@ class Flows(Frame):
         self._faults = not self._faults
         self._refilter()
         self._redraw()
+
+    def do_server(self) -> None:
+        """Let Relay apply what it can of namespace and filter, or ask for everything again."""
+        workspace = self.session.workspace
+        if workspace.narrowing is not None:
+            workspace.widen()
+            self.say("Relay is asked for every flow again")
+        else:
+            namespace = self.session.namespace
+            text = " ".join(filter(None, (namespace and f"ns:{namespace}", self.filter_text)))
+            try:
+                workspace.narrow(text, parse_filter(text).to_hubble())
+            except UsageError as error:
+                self.say(f"{error}; {error.hint}" if error.hint else str(error))
+                return
+            self.say(f"Relay is asked for flows of `{text}` only; nothing else is kept meanwhile")
+        self.draw_frame()
 
     def do_window(self, digit: int) -> None:
         """Choose how far back flows are shown."""

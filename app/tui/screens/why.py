@@ -168,6 +168,8 @@ class Why(DocumentScreen):
         return StatusView(("why",), view=view, notes=self._notes())
 
     def _notes(self) -> tuple[Span, ...]:
+        if (narrowing := self.session.workspace.narrowing) is not None:
+            return (Span(f"only flows of {narrowing.text} are asked for", Tone.WARN),)
         if self.session.workspace.ring.seen:
             return ()
         return (Span("without flows: from policies alone", Tone.WARN),)

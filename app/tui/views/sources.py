@@ -28,6 +28,8 @@ def sources(session: Session) -> Iterator[Paragraph]:
     for state in states.values():
         yield from _source(state, now_ns, session)
     yield from section("Kept and lost", *_losses(session))
+    if troubles := tuple(_troubles(session)):
+        yield from section("Not seen", *troubles)
     yield from section("Picture", *_picture(session))
 
 
@@ -63,6 +65,20 @@ def _losses(session: Session) -> Iterator[Paragraph]:
         yield field("Unreadable", Span(f"{ring.unreadable:,}", Tone.BAD), width=17)
     for name, count in ring.unknown.most_common(10):
         yield field("Unknown", Span(f"{name}: {count:,}", Tone.WARN), width=17)
+
+
+def _troubles(session: Session) -> Iterator[Paragraph]:
+    """Nodes that are away, times with gaps, and what Relay was not asked for."""
+    ring, zone = session.workspace.ring, session.zone
+    if (narrowing := session.workspace.narrowing) is not None:
+        since = clock_time(narrowing.since_ns, zone)
+        yield field(since, f"only flows of `{narrowing.text}` are asked for", width=17)
+    for node, status in sorted(ring.away.items()):
+        word = status.state.removeprefix("NODE_").lower()
+        text = f"{node}: {word}{': ' if status.message else ''}{status.message}"
+        yield field(clock_time(status.time_ns, zone), Span(text, Tone.BAD), width=17)
+    for gap in reversed(ring.gaps):
+        yield field(clock_time(gap.time_ns, zone), Span(gap.message, Tone.WARN), width=17)
 
 
 def _picture(session: Session) -> Iterator[Paragraph]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.flows.ring import Predicate, Ring, View
-from app.core.model.flow import Flow, FlowBatch, LostEvents
+from app.core.model.flow import GAP, Flow, FlowBatch, LostEvents, NodeStatus
 
 
 def flow(number: int) -> Flow:
@@ -49,6 +49,21 @@ def test_ring_when_a_batch_comes_then_losses_are_counted_by_source() -> None:
     assert ring.lost == {"HUBBLE_RING_BUFFER": 14}
     assert (ring.unreadable, ring.dropped, ring.unknown) == (2, 14, {"flow.x": 4})
     assert ring.verdicts == {"DROPPED": 2, "FORWARDED": 2}
+
+
+def test_ring_when_told_of_nodes_then_it_knows_who_is_away_and_where_flows_may_be_missing() -> None:
+    ring = Ring(4)
+    ring.extend(FlowBatch(statuses=(NodeStatus("NODE_CONNECTED", ("a", "b", "c")),)))
+    ring.extend(FlowBatch(statuses=(NodeStatus("NODE_ERROR", ("a", "b"), "no route"),)))
+    assert {node: one.message for node, one in ring.away.items()} == {
+        "a": "no route",
+        "b": "no route",
+    }
+    gap = NodeStatus(GAP, (), "4 s")
+    back, gone = NodeStatus("NODE_CONNECTED", ("a",)), NodeStatus("NODE_GONE", ("b",))
+    ring.extend(FlowBatch(statuses=(back, gone, gap)))
+    assert not ring.away
+    assert list(ring.gaps) == [gap]
 
 
 def test_ring_when_cleared_then_numbers_go_on() -> None:

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import BadInput, SourceCause, SourceUnavailable
-from app.core.model.flow import Flow, FlowBatch, NodeStatus
+from app.core.flows.filters import parse_filter
+from app.core.model.flow import GAP, Flow, FlowBatch, NodeStatus
 from app.ports import FlowRequest, SourceState
+from app.services.workspace import Workspace
 from integrations.hubble import live, relay
-from integrations.hubble.live import GAP, RelayFlows
+from integrations.hubble.live import RelayFlows
 from integrations.hubble.relay import Relay
 from tests.testbed.hubble.server import RelayServer
 
@@ -172,6 +175,43 @@ async def test_rare_flows_show_at_once_although_relay_gathers_a_hundred(
         emitted = time.monotonic()
         await seen.until(lambda: "u6" in seen.uuids)
     assert time.monotonic() - emitted < 0.5
+
+
+async def test_narrowed_workspace_gets_from_relay_what_it_asked_for_and_nothing_twice(
+    start_relay: Callable[..., RelayServer],
+) -> None:
+    server = await asyncio.to_thread(start_relay)
+    agent = server.agents[0]
+    source = RelayFlows(Relay(lambda: server.address), clock=RealClock())
+    workspace = Workspace([], [source], clock=RealClock(), can_narrow=True)
+
+    async def until(*uuids: str) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while [flow.uuid for flow in workspace.ring] != list(uuids):
+                await asyncio.sleep(0.02)
+
+    async def asked(count: int) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while sum(one.follow for one in agent.requests) < count:
+                await asyncio.sleep(0.02)
+
+    task = asyncio.ensure_future(workspace.run())
+    try:
+        agent.emit(*numbered(1))
+        await until("u1")
+        await asked(1)
+        workspace.narrow("verdict:dropped", parse_filter("verdict:dropped").to_hubble())
+        await asked(2)
+        agent.emit(*numbered(2), *(replace(one, verdict="DROPPED") for one in numbered(3)))
+        await until("u1", "u3")
+        workspace.widen()
+        await asked(3)
+        agent.emit(*numbered(4))
+        await until("u1", "u3", "u2", "u4")  # the two seconds of overlap brought u2
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(workspace.ring.gaps) == 1
 
 
 async def test_bad_filter_is_refused_once_and_said(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import SourceCause
+from app.core.model.flow import GAP
 from integrations.hubble import live, relay
 from tests.testbed.binaries import require
 from tests.testbed.hubble.agent import ScriptedAgent
@@ -109,7 +110,7 @@ async def test_start_beside_a_node_behind_a_cut_shows_the_others_and_says_so(
         near.emit(*numbered(2))
         await seen.until(lambda: "u2" in seen.uuids)
         assert seen.unavailable in {live.SILENT, far.node}  # Relay may answer just in time
-    assert [one.message for one in seen.statuses if one.state == live.GAP] == [
+    assert [one.message for one in seen.statuses if one.state == GAP] == [
         "older flows may be missing: a node of Relay does not answer"
     ]
     assert not seen.breaks
