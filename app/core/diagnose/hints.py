@@ -236,17 +236,28 @@ def _of_other_namespace(
 def _means_home(selector: LabelSelector, entry: Entry, look: Look) -> bool:
     """Whether a selector without a namespace does what its author wanted.
 
-    `{}` without ports is how a namespace is closed to others; any other selector that finds pods
-    beside its subjects is taken at its word.
+    `{}` without ports is how a namespace is closed to others, with a port it was meant for "every
+    pod" unless another rule with that port names the peer's namespace. Any other selector that
+    finds pods beside its subjects is taken at its word.
     """
-    anyone = all(one.key in _SILENT_KEYS for one in selector.requirements)
-    if anyone and not entry.ports:
-        return True
+    if all(one.key in _SILENT_KEYS for one in selector.requirements):
+        return not entry.ports or _another_names_namespace(entry, look)
     return any(
         selector.selects_labels(pod.labels)
         for pod in look.cluster.endpoints
         if pod.namespace == entry.namespace
-        and not (anyone and entry.selects_subject(pod.labels, pod.namespace))
+    )
+
+
+def _another_names_namespace(entry: Entry, look: Look) -> bool:
+    namespace = look.peer_end.namespace if look.peer_end else ""
+    return any(
+        requirement.key == NAMESPACE_KEY and namespace in requirement.values
+        for other in look.allowing
+        if other is not entry and look.port_fits(other)
+        for selector in other.peers or ()
+        if isinstance(selector, LabelSelector)
+        for requirement in selector.requirements
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.core.diagnose.question import Leg
@@ -76,17 +77,18 @@ class Look:
         )
 
     @property
+    def allowing(self) -> Iterator[Entry]:
+        """The entries that may allow what the subject does in this direction."""
+        for policy in self.engine.policies:
+            for entry in policy.entries:
+                allows = entry.direction is self.direction and entry.effect is Effect.ALLOW
+                if allows and self.selects_subject(entry):
+                    yield entry
+
+    @property
     def named_by_a_rule(self) -> bool:
         """Whether a rule about the subject names the other end, so that something else fails."""
-        return any(
-            entry.direction is self.direction
-            and entry.effect is Effect.ALLOW
-            and bool(entry.peers)
-            and self.selects_subject(entry)
-            and self.peer_fits(entry)
-            for policy in self.engine.policies
-            for entry in policy.entries
-        )
+        return any(bool(entry.peers) and self.peer_fits(entry) for entry in self.allowing)
 
 
 def look_at(leg: Leg, direction: Direction, engine: Engine) -> Look:
