@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from app.bootstrap.sources import Sources, SystemClock
 from app.config import Settings, find_secret
 from app.core.model.provenance import Manifest
 from app.ports import ClusterReader
+from app.services.contexts import Contexts
 from app.services.located import LocatedReader
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
@@ -49,6 +52,20 @@ def build_workspace(
         boundaries=load_boundaries(sources, settings),
         can_narrow=asks_relay(sources),
     )
+
+
+def build_contexts(sources: Sources, settings: Settings) -> Contexts:
+    """The clusters of the kubeconfig that one can switch to; none when objects come from files."""
+    if not sources.live_objects:
+        return Contexts()
+
+    @cache
+    def names() -> tuple[str, ...]:
+        from integrations.kubernetes.client import Credentials, context_names
+
+        return context_names(Credentials(sources.kubeconfig or settings.cluster.kubeconfig))
+
+    return Contexts(names, lambda name: build_workspace(replace(sources, context=name), settings))
 
 
 def build_readers(

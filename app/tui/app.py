@@ -21,8 +21,9 @@ from textual.command import Provider
 from textual.filter import LineFilter
 
 from app.config import Settings
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, K8treError, UsageError
 from app.ports import Clock
+from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
 from app.services.picture import Picture
 from app.services.tasks import guard
@@ -73,7 +74,7 @@ class K8treApp(App[None], inherit_bindings=False):
     Toast { max-width: 100%; }
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it shows and how, by name
         self,
         workspace: Workspace,
         settings: Settings,
@@ -83,6 +84,7 @@ class K8treApp(App[None], inherit_bindings=False):
         start: Place | None = None,
         surroundings: Surroundings | None = None,
         drafter: Drafter | None = None,
+        contexts: Contexts | None = None,
         zone: tzinfo | None = None,
     ) -> None:
         super().__init__(watch_css=False)
@@ -96,9 +98,10 @@ class K8treApp(App[None], inherit_bindings=False):
             marks=choose_marks(settings.ui.glyphs, os.environ),
             surroundings=surroundings or Surroundings(),
             drafter=drafter,
+            contexts=contexts or Contexts(),
         )
         self._history = History()
-        self._start = start or Place("flows" if workspace.expects_flows else "policies")
+        self._start = start or self._first_place()
         self._last_interrupt = -AGAIN_S
         self.animation_level = "none"
         for theme in THEMES.values():
@@ -115,6 +118,9 @@ class K8treApp(App[None], inherit_bindings=False):
         self.set_interval(HEADER_S, self.draw_frame)
         self.call_after_refresh(self._begin)
 
+    def _first_place(self) -> Place:
+        return Place("flows" if self.session.workspace.expects_flows else "policies")
+
     def _begin(self) -> None:
         settle_memory()
         workspace = self.session.workspace
@@ -122,13 +128,13 @@ class K8treApp(App[None], inherit_bindings=False):
         self.run_worker(self._watch_pictures(), group="pictures", exit_on_error=False)
 
     async def _watch_pictures(self) -> None:
-        revision = 0
+        revision, workspace = 0, self.session.workspace
         while True:
-            picture = await self.session.workspace.newer_than(revision)
+            picture = await workspace.newer_than(revision)
             if not revision:
                 settle_memory()
             revision = picture.revision
-            await guard("screen", self._show(picture), self.session.workspace.report)
+            await guard("screen", self._show(picture), workspace.report)
 
     async def _show(self, picture: Picture) -> None:
         if (screen := self.frame) is not None:
@@ -160,6 +166,8 @@ class K8treApp(App[None], inherit_bindings=False):
     @on(Go)
     def _go(self, event: Go) -> None:
         place = event.place
+        if place.context and not self._use_context(place.context):
+            return
         if place.screen == "quit":
             self.exit()
         elif place.screen == "help" and self.frame is not None:
@@ -168,6 +176,8 @@ class K8treApp(App[None], inherit_bindings=False):
             self._use_theme(place.args[0])
         elif place.screen == "ns":
             self._use_namespace(place.args[0])
+        elif place.screen == "ctx":
+            self._choose_context(*place.args)
         else:
             self._remember()
             self._open(place, visit=True)
@@ -206,6 +216,31 @@ class K8treApp(App[None], inherit_bindings=False):
         if (screen := self.frame) is not None:
             screen.show_picture(self.session.picture)
             screen.draw_frame()
+
+    def _choose_context(self, name: str = "") -> None:
+        if not name:
+            names = ", ".join(self.session.contexts.names())
+            self.notify(f"contexts: {names or 'none'}", markup=False)
+        elif self._use_context(name):
+            self._open(self._first_place(), visit=True)
+
+    def _use_context(self, name: str) -> bool:
+        """Read another cluster; what the old one still does is cancelled and not waited for."""
+        session = self.session
+        try:
+            if (names := session.contexts.names()) and name not in names:
+                raise UsageError(f"no context `{name}`", hint=f"there are: {', '.join(names)}")
+            workspace = session.contexts.open(name)
+        except K8treError as error:
+            said = f"{error}; {error.hint}" if error.hint else str(error)
+            self.notify(said, severity="error", markup=False)
+            return False
+        for group in ("workspace", "pictures"):
+            self.workers.cancel_group(self, group)
+        session.switch(workspace, name)
+        self._history = History()
+        self._begin()
+        return True
 
     def _use_theme(self, name: str) -> None:
         if name not in THEMES:
@@ -261,6 +296,7 @@ def settle_memory() -> None:
 
     A full collection over modules, styles and the first picture takes 30 ms, which is a stutter.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 

@@ -1,6 +1,7 @@
 """Where one can be, as values, and the typed commands that lead there.
 
-A command line is `NAME ARGUMENTS /FILTER`, as in k9s: `:flows jupyterhub /verdict:dropped`.
+A command line is `NAME ARGUMENTS /FILTER @CONTEXT`, as in k9s:
+`:flows jupyterhub /verdict:dropped @prod`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from app.core.errors import UsageError
 class Place:
     """A screen with what it shows. `subject` is a value that has no name, such as one flow.
 
-    `namespace` None means "as now". `cursor` is restored when one comes back.
+    `namespace` None means "as now", as does an empty `context`. `cursor` is restored when one comes
+    back.
     """
 
     screen: str
     args: tuple[str, ...] = ()
     namespace: str | None = None
     filter: str = ""
+    context: str = ""
     subject: object = field(default=None, compare=False)
     cursor: object = field(default=None, compare=False)
 
@@ -50,6 +53,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("log", ("diagnostics",), "What went wrong lately"),
     Command("doctor", (), "What was found and what is missing"),
     Command("ns", ("namespace",), "Look at one namespace, or at `all`", ("namespace",)),
+    Command("ctx", ("context",), "Switch to another cluster of the kubeconfig", ("context",)),
     Command("theme", (), "Change colours", ("theme",)),
     Command("help", ("keys",), "Keys and commands"),
     Command("quit", ("q", "exit"), "Quit"),
@@ -80,6 +84,7 @@ def parse_command(text: str, aliases: Mapping[str, str] | None = None) -> Place:
     Raises `UsageError` when there is no such command or an argument is missing.
     """
     text = expand_alias(text.strip(), aliases or {})
+    text, _, context = (f" {text}").partition(" @")
     before, slash, sought = text.partition(" /")
     words = before.split()
     if not words:
@@ -87,7 +92,7 @@ def parse_command(text: str, aliases: Mapping[str, str] | None = None) -> Place:
     command = find_command(words[0])
     if command is None:
         raise UsageError(f"no command `{words[0]}`", hint="`?` lists the commands")
-    place = _place(command, tuple(words[1:]))
+    place = replace(_place(command, tuple(words[1:])), context=context.strip())
     return replace(place, filter=sought.strip()) if slash else place
 
 
@@ -103,7 +108,7 @@ def _place(command: Command, words: tuple[str, ...]) -> Place:
         raise UsageError(f"`{name}` needs a name", hint=f"`{name} {command.takes[0]}`")
     if name == "why":
         return Place("why", words)
-    if name in ("ns", "theme"):
+    if name in ("ns", "theme", "ctx"):
         return Place(name, words)
     namespace = _namespace(words)
     if name in _KINDS:
@@ -127,10 +132,12 @@ def complete(text: str, values: Mapping[str, Iterable[str]]) -> str | None:
     if len(words) == 1:
         names = (name for command in COMMANDS for name in (command.name, *command.aliases))
         return _first(words[0], names, "")
+    head = " ".join(words[:-1]) + " "
+    if words[-1].startswith("@"):
+        return _first(words[-1], (f"@{name}" for name in values.get("context", ())), head)
     command = find_command(words[0])
     if command is None or len(words) - 2 >= len(command.takes):
         return None
-    head = " ".join(words[:-1]) + " "
     return _first(words[-1], values.get(command.takes[len(words) - 2], ()), head)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.config import Settings
 from app.core.model.cluster import Cluster
 from app.ports import Clock
+from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
 from app.services.picture import Picture
 from app.services.workspace import Workspace
@@ -49,6 +50,7 @@ class Session:
     folded: bool = False
     surroundings: Surroundings = field(default_factory=Surroundings)
     drafter: Drafter | None = None
+    contexts: Contexts = field(default_factory=Contexts)
     no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
     _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
 
@@ -62,6 +64,12 @@ class Session:
         """Whether any object was read: before that, what is not known is never shown as none."""
         cluster = self.picture.cluster
         return bool(cluster.policies or cluster.endpoints or cluster.namespaces)
+
+    def switch(self, workspace: Workspace, context: str) -> None:
+        """Look at another cluster, of which nothing is known yet."""
+        self.workspace, self.context = workspace, context
+        self.namespace, self.meter = "", DropMeter()
+        self._recent.clear()
 
     def look_at(self, namespace: str) -> None:
         """Look at one namespace, or at all (empty)."""

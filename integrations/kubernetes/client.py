@@ -164,6 +164,18 @@ def connect(credentials: Credentials) -> ApiServer:
     return ApiServer(client.ApiClient(configuration), clean(name))
 
 
+def context_names(credentials: Credentials) -> tuple[str, ...]:
+    """The contexts of the kubeconfig, in its order; none when there is no kubeconfig to read."""
+    from kubernetes import config
+    from kubernetes.config.config_exception import ConfigException
+
+    try:
+        contexts, _ = config.list_kube_config_contexts(config_file=credentials.kubeconfig or None)
+    except (ConfigException, OSError, ValueError, KeyError, TypeError):
+        return ()
+    return tuple(clean(str(one["name"])) for one in contexts)
+
+
 def _in_cluster(credentials: Credentials) -> bool:
     asked = credentials.kubeconfig or credentials.context or os.environ.get("KUBECONFIG")
     present = "KUBERNETES_SERVICE_HOST" in os.environ

@@ -23,6 +23,7 @@ from app.core.model.flow import (
     PolicyEvidence,
 )
 from app.core.model.provenance import Manifest, ObjectRef, Source
+from app.services.contexts import Contexts
 from app.services.drafting import Drafter
 from app.services.workspace import Workspace
 from app.testing.builders import manifest, namespace, pod
@@ -195,6 +196,7 @@ def make_app(
     settings: Settings | None = None,
     keep: int = 1000,
     drafter: Drafter | None = None,
+    contexts: Contexts | None = None,
 ) -> K8treApp:
     clock = clock or FakeClock()
     cluster = cluster or FakeCluster.holding(objects(), "lab")
@@ -208,6 +210,7 @@ def make_app(
         start=start or Place("policies"),
         zone=UTC,
         drafter=drafter,
+        contexts=contexts,
     )
 
 

@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 
 from app.config import Settings, UiSettings
-from app.core.errors import BadInput, SourceCause, SourceUnavailable
+from app.core.errors import BadInput, ConfigError, SourceCause, SourceUnavailable
 from app.core.model.flow import FlowBatch, NodeStatus
 from app.core.model.provenance import Notice
 from app.ports import ClusterPicture, FlowRequest, Right, SourceState
+from app.services.contexts import Contexts
+from app.services.workspace import Workspace
+from app.testing.builders import namespace
 from app.testing.clock import START_NS, FakeClock
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import choose_marks
@@ -208,6 +211,76 @@ async def test_sources_when_a_node_is_away_then_it_is_named_with_the_reason() ->
         assert "1 node away" in shown(app)
         await command(pilot, app, ":sources")
         assert "node-7: error: no route to host" in shown(app)
+
+
+class Others:
+    """Contexts `lab` and `other`; what was opened is kept."""
+
+    def __init__(self) -> None:
+        self.opened: list[Workspace] = []
+
+    def open(self, name: str) -> Workspace:
+        if name == "broken":
+            raise ConfigError("no usable kubeconfig", hint="mend it")
+        cluster = FakeCluster.holding([namespace("elsewhere")], name)
+        workspace = Workspace([cluster], [FakeFlows((), "flows")], clock=FakeClock())
+        self.opened.append(workspace)
+        return workspace
+
+    def contexts(self) -> Contexts:
+        return Contexts(lambda: ("lab", "other", "broken"), self.open)
+
+
+async def test_context_when_switched_then_nothing_of_the_old_cluster_is_left() -> None:
+    others = Others()
+    app = make_app(contexts=others.contexts(), start=Place("policies", namespace="lab"))
+    async with driven(app) as pilot:
+        assert "1/1 rows" in shown(app)
+        old = app.session.workspace
+        await command(pilot, app, ":ctx other")
+        await until(pilot, lambda: app.session.has_read)
+        await ticked(pilot, app)
+        assert app.session.workspace is others.opened[0]
+        assert "ctx other" in shown(app)
+        assert "No flow has come yet." in shown(app)
+        await command(pilot, app, ":policies")
+        assert "0/0 rows" in shown(app)
+        assert "<1> elsewhere" in shown(app)
+        await press(pilot, "[", "[", "[")
+        assert app.session.workspace is not old
+        assert "ctx other" in shown(app)
+
+
+async def test_context_when_named_behind_a_command_then_the_command_runs_there() -> None:
+    others = Others()
+    app = make_app(contexts=others.contexts())
+    async with driven(app) as pilot:
+        await command(pilot, app, ":sources @other")
+        await until(pilot, lambda: app.session.has_read)
+        await ticked(pilot, app)
+        assert "ctx other" in shown(app)
+        assert "Kept and lost" in shown(app)
+
+
+async def test_context_when_it_cannot_be_opened_then_said_and_the_old_one_stays() -> None:
+    app = make_app(contexts=Others().contexts())
+    async with driven(app) as pilot:
+        await command(pilot, app, ":ctx broken")
+        await command(pilot, app, ":ctx nowhere")
+        await command(pilot, app, ":ctx")
+        assert "no usable kubeconfig; mend it" in said(app)
+        assert "no context `nowhere`; there are: lab, other, broken" in said(app)
+        assert "contexts: lab, other, broken" in said(app)
+        assert "ctx lab" in shown(app)
+
+
+async def test_context_when_the_old_cluster_hangs_then_switching_does_not_wait() -> None:
+    others = Others()
+    app = make_app(Hung({}, "lab"), contexts=others.contexts())
+    async with app.run_test() as pilot:
+        await command(pilot, app, ":ctx other")
+        await until(pilot, lambda: app.session.has_read)
+        assert "ctx other" in shown(app)
 
 
 async def test_flow_when_opened_then_the_verdict_comes_first_and_json_on_request() -> None:

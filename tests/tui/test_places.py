@@ -6,7 +6,8 @@ from app.core.errors import UsageError
 from app.tui.app import SCREENS
 from app.tui.places import COMMANDS, History, Place, complete, find_command, parse_command
 
-VALUES = {"namespace": ("all", "jupyterhub"), "end": ("mirror/mirror-1",), "theme": ("k8tre-dark",)}
+VALUES = {"namespace": ("all", "jupyterhub"), "end": ("mirror/mirror-1",), "theme": ("k8tre-dark",),
+          "context": ("prod-eu",)}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,11 @@ VALUES = {"namespace": ("all", "jupyterhub"), "end": ("mirror/mirror-1",), "them
         ("why a/b c/d 443", Place("why", ("a/b", "c/d", "443"))),
         ("ns mirror", Place("ns", ("mirror",))),
         ("q", Place("quit")),
+        ("ctx", Place("ctx")),
+        ("ctx prod-eu", Place("ctx", ("prod-eu",))),
+        ("pol gitea @prod-eu", Place("policies", namespace="gitea", context="prod-eu")),
+        ("flows /verdict:dropped @prod-eu", Place("flows", filter="verdict:dropped",
+                                                  context="prod-eu")),
     ],
 )  # fmt: skip
 def test_command_when_typed_then_the_place_it_names(text: str, place: Place) -> None:
@@ -45,7 +51,7 @@ def test_command_when_an_alias_of_the_user_then_it_may_hold_arguments() -> None:
 def test_commands_when_listed_then_words_are_unique_and_lead_somewhere() -> None:
     words = [word for command in COMMANDS for word in (command.name, *command.aliases)]
     assert len(words) == len(set(words))
-    elsewhere = {"ns", "theme", "quit", "help"}
+    elsewhere = {"ns", "theme", "quit", "help", "ctx"}
     for command in COMMANDS:
         place = parse_command(f"{command.name} x")
         assert place.screen in set(SCREENS) | elsewhere

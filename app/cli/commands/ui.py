@@ -18,7 +18,7 @@ def run(context: Context) -> int:
             "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
         )
     from app.bootstrap.sources import SystemClock, has_sources
-    from app.bootstrap.workspace import build_workspace
+    from app.bootstrap.workspace import build_contexts, build_workspace
     from app.tui.app import K8treApp
     from app.tui.places import Place
 
@@ -31,6 +31,7 @@ def run(context: Context) -> int:
         start=None if has_sources(context.sources, settings, context.environ) else Place("doctor"),
         surroundings=context.surroundings(),
         drafter=_drafter(context),
+        contexts=build_contexts(context.sources, settings),
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0

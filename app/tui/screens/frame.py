@@ -209,6 +209,7 @@ class Frame(Screen[None], inherit_bindings=False):
             "namespace": ("all", *sorted(cluster.namespaces)),
             "theme": tuple(THEMES),
             "end": ends,
+            "context": self.session.contexts.names(),
         }
         return complete(text, values)
 
