@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from app.core.cluster.identity import identity_labels
 from app.core.diagnose.naming import End, EndKind, PortSpec, parse_end, parse_port, parse_request
-from app.core.diagnose.services import Backend, backends_of, service_port
+from app.core.diagnose.services import Backend, backends_of, service_names, service_port
 from app.core.errors import Ambiguous, NotFound
 from app.core.model.cluster import (
     Address,
@@ -268,7 +268,7 @@ def of_name(
     """
     inside = _in_cluster(name, engine, port)
     if inside is not None:
-        return tuple(replace(end, name=name) for end in inside)
+        return inside
     addresses = (address,) if address else engine.cluster.learned_names.get(name, ())
     if not addresses:
         world = engine.peer_of_entity("world")
@@ -293,21 +293,29 @@ def _in_cluster(name: str, engine: Engine, port: PortSpec | None) -> tuple[Resol
         service, pod = found
         ends = of_service(service, engine, port)
         chosen = [end for end in ends if end.endpoint is not None and end.endpoint.name == pod]
-        return tuple(chosen) if pod and chosen else ends
+        asked = f"{pod}." * bool(pod) + service_names(service)[-1]
+        return tuple(replace(end, name=asked) for end in (chosen if pod and chosen else ends))
     route = _route_of(name, cluster)
-    return None if route is None else _of_route(route, engine, None)
+    if route is None:
+        return None
+    return tuple(replace(end, name=name) for end in _of_route(route, engine, None))
 
 
 def service_of_name(name: str, cluster: Cluster) -> tuple[Service, str] | None:
     """The Service of `[POD.]SERVICE.NS.svc[.cluster.local]`, with the pod where one is named.
 
-    Source: Kubernetes DNS specification 1.1.0.
+    `SERVICE.NS` is found too, as the search list of a pod does; the whole name is asked for then.
+    Source: Kubernetes DNS specification 1.1.0; `pkg/kubelet/network/dns` (search list).
     """
-    parts = name.removesuffix(f".{CLUSTER_DOMAIN}").split(".")
-    if len(parts) not in (3, 4) or parts[-1] != "svc":
+    inside = name.removesuffix(f".{CLUSTER_DOMAIN}")
+    short = inside.removesuffix(".svc")
+    parts = short.split(".")
+    if short == inside and (inside != name or len(parts) > 2):  # noqa: PLR2004  # service, namespace
         return None
-    service, namespace = parts[-3], parts[-2]
-    pod = parts[0] if len(parts) == 4 else ""  # noqa: PLR2004  # pod, service, namespace, svc
+    if len(parts) not in (2, 3):
+        return None
+    service, namespace = parts[-2:]
+    pod = "".join(parts[:-2])
     for candidate in cluster.services:
         if (candidate.namespace, candidate.name) == (namespace, service):
             return candidate, pod

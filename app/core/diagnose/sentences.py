@@ -212,6 +212,13 @@ def of_deny(match: Match, leg: Leg, direction: Direction) -> Cause:
     return Cause(code, sentence(text))
 
 
+_CLOSED_BY = {
+    "enforcement-always": "the agent enforces policy on every pod (`enable-policy` is `always`), "
+    "and no rule",
+    "reserved-init": "a pod that is being set up is closed (entity init), and no rule",
+}
+
+
 def of_default_deny(leg: Leg, direction: Direction) -> Cause:
     """No rule matches where policies demand one."""
     egress = direction is Direction.EGRESS
@@ -221,7 +228,10 @@ def of_default_deny(leg: Leg, direction: Direction) -> Cause:
     whom = destination_text(leg) if egress else leg.source.text
     on = "" if egress else f" on {leg.question.port}/{leg.question.protocol.value}"
     closing = [rule.policy for rule in trace.default_deny_by]
-    text = f"no rule of {names_of(closing)} lets {who} {verb} {whom}{on}"
+    rule = (
+        f"no rule of {names_of(closing)}" if closing else _CLOSED_BY.get(trace.implicit, "no rule")
+    )
+    text = f"{rule} lets {who} {verb} {whom}{on}"
     return Cause(code, sentence(text), nearest_sentence(trace.nearest))
 
 

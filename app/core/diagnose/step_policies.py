@@ -14,6 +14,7 @@ from app.core.diagnose.denied import (
     meant_for_gateway,
 )
 from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.gateway import GatewayPath
 from app.core.diagnose.sentences import names_of, near, rule_name
 from app.core.model.answer import CauseCode, Evidence, NextStep, StepStatus
 from app.core.model.provenance import ObjectRef
@@ -128,16 +129,25 @@ def look_at_gateway(case: Case) -> Finding:
     denial = case.denial
     if denial is None:
         raise AssertionError("a denied check has a denial")
-    cause = denial.cause
-    if cause.code in PLAIN and denial.leg is not path.checks[0].leg:
-        cause = gateway_cause(cause, denial.leg, denial.direction)
-    elif cause.code in PLAIN and path.allows_the_gateway_itself:
-        cause = client_cause(cause, denial.leg)
-    found = replace(denial, cause=cause)
-    if cause.code is CauseCode.INGRESS_ENTITY and denial.leg is path.checks[3].leg:
-        found = meant_for_gateway(found, path.checks[0].leg.source, case.engine)
+    found = _through_the_gateway(denial, path, case)
     text = f"hop {failed.hop} of 3 is denied"
     return Finding(StepStatus.PROBLEM, text, evidence, cause=found.cause, denial=found)
+
+
+def _through_the_gateway(denial: Denial, path: GatewayPath, case: Case) -> Denial:
+    """Say of a plain denial what it means on this way; one on arrival names the entity already."""
+    client, _, onward, _ = path.checks
+    cause = denial.cause
+    arrival = denial.leg is onward.leg and denial.direction is Direction.INGRESS
+    if arrival and cause.code is CauseCode.INGRESS_ENTITY:
+        return meant_for_gateway(denial, client.leg.source, case.engine)
+    if arrival or cause.code not in PLAIN:
+        return denial
+    if denial.leg is not client.leg:
+        return replace(denial, cause=gateway_cause(cause, denial.leg, denial.direction))
+    if path.allows_the_gateway_itself:
+        return replace(denial, cause=client_cause(cause, denial.leg))
+    return denial
 
 
 def look_at_layer7(case: Case) -> Finding:
