@@ -191,6 +191,10 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.SOURCES, "open", ("enter",), "Try the sources again, now", "retry"),
 )
 
+PROMPTS = frozenset({"everywhere.command", "everywhere.filter"})
+"""They open the prompt before the next key is read, so that what is typed or pasted in one go gets
+there; anything else is done by the widget with the keyboard, in its turn."""
+
 BY_ID: Mapping[str, Action] = {action.id: action for action in ACTIONS}
 
 
@@ -202,7 +206,14 @@ def of_scopes(scopes: Iterable[Scope]) -> tuple[Action, ...]:
 def bindings(*scopes: Scope) -> list[Binding]:
     """Make Textual's bindings; every key runs the action by its id, which the keymap can move."""
     return [
-        Binding(",".join(action.keys), f"run('{action.id}')", action.help, show=False, id=action.id)
+        Binding(
+            ",".join(action.keys),
+            f"run('{action.id}')",
+            action.help,
+            show=False,
+            id=action.id,
+            priority=action.id in PROMPTS,
+        )
         for action in of_scopes(scopes)
     ]
 

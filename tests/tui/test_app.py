@@ -5,6 +5,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from textual.events import Key
+from textual.widgets import Input
 
 from app.config import Settings, UiSettings
 from app.core.errors import BadInput, ConfigError, SourceCause, SourceUnavailable
@@ -16,7 +18,7 @@ from app.services.workspace import Workspace
 from app.testing.builders import namespace
 from app.testing.clock import START_NS, FakeClock
 from app.testing.sources import FakeCluster, FakeFlows
-from app.tui.app import choose_marks
+from app.tui.app import K8treApp, choose_marks
 from app.tui.places import Place
 from app.tui.screens.flows import Flows
 from tests.tui.lab import (
@@ -211,6 +213,24 @@ async def test_sources_when_a_node_is_away_then_it_is_named_with_the_reason() ->
         assert "1 node away" in shown(app)
         await command(pilot, app, ":sources")
         assert "node-7: error: no route to host" in shown(app)
+
+
+def paste_keys(app: K8treApp, text: str) -> None:
+    """Press keys faster than anything can happen between two of them."""
+    for key, character in zip(typed(text), text, strict=True):
+        app.post_message(Key(key, character))
+
+
+async def test_prompt_when_keys_come_in_one_go_then_it_gets_all_but_the_first() -> None:
+    app = make_app(start=Place("flows"))
+    async with driven(app) as pilot:
+        paste_keys(app, ":policies")
+        await pilot.pause()
+        assert app.screen.query_one("#prompt Input", Input).value == "policies"
+        await press(pilot, "enter")
+        paste_keys(app, "/mirror:/in")
+        await pilot.pause()
+        assert app.screen.query_one("#prompt Input", Input).value == "mirror:/in"
 
 
 class Others:

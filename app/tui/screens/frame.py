@@ -14,11 +14,22 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from app.core.errors import UsageError
 from app.services.picture import Picture
 from app.services.tasks import Caught, guard
-from app.tui.actions import BY_ID, COMMON, Action, Need, Scope, bindings, of_scopes, remapped
+from app.tui.actions import (
+    BY_ID,
+    COMMON,
+    PROMPTS,
+    Action,
+    Need,
+    Scope,
+    bindings,
+    of_scopes,
+    remapped,
+)
 from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.places import Place, complete, parse_command
 from app.tui.session import Session
@@ -146,6 +157,11 @@ class Frame(Screen[None], inherit_bindings=False):
     def why_not(self, action: Action) -> str:
         """Say why an action cannot be done now; empty when it can."""
         return next((reason for need in action.needs if (reason := self.missing(need))), "")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the keys of the prompts to whoever is being typed into."""
+        typing = isinstance(self.focused, Input)
+        return not (typing and action == "run" and parameters[0] in PROMPTS)
 
     def action_run(self, action_id: str) -> None:
         """Do an action of the registry, or say why it cannot be done."""

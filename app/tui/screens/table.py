@@ -14,6 +14,7 @@ from textual.containers import Horizontal
 from app.core.model.cluster import Cluster
 from app.core.model.provenance import Notice
 from app.services.picture import Picture
+from app.services.wording import counted
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import ALL, Place
 from app.tui.screens.frame import Frame
@@ -141,7 +142,7 @@ class TableScreen(Frame):
 
     def _notes(self) -> tuple[Span, ...]:
         notices = len(self.session.picture.notices)
-        return (Span(f"{notices} notices (!)", Tone.WARN),) if notices else ()
+        return (Span(f"{counted(notices, 'notice')} (!)", Tone.WARN),) if notices else ()
 
     def apply_filter(self, text: str) -> str:
         """Filter by text."""
