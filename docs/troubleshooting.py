@@ -11,6 +11,7 @@ import asyncio
 import io
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.cli.output import Output  # noqa: E402  # the checkout comes first on the path
 from app.cli.render.why import print_answer  # noqa: E402
+from app.core.diagnose.boundaries import parse_boundaries  # noqa: E402
 from app.core.diagnose.evidence import FlowEvidence  # noqa: E402
 from app.core.model.flow import Flow, FlowBatch  # noqa: E402
 from app.ports import FlowRequest  # noqa: E402
@@ -25,7 +27,7 @@ from app.services.ask import make_question, why  # noqa: E402
 from app.services.names import NameBook  # noqa: E402
 from app.services.picture import Ingredients, Picture, make_picture  # noqa: E402
 from app.testing.clock import START_NS  # noqa: E402
-from integrations.demo.cluster import DemoCluster  # noqa: E402
+from integrations.demo.cluster import BOUNDARIES, DemoCluster  # noqa: E402
 from integrations.demo.flows import DemoFlows  # noqa: E402
 from tests.integrations.test_demo import STORIES  # noqa: E402
 
@@ -53,6 +55,8 @@ async def look() -> tuple[Picture, FlowEvidence]:
     picture = make_picture(
         Ingredients(read.manifests, read.settings, (1, 19, 3), names.names(), read.notices)
     )
+    boundaries = parse_boundaries(BOUNDARIES.read_text(encoding="utf-8"), BOUNDARIES.name)
+    picture = replace(picture, boundaries=boundaries)
     return picture, FlowEvidence(tuple(flows), policies_as_of_ns=START_NS)
 
 

@@ -52,6 +52,8 @@ def direction_sentence(trace: DirectionTrace, who: str, *, nearest: bool = True)
     `nearest` adds what the nearest rule would have to name, where nothing matched.
     """
     if trace.outcome is Outcome.NOT_APPLICABLE:
+        if trace.implicit == "nothing-to-connect-to":
+            return "not asked: there is nothing to connect to"
         return f"not applicable: no policy can apply at {who}"
     if trace.outcome is Outcome.NOT_ENFORCED:
         return f"not enforced: {_why_open(trace, who)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from app.cli.output import Output, Style
@@ -118,8 +119,8 @@ def _fix_words(fix: Fix, number: int, answer: WhyAnswer) -> str:
 def _draft_command(answer: WhyAnswer) -> str:
     """The command that asks the same; behind the own gateway the port is the gateway's."""
     named = answer.port is not None and not answer.hops
-    port = f" {answer.port}/{answer.protocol}" if named else ""
-    return f"k8tre-tui draft {answer.asked_from} {answer.asked_to}{port}"
+    port = [f"{answer.port}/{answer.protocol}"] if named else []
+    return shlex.join(["k8tre-tui", "draft", answer.asked_from, answer.asked_to, *port])
 
 
 def _print_trace(out: Output, trace: DirectionTrace) -> None:

@@ -16,8 +16,10 @@ NO_FLOWS = "whether it was tried, and what happened: no flows were at hand"
 def look_at_drops(case: Case) -> Finding:
     """Does Hubble report a drop that is not policy, or a request that a proxy refused?"""
     story, evidence, main = case.story, case.evidence, case.main
-    if story is None or evidence is None or main is None:
+    if evidence is None:
         return Finding(StepStatus.UNKNOWN, "no flows were at hand", unknown=(NO_FLOWS,))
+    if story is None or main is None:
+        return skipped("there is nothing to connect to")
     question = _where_it_ends(case, main).question
     show = (
         NextStep(

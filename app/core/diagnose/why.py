@@ -74,7 +74,7 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
         ingress=ingress,
         cause=cause,
         resolved_from=case.main.source.text if case.main else case.sources[0].text,
-        resolved_to=case.main.destination.text if case.main else "",
+        resolved_to=case.main.destination.text if case.main else _nothing_behind(case),
         evidence=_evidence(findings, chosen),
         next=_next(findings, chosen),
         not_known=tuple(dict.fromkeys(text for _, one in findings for text in one.unknown)),
@@ -82,6 +82,10 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
         hops=case.path.hops() if case.path else (),
         steps=tuple(_step(step, finding) for step, finding in findings),
     )
+
+
+def _nothing_behind(case: Case) -> str:
+    return f"Service {case.service.key}" if case.service else ""
 
 
 def _cause(case: Case, chosen: Finding | None) -> Cause:
@@ -124,7 +128,8 @@ def _trace(case: Case, chosen: Finding | None, direction: Direction) -> Directio
         if other.direction is direction:
             return other.trace
     if case.main is None:
-        return DirectionTrace(direction, Outcome.NOT_APPLICABLE, Outcome.NOT_APPLICABLE)
+        nobody = Outcome.NOT_APPLICABLE
+        return DirectionTrace(direction, nobody, nobody, implicit="nothing-to-connect-to")
     return case.main.direction(direction)
 
 
