@@ -191,7 +191,8 @@ class DirectionTrace:
 
     `default_deny_by` are the rules that turned default deny on. `implicit` names a rule that is
     not a policy's (`allow-localhost`, `reserved-init`, `enforcement-always`, …), or says that there
-    is `nothing-to-connect-to`. `uncertain` are sentences about areas where Cilium's behaviour is not established.
+    is `nothing-to-connect-to`. `uncertain` are sentences about areas where Cilium's behaviour is
+    not established.
     """
 
     direction: Direction
