@@ -55,6 +55,7 @@ def read_service(manifest: Manifest) -> Service:
         word(spec, "externalName") if word(spec, "type") == "ExternalName" else "",
         source=manifest.source,
         labels=pairs(section(manifest.body, "metadata"), "labels"),
+        publishes_unready=spec.get("publishNotReadyAddresses") is True,
     )
 
 

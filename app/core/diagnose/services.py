@@ -6,7 +6,7 @@ Source: Kubernetes `discovery.k8s.io/v1` EndpointSlice; Cilium `pkg/loadbalancer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.diagnose.naming import PortSpec
 from app.core.errors import NotFound, UsageError
@@ -79,18 +79,28 @@ def _is_target(own: ServicePort, port: PortSpec) -> bool:
 def backends_of(
     service: Service, asked: ServicePort | None, cluster: Cluster
 ) -> tuple[Backend, ...]:
-    """Every backend, from EndpointSlices where they are known, else by the Service's selector."""
+    """Every backend, from EndpointSlices where they are known, else by the Service's selector.
+
+    A slice that calls a pod ready lags behind a pod that says it is not.
+    Source: Kubernetes `staging/src/k8s.io/endpointslice/utils.go` `podToEndpoint`.
+    """
     if service.backends is not None:
-        return tuple(_from_slice(address, asked, cluster) for address in service.backends)
-    return tuple(
-        Backend(
-            endpoint,
-            endpoint.addresses[0] if endpoint.addresses else None,
-            target_port(endpoint, asked),
-            endpoint.ready,
-        )
-        for endpoint in selected_by(service, cluster)
-    )
+        found = [_from_slice(address, asked, cluster) for address in service.backends]
+    else:
+        found = [_from_pod(endpoint, asked) for endpoint in selected_by(service, cluster)]
+    return tuple(replace(one, ready=_is_sent_to(one, service)) for one in found)
+
+
+def _is_sent_to(backend: Backend, service: Service) -> bool:
+    """Whether the Service sends to a backend: its pod must be ready too where one is known."""
+    if service.publishes_unready:
+        return True
+    return backend.ready and (backend.endpoint is None or backend.endpoint.ready)
+
+
+def _from_pod(endpoint: Endpoint, asked: ServicePort | None) -> Backend:
+    address = endpoint.addresses[0] if endpoint.addresses else None
+    return Backend(endpoint, address, target_port(endpoint, asked), endpoint.ready)
 
 
 def selected_by(service: Service, cluster: Cluster) -> tuple[Endpoint, ...]:

@@ -41,9 +41,10 @@ def selector_keys(node: Any) -> Iterator[str]:
 
 
 def names_namespace(manifest: Manifest, path: str) -> bool:
-    """Say whether the peer at `path` says itself in which namespaces it looks."""
+    """Say whether the peer at `path` says itself where it looks: in namespaces, or a block."""
     node = at_path(manifest.body, path)
-    if isinstance(node, Mapping) and node.get("namespaceSelector") is not None:
+    said = ("namespaceSelector", "ipBlock")
+    if isinstance(node, Mapping) and any(node.get(name) is not None for name in said):
         return True
     return any(
         key in {source + NAMESPACE_KEY for source in _SOURCES} for key in selector_keys(node)

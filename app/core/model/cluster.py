@@ -159,7 +159,10 @@ class BackendAddress:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service. `backends` come from EndpointSlices; None when no slice was seen."""
+    """A Service. `backends` come from EndpointSlices; None when no slice was seen.
+
+    `publishes_unready` says that it also sends to pods that are not ready.
+    """
 
     namespace: str
     name: str
@@ -172,6 +175,7 @@ class Service:
     backends: tuple[BackendAddress, ...] | None = None
     source: Source | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    publishes_unready: bool = False
 
     @property
     def key(self) -> str:
