@@ -203,7 +203,7 @@ def of_service(service: Service, engine: Engine, port: PortSpec | None) -> tuple
     """Every ready backend of a Service, each with the port of the pod; else the unready ones."""
     if service.external_name:
         return of_name(service.external_name.rstrip(".").lower(), engine, port=port)
-    asked = service_port(service, port)
+    asked = service_port(service, port, engine.cluster)
     backends = backends_of(service, asked, engine.cluster)
     ready = [backend for backend in backends if backend.ready]
     return tuple(_of_backend(backend, service, asked, engine) for backend in ready or backends)

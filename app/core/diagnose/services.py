@@ -33,7 +33,7 @@ class Backend:
     ready: bool
 
 
-def service_port(service: Service, port: PortSpec | None) -> ServicePort | None:
+def service_port(service: Service, port: PortSpec | None, cluster: Cluster) -> ServicePort | None:
     """Choose the port of a Service that was asked for; None when the Service has no ports.
 
     A number that is no port of the Service but a target port of it means that one. Raises
@@ -44,7 +44,7 @@ def service_port(service: Service, port: PortSpec | None) -> ServicePort | None:
     if port is None:
         return _only_port(service)
     fitting = [own for own in service.ports if _fits(own, port)]
-    fitting = fitting or [own for own in service.ports if _is_target(own, port)]
+    fitting = fitting or [own for own in service.ports if _is_target(own, port, service, cluster)]
     if not fitting:
         raise NotFound(
             f"Service `{service.key}` has no port `{clean(str(port))}`", hint=_listed(service)
@@ -70,10 +70,12 @@ def _fits(own: ServicePort, port: PortSpec) -> bool:
     return own.port == port.number if port.number is not None else own.name == port.name
 
 
-def _is_target(own: ServicePort, port: PortSpec) -> bool:
+def _is_target(own: ServicePort, port: PortSpec, service: Service, cluster: Cluster) -> bool:
     if port.protocol is not None and port.protocol.value != own.protocol:
         return False
-    return own.target == (port.number if port.number is not None else port.name)
+    if port.number is None or isinstance(own.target, int):
+        return own.target == (port.number if port.number is not None else port.name)
+    return any(backend.port == port.number for backend in backends_of(service, own, cluster))
 
 
 def backends_of(
