@@ -331,7 +331,8 @@ def _wanted_of(picture: Picture, answer: WhyAnswer) -> _Wanted:
     if answer.port and not is_service:
         port = PortSpec(answer.port, protocol=IpProtocol(answer.protocol))
     try:
-        return _wanted(picture, Asked(answer.asked_from, answer.asked_to, port), None)
+        asked = Asked(answer.asked_from, answer.asked_to, port, answer.request)
+        return _wanted(picture, asked, None)
     except UsageError:
         denied = [one.trace for one in answer.backends if one.verdict is Verdict.DENIED]
         if not denied:

@@ -8,7 +8,7 @@ from app.core.diagnose.question import Asked
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
 from app.core.policy.engine import Engine
 from app.ports import Proposal, ProposedChange
-from app.services.ask import why
+from app.services.ask import make_question, why
 from app.services.draft_files import paths_inside
 from app.services.drafting import Drafter, Request, offer
 from app.services.picture import Ingredients, Picture, make_picture
@@ -28,6 +28,23 @@ ADDED = """\
         - ports:
             - port: "5432"
               protocol: TCP
+"""
+ONLY_GET = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: only-get
+  namespace: mirror
+spec:
+  endpointSelector: {matchLabels: {app: db}}
+  ingress:
+    - toPorts:
+        - ports:
+            - port: "5432"
+              protocol: TCP
+          rules:
+            http:
+              - method: GET
 """
 FILES = {"lung/workspace.yaml": WORKSPACE, "lung/kustomization.yaml": KUSTOMIZATION}
 
@@ -135,6 +152,22 @@ async def test_prepare_when_fix_of_an_answer_then_the_same_draft(root: Path) -> 
     assert draft.diff == fix.patch
     assert draft.diff == (await drafter.draft(picture, asked)).diff
     assert '+            - port: "8080"\n' in draft.diff
+
+
+async def test_prepare_when_a_request_was_refused_then_the_draft_is_for_that_request(
+    root: Path,
+) -> None:
+    files = {
+        "lung/only-get.yaml": ONLY_GET,
+        "lung/kustomization.yaml": f"{KUSTOMIZATION}  - only-get.yaml\n",
+    }
+    picture, drafter = _picture(write(root, files)), _drafter(root, FakeRepo(files))
+    asked = make_question("mirror/mirror-1", "mirror/db-0", "5432", http="POST /up")
+    answer = why(picture, None, asked)
+    fix = (await drafter.fixes(picture, asked))[0]
+    draft = await drafter.prepare(picture, answer, fix)
+    assert draft.diff == fix.patch
+    assert "+              - method: POST" in draft.diff
 
 
 async def test_prepare_when_policies_changed_since_then_refused(root: Path) -> None:

@@ -81,6 +81,7 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
         backends=_backends(case),
         hops=case.path.hops() if case.path else (),
         steps=tuple(_step(step, finding) for step, finding in findings),
+        request=case.main.question.request if case.main else None,
     )
 
 

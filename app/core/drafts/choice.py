@@ -9,6 +9,7 @@ from app.core.drafts.candidates import Side, candidates, side_of
 from app.core.drafts.change import Change, ChangeKind, apply_change
 from app.core.drafts.edits import SetScalar
 from app.core.drafts.names import dns_changes, report, with_dns
+from app.core.drafts.requests import opened_requests, request_changes
 from app.core.drafts.rules import short_name
 from app.core.errors import DraftRejected
 from app.core.model.verdict import (
@@ -39,13 +40,16 @@ class Option:
     """Changes that belong together, with what the engine says of them.
 
     `opened` are the pairs that become allowed beside the one asked for, on every port that the
-    changed policies name, `closed` those that become denied. `after` is the engine afterwards.
+    changed policies name, `closed` those that become denied. `requests` are the pairs for which
+    the request asked for is let through, where it is that which was refused. `after` is the engine
+    afterwards.
     """
 
     changes: tuple[Change, ...]
     opened: tuple[PairChange, ...]
     closed: tuple[PairChange, ...]
     after: Engine
+    requests: tuple[PairChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +60,18 @@ class Plan:
     opened: tuple[PairChange, ...]
     trace: ConnectionTrace
     after: Engine
+    requests: tuple[PairChange, ...] = ()
 
     @property
     def opens(self) -> str:
         """What else it allows, in one sentence."""
-        return describe(self.opened, self.trace.question)
+        return describe(self.opened, self.trace.question, requests=self.requests)
 
     @property
     def broadens(self) -> bool:
         """Whether it opens more than the two workloads need."""
-        return any(not _is_between(pair, self.trace.question) for pair in self.opened)
+        pairs = (*self.opened, *self.requests)
+        return any(not _is_between(pair, self.trace.question) for pair in pairs)
 
 
 class NothingDenied(DraftRejected):
@@ -90,7 +96,7 @@ def plans(
     `service_port` is that of the Service that was asked for, where pods listen on another; `sides`
     are what is asked of policies where that is not just both directions of the question, as on the
     way through a gateway. Raises NothingDenied when policies allow it, DraftRejected when a rule
-    denies on purpose, only a request is refused, or no change that can be written allows it.
+    denies on purpose, or no change that can be written allows it.
     """
     wanted = sides or [(question, direction) for direction in Direction]
     denied: list[tuple[Asked, tuple[Option, ...]]] = []
@@ -104,7 +110,7 @@ def plans(
     (_, first), *rest = denied
     found = [plan_of([first[0], *(ways[0] for _, ways in rest)], question)]
     found += [_on_top(rest, option, question) for option in first[1:most]]
-    return tuple(sorted(found, key=lambda one: weight(one.opened)))
+    return tuple(sorted(found, key=lambda one: weight((*one.opened, *one.requests))))
 
 
 def _on_top(
@@ -130,6 +136,7 @@ def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
         tuple(pair for option in chosen for pair in option.opened),
         after.trace(question),
         after,
+        tuple(pair for option in chosen for pair in option.requests),
     )
 
 
@@ -151,7 +158,9 @@ def options(
         return ()
     side = _as_seen(side_of(question, direction, service_port), engine)
     if trace.outcome is Outcome.DENIED:
-        _check_draftable(trace)
+        _refuse_denies(trace)
+        if trace.l4 is not Outcome.DENIED:
+            return _letting_through(question, side, engine)
         ways = [with_dns(change, side, engine) for change in candidates(side, engine)]
     elif trace.outcome is Outcome.NOT_ENFORCED or _is_learned(side, engine):
         return ()
@@ -160,6 +169,26 @@ def options(
     found = _allowing(ways, question, side, engine)
     if not found:
         raise DraftRejected(f"no change that can be written allows {side.what}")
+    return tuple(sorted(found, key=_size))
+
+
+def _letting_through(question: Question, side: Side, engine: Engine) -> tuple[Option, ...]:
+    """Give every change that lets the request through, where only the request is refused."""
+    found = []
+    request = question.request
+    for change in request_changes(side, request, engine) if request else ():
+        policies = apply_change(engine.cluster.policies, change)
+        after = engine.replace(replace(engine.cluster, policies=policies))
+        if side_trace(after.trace(question), side.direction).outcome is Outcome.DENIED:
+            continue
+        pairs = opened_requests(change, question, side.direction, engine, after)
+        others = tuple(pair for pair in pairs if not _is_asked(pair, question))
+        found.append(Option((change,), (), (), after, others))
+    if not found:
+        raise DraftRejected(
+            "the connection is allowed and only the request is refused",
+            hint="change the layer 7 rule that `why` names",
+        )
     return tuple(sorted(found, key=_size))
 
 
@@ -265,11 +294,17 @@ def _moved(
     question: Question, before: Engine, after: Engine, ports: Sequence[tuple[Protocol, int]]
 ) -> Iterable[PairChange]:
     peers = tuple(peer for peer in _asked(question) if peer.endpoint is None)
-    asked = tuple(_key(peer) for peer in _asked(question))
     for change in difference(before.reachability(peers), after.reachability(peers), ports):
-        pair = (_key(change.source.peer), _key(change.destination.peer), change.port)
-        if pair != (*asked, question.port):
+        if not _is_asked(change, question):
             yield change
+
+
+def _is_asked(pair: PairChange, question: Question) -> bool:
+    asked = tuple(_key(peer) for peer in _asked(question))
+    return (_key(pair.source.peer), _key(pair.destination.peer), pair.port) == (
+        *asked,
+        question.port,
+    )
 
 
 def _key(peer: Peer) -> object:
@@ -279,7 +314,7 @@ def _key(peer: Peer) -> object:
 def _size(option: Option) -> tuple[int, bool, bool, int, bool, str]:
     first = option.changes[0]
     return (
-        weight(option.opened),
+        weight((*option.opened, *option.requests)),
         any(change.source is None for change in option.changes),
         not _corrects(option.changes),
         _KINDS.index(first.kind),
@@ -293,37 +328,38 @@ def side_trace(trace: ConnectionTrace, direction: Direction) -> DirectionTrace:
     return trace.egress if direction is Direction.EGRESS else trace.ingress
 
 
-def _check_draftable(side: DirectionTrace) -> None:
+def _refuse_denies(side: DirectionTrace) -> None:
     denies = [match.rule for match in side.matched if match.effect is Effect.DENY]
     if denies:
         raise DraftRejected(
             f"{denies[0]} denies it on purpose; no rule can allow it again",
             hint="change the deny rule by hand, if it is wrong",
         )
-    if side.l4 is not Outcome.DENIED:
-        raise DraftRejected(
-            "the connection is allowed and only the request is refused",
-            hint="change the layer 7 rule that `why` names",
-        )
 
 
-def describe(opened: Sequence[PairChange], question: Question, most: int = 3) -> str:
+def describe(
+    opened: Sequence[PairChange],
+    question: Question,
+    *,
+    requests: Sequence[PairChange] = (),
+    most: int = 3,
+) -> str:
     """Say in one sentence what a change allows beside what was asked for.
 
     Pods of one workload cannot be told apart by a rule that outlives them, so those of the two
     that were asked about are named apart from the rest.
     """
-    between = [pair for pair in opened if _is_between(pair, question)]
-    others = list(dict.fromkeys(_show(pair) for pair in opened if not _is_between(pair, question)))
-    if not opened:
+    if not opened and not requests:
         return "opens nothing else among the ends that are known"
     parts = []
-    if between:
+    if any(_is_between(pair, question) for pair in (*opened, *requests)):
         pods = [short_name(end) for end in _asked(question) if end.endpoint is not None]
         parts.append(f"holds for every pod of {' and '.join(pods)}")
-    if others:
-        rest = f" and {len(others) - most} more" if len(others) > most else ""
-        parts.append(f"also opens {', '.join(others[:most])}{rest}")
+    for verb, pairs in (("also opens", opened), ("also lets this request through", requests)):
+        others = list(dict.fromkeys(_show(one) for one in pairs if not _is_between(one, question)))
+        if others:
+            rest = f" and {len(others) - most} more" if len(others) > most else ""
+            parts.append(f"{verb} {', '.join(others[:most])}{rest}")
     return "; ".join(parts)
 
 

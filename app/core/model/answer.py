@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.model.provenance import ObjectRef, RuleRef
-from app.core.model.verdict import ConnectionTrace, DirectionTrace, Verdict
+from app.core.model.verdict import ConnectionTrace, DirectionTrace, Request, Verdict
 
 
 class CauseCode(StrEnum):
@@ -160,3 +160,4 @@ class WhyAnswer:
     backends: tuple[BackendAnswer, ...] = ()
     hops: tuple[Hop, ...] = ()
     steps: tuple[StepAnswer, ...] = ()
+    request: Request | None = None

@@ -1,6 +1,7 @@
 """Every fix of the fault bank opens what it says, and nothing else, by asking about every pair."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -131,9 +132,28 @@ def check_fix(plan: Plan, engine: Engine, wanted: _Wanted, *, everywhere: bool) 
     opened = {pair for pair, was, _ in changes if was is Verdict.DENIED}
     closed = {pair for pair, _, now in changes if now is Verdict.DENIED}
 
+    if asked.request is not None:
+        check_requests(plan, engine, wanted)
     assert opened <= said
     assert said - opened <= {pair for pair in said if _stays(pair, engine, plan.after, asked)}
     assert not any(listens(pair, engine) for pair in closed)
+
+
+def check_requests(plan: Plan, engine: Engine, wanted: _Wanted) -> None:
+    """Ask about the same request of everyone to everyone."""
+    asked = wanted.question
+    peers = everyone(engine, asked)
+    let_through = set()
+    for source in peers:
+        for destination in peers:
+            same = replace(asked, source=source, destination=destination)
+            was, now = engine.decide(same).verdict, plan.after.decide(same).verdict
+            if was is not now:
+                assert was is Verdict.DENIED
+                let_through.add((key(source), key(destination)))
+    pairs = [(one.source.peer, one.destination.peer) for one in (*plan.opened, *plan.requests)]
+    pairs += [(one.source, one.destination) for one in (asked, *(one for one, _ in wanted.sides))]
+    assert let_through <= {(key(source), key(destination)) for source, destination in pairs}
 
 
 def _stays(pair: Pair, before: Engine, after: Engine, asked: Question) -> bool:

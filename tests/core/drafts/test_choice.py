@@ -8,7 +8,7 @@ from app.core.drafts.choice import Plan, options, plans
 from app.core.drafts.edits import Append, SetScalar
 from app.core.errors import DraftRejected
 from app.core.model.provenance import ObjectRef
-from app.core.model.verdict import Direction, HttpRequest, Protocol, Question, Verdict
+from app.core.model.verdict import Direction, HttpRequest, Protocol, Question, SniRequest, Verdict
 from app.core.policy.engine import Engine
 from tests.core.drafts.cluster import WORKSPACE, engine_of, question, write
 
@@ -365,9 +365,23 @@ def test_plans_when_the_only_policy_is_an_orphan_then_it_is_not_edited(tmp_path:
     assert plan.changes[0].kind is ChangeKind.NEW_POLICY
 
 
-def test_plans_when_only_a_request_is_refused_then_not_drafted(tmp_path: Path) -> None:
+def test_plans_when_only_a_request_is_refused_then_the_rule_gets_no_more_than_it(
+    tmp_path: Path,
+) -> None:
     engine = _hub(tmp_path)
     asked = question(engine, ALICE, "hub/hub-0", 8000)
-    asked = replace(asked, request=HttpRequest("POST", "/"))
+    asked = replace(asked, request=HttpRequest("POST", "/a.b?c", "hub.example"))
+    (plan,) = plans(asked, engine)
+    assert _items(plan) == [{"method": "POST", "path": r"/a\.b\?c", "host": r"hub\.example"}]
+    assert plan.after.decide(asked).verdict is Verdict.ALLOWED
+    for other in ("/a.b", "/axb?c", "/a.b?c/d"):
+        same = replace(asked, request=HttpRequest("POST", other, "hub.example"))
+        assert plan.after.decide(same).verdict is Verdict.DENIED
+
+
+def test_plans_when_the_request_is_of_a_kind_no_rule_lists_then_not_drafted(tmp_path: Path) -> None:
+    engine = _hub(tmp_path)
+    asked = question(engine, ALICE, "hub/hub-0", 8000)
+    asked = replace(asked, request=SniRequest("hub.example"))
     with pytest.raises(DraftRejected, match="only the request is refused"):
         plans(asked, engine)
