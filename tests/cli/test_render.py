@@ -24,12 +24,16 @@ from app.core.model.verdict import (
     Dimension,
     Direction,
     DirectionTrace,
+    DnsRequest,
     Effect,
+    HttpRequest,
     Match,
     Miss,
     Outcome,
     Question,
+    Request,
     RequestMatch,
+    SniRequest,
     Verdict,
 )
 from app.services.inventory import endpoint_detail, endpoint_rows, policy_detail, policy_rows
@@ -111,6 +115,22 @@ def test_answer_has_verdict_cause_line_proof_change_and_what_is_not_known() -> N
         "Not known  how 1.16 does it",
         "Next       show it   kubectl get cnp",
     ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (HttpRequest("POST", "/a b"), "--http 'POST /a b' --fix"),
+        (HttpRequest("GET", "/", "mirror.example"), "--http 'GET http://mirror.example/' --fix"),
+        (DnsRequest("pypi.org"), "--dns pypi.org --fix"),
+        (SniRequest("pypi.org"), "--sni pypi.org --fix"),
+    ],
+)
+def test_draft_command_of_an_answer_asks_for_the_same_request(
+    request_: Request, words: str
+) -> None:
+    lines = printed(replace(ANSWER, request=request_))
+    assert any(words in line for line in lines)
 
 
 def test_explained_answer_adds_every_rule_and_the_objects() -> None:

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from app.cli.output import Output, Style
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
-from app.core.model.verdict import DirectionTrace, Effect, Verdict
+from app.core.model.verdict import (
+    DirectionTrace,
+    DnsRequest,
+    Effect,
+    HttpRequest,
+    Request,
+    SniRequest,
+    Verdict,
+)
 from app.services.wording import (
     SIGNS,
     counted,
@@ -120,7 +128,19 @@ def _draft_command(answer: WhyAnswer) -> str:
     """The command that asks the same; behind the own gateway the port is the gateway's."""
     named = answer.port is not None and not answer.hops
     port = [f"{answer.port}/{answer.protocol}"] if named else []
-    return shlex.join(["k8tre-tui", "draft", answer.asked_from, answer.asked_to, *port])
+    words = ["k8tre-tui", "draft", answer.asked_from, answer.asked_to, *port]
+    return shlex.join([*words, *_request_words(answer.request)])
+
+
+def _request_words(request: Request | None) -> tuple[str, ...]:
+    match request:
+        case HttpRequest(method, path, host):
+            return "--http", f"{method} {f'http://{host}' if host else ''}{path}"
+        case DnsRequest(name):
+            return "--dns", name
+        case SniRequest(name):
+            return "--sni", name
+    return ()
 
 
 def _print_trace(out: Output, trace: DirectionTrace) -> None:
