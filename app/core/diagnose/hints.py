@@ -159,10 +159,9 @@ def _of_block(selector: CidrSelector | GroupSelector, entry: Entry, look: Look) 
     """
     if look.identity.address is not None:
         return None
-    if isinstance(selector, CidrSelector) and not selector.block.prefixlen:
-        nearest = look.leg.direction(look.direction).nearest
-        if not look.port_fits(entry) or nearest[0].rule != entry.rule:
-            return None
+    everything = isinstance(selector, CidrSelector) and not selector.block.prefixlen
+    if everything and (not look.port_fits(entry) or _is_outdone(entry, look)):
+        return None
     held = sorted(str(address) for address in look.addresses if look.outside_at(address, selector))
     if not held:
         return None
@@ -170,6 +169,13 @@ def _of_block(selector: CidrSelector | GroupSelector, entry: Entry, look: Look) 
     if look.is_apiserver:
         code = CauseCode.KUBE_APISERVER_ENTITY
     return Hint(code, entry, selector.path, selector.text, held[0], complete=False)
+
+
+def _is_outdone(entry: Entry, look: Look) -> bool:
+    """Whether the engine finds another rule nearer to the connection."""
+    nearest = look.leg.direction(look.direction).nearest
+    own = next((miss.nearness for miss in nearest if miss.rule == entry.rule), 0)
+    return nearest[0].nearness > own
 
 
 def _of_labels(

@@ -33,7 +33,8 @@ _NAMESPACE_ONLY = 4
 _ALIKE = 1
 """Nearness of a miss: what fits weighs, the peer most; a wrong namespace alone is nearly right.
 
-Among equals the rule wins that says its port, means this kind of peer, or holds part of it.
+Among equals the rule wins that says its port, means this kind of peer, or holds part of it; one
+that does none of these is not near at all.
 """
 
 
@@ -104,10 +105,19 @@ def _failures(
         return [_raised(failure, _PEER_FITS) for failure in fits] or [
             _matches_nothing(entry, connection)
         ]
-    said = _ALIKE if any(part.spec is not None for part in parts) else 0
-    fitting = _PORT_FITS + _PROTOCOL_FITS + said
+    said = any(part.spec is not None for part in parts)
+    fitting = _PORT_FITS + _PROTOCOL_FITS + _ALIKE * said
     bonus = fitting if nearest_port is None else nearest_port.nearness
-    return [_raised(failure, bonus) for failure in peers if failure is not None]
+    return [
+        _raised(failure, bonus if said or _may_mean(failure) else 0)
+        for failure in peers
+        if failure is not None
+    ]
+
+
+def _may_mean(failure: _Failure) -> bool:
+    """Whether a peer that says no port may have been meant: it is alike, or a block."""
+    return bool(failure.nearness) or failure.failed_on is Dimension.CIDR
 
 
 def _distance(failure: _Failure | None) -> float:

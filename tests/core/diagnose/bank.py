@@ -146,7 +146,12 @@ def _pod(key: str, pod: Mapping[str, Any]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"namespace": namespace, "name": name, "labels": dict(pod["labels"])},
+        "metadata": {
+            "namespace": namespace,
+            "name": name,
+            "labels": dict(pod["labels"]),
+            "ownerReferences": _owners(pod),
+        },
         "spec": {
             "nodeName": pod["node"],
             "hostNetwork": bool(pod.get("host")),
@@ -158,6 +163,13 @@ def _pod(key: str, pod: Mapping[str, Any]) -> Object:
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
+
+
+def _owners(pod: Mapping[str, Any]) -> list[Object]:
+    if "owner" not in pod:
+        return []
+    kind, name = pod["owner"].split("/")
+    return [{"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}]
 
 
 def _ports(ports: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
