@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from app.core.diagnose.boundaries import newly_broken
 from app.core.diagnose.case import Case, gather
 from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.instead import go_betweens
 from app.core.diagnose.naming import EndKind, PortSpec, parse_end
 from app.core.diagnose.question import Asked
 from app.core.drafts.change import Change
@@ -26,6 +27,7 @@ from app.core.drafts.proposal import (
     commit_message,
     title,
 )
+from app.core.drafts.rules import short_name
 from app.core.errors import (
     DraftRejected,
     NotFound,
@@ -121,7 +123,8 @@ class Drafter:
 
         None when there is nothing to fix, or no change that may be written.
         """
-        return tuple([await self._fix(plan, picture) for plan in _offered(picture, asked, flows)])
+        found = [await self._fix(plan, picture) for plan in _offered(picture, asked, flows)]
+        return (*found, *_instead(picture, asked, flows)) if found else ()
 
     async def _fix(self, plan: Plan, picture: Picture) -> Fix:
         try:
@@ -232,12 +235,13 @@ def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> 
     What would break a boundary is not offered, and where nothing is left that is the answer.
     """
     fixes, held_back = [], dict[str, None]()
+    instead = _instead(picture, asked, flows)
     try:
         found = _plans(_wanted(picture, asked, flows), picture.engine)
     except NothingDenied:
         return ()
     except DraftRejected as refused:
-        return (Fix(f"none offered: {refused.message}", "none"),)
+        return (Fix(f"none offered: {refused.message}", "none"), *instead)
     for plan in found:
         broken = newly_broken(picture.boundaries, picture.engine, plan.after)
         held_back.update(dict.fromkeys(broken))
@@ -245,8 +249,25 @@ def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> 
             fixes.append(_fix(plan, None))
     if held_back and not fixes:
         names = ", ".join(f"`{name}`" for name in held_back)
-        return (Fix(f"none offered: any rule that allows it breaks {names}", "none"),)
-    return tuple(fixes)
+        return (Fix(f"none offered: any rule that allows it breaks {names}", "none"), *instead)
+    return (*fixes, *instead)
+
+
+def _instead(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tuple[Fix, ...]:
+    """What the pod may use instead of the outside, where there is anything."""
+    try:
+        question = _wanted(picture, asked, flows).question
+    except DraftRejected:
+        return ()
+    found = next(go_betweens(question, picture.engine), None)
+    if found is None:
+        return ()
+    where = f"{found.service.key}:{found.port.port}"
+    other = short_name(question.destination)
+    title = (
+        f"do not allow it: use `{where}`, which policies let this pod reach and let go to {other}"
+    )
+    return (Fix(title, "none", opens="opens nothing"),)
 
 
 def _offered(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tuple[Plan, ...]:

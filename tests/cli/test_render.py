@@ -110,7 +110,7 @@ def test_answer_has_verdict_cause_line_proof_change_and_what_is_not_known() -> N
             "Change     port 80 → 8080. Nothing else   "
             "`k8tre-tui draft lung/alice svc:mirror/mirror:80 8080/TCP --fix 1`"
         ),
-        "Or         1 other way: --explain shows them, --fix N drafts one",
+        "Or         use the mirror",
         "Not known  whether it was tried",
         "Not known  how 1.16 does it",
         "Next       show it   kubectl get cnp",

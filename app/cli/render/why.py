@@ -103,10 +103,11 @@ def _directions(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
 
 
 def _tail(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
-    shown = answer.fixes if explain else answer.fixes[:1]
-    for number, fix in enumerate(shown, start=1):
+    numbered = list(enumerate(answer.fixes, start=1))
+    shown = [one for one in numbered if explain or one[0] == 1 or one[1].change == "none"]
+    for number, fix in shown:
         yield ("Change" if number == 1 else "Or"), _fix_words(fix, number, answer)
-    if more := len(answer.fixes) - len(shown):
+    if more := len(numbered) - len(shown):
         yield "Or", f"{counted(more, 'other way')}: --explain shows them, --fix N drafts one"
     for text in (*answer.not_known, *answer.egress.uncertain, *answer.ingress.uncertain):
         yield "Not known", text
