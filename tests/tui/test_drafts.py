@@ -100,7 +100,16 @@ async def test_draft_when_the_connection_is_allowed_then_there_is_nothing_to_dra
     app = make_app(start=place)
     async with driven(app) as pilot:
         await press(pilot, "e")
-        assert "there is no fix to draft" in said(app)
+        assert "there is no change to draft" in said(app)
+
+
+async def test_draft_when_a_rule_denies_on_purpose_then_there_is_nothing_to_draft() -> None:
+    place = Place("why", ("project-lung/jupyter-alice", "169.254.169.254", "80"))
+    app = make_app(start=place)
+    async with driven(app) as pilot:
+        assert "none offered" in shown(app)
+        await press(pilot, "e")
+        assert "there is no change to draft" in said(app)
 
 
 async def test_confirmation_when_a_word_is_asked_for_then_only_the_word_is_yes() -> None:

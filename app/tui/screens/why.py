@@ -178,9 +178,14 @@ class Why(DocumentScreen):
         """An answer, a fix or the way to draft it may be missing."""
         if need is Need.ANSWER and self._answer is None:
             return "nothing has been asked yet"
-        if need is Need.FIX and not (self._answer and self._answer.fixes):
-            return "there is no fix to draft"
+        if need is Need.FIX and not self._can_draft:
+            return "there is no change to draft"
         return super().missing(need)
+
+    @property
+    def _can_draft(self) -> bool:
+        fixes = self._answer.fixes if self._answer else ()
+        return self._chosen < len(fixes) and fixes[self._chosen].change != "none"
 
     def memo(self) -> Place:
         """Remember the question."""
