@@ -127,7 +127,7 @@ class BlastAgent:
         command = [str(binaries / "blast"), str(file), str(RATE)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None  # noqa: S101  # asked for above
-        self.port = int(self._process.stdout.readline().rpartition(":")[2])
+        self.address = self._process.stdout.readline().strip().split()[-1]
 
     def stop(self) -> None:
         """End it."""
@@ -162,7 +162,7 @@ def relay_part(count: int) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         agent = BlastAgent(make_flows(count, time.time_ns(), 1000), Path(folder), FOLDER)
-        server = RelayServer(Path(folder), FOLDER, [agent])  # type: ignore[list-item]  # its port will do
+        server = RelayServer(Path(folder), FOLDER, [agent])  # type: ignore[list-item]  # its address will do
         try:
             server.start()
             compare_readers(server.address, count)
