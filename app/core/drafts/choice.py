@@ -331,8 +331,10 @@ def side_trace(trace: ConnectionTrace, direction: Direction) -> DirectionTrace:
 def _refuse_denies(side: DirectionTrace) -> None:
     denies = [match.rule for match in side.matched if match.effect is Effect.DENY]
     if denies:
+        rule = denies[0]
         raise DraftRejected(
-            f"{denies[0]} denies it on purpose; no rule can allow it again",
+            f"`{rule.policy.name}` denies it on purpose, in {rule.path.removeprefix('spec.')};"
+            " no rule can allow it again",
             hint="change the deny rule by hand, if it is wrong",
         )
 
