@@ -24,6 +24,10 @@ FINISHED_PHASES = frozenset({"Succeeded", "Failed"})
 TEMPLATE_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
+_NOT_YET_MANAGED = frozenset({"creating", "waiting-for-identity", "not-ready", "invalid"})
+"""States of a CiliumEndpoint in which the datapath knows no policy of the pod."""
+
+
 @dataclass(frozen=True, slots=True)
 class CiliumEndpoint:
     """What Cilium published of a pod: its identity wins over what the pod's labels suggest."""
@@ -33,6 +37,7 @@ class CiliumEndpoint:
     addresses: tuple[Address, ...]
     ports: tuple[ContainerPort, ...]
     node_address: str = ""
+    state: str = ""
 
 
 @dataclass(slots=True)
@@ -66,6 +71,7 @@ def read_cilium_endpoint(body: Tree) -> CiliumEndpoint:
         whole(identity, "id") or None,
         _networking(section(status, "networking")),
         _named_ports(status),
+        state=word(status, "state"),
     )
 
 
@@ -177,7 +183,8 @@ def with_cilium(
 ) -> Endpoint:
     """Give the pod as Cilium sees it; `known` says that endpoints were read at all.
 
-    A running pod of its own network without an endpoint started before Cilium took over.
+    A running pod of its own network without an endpoint started before Cilium took over; one whose
+    endpoint waits is in that state. Source: Cilium `pkg/endpoint/endpoint.go`, `State`.
     """
     if found is None:
         waiting = endpoint.host_network or endpoint.phase != "Running" or not endpoint.addresses
@@ -187,6 +194,7 @@ def with_cilium(
         endpoint,
         labels=found.labels or by_number or endpoint.labels,
         identity=found.identity,
+        phase=found.state if found.state in _NOT_YET_MANAGED else endpoint.phase,
         addresses=found.addresses or endpoint.addresses,
         ports=endpoint.ports or found.ports,
     )

@@ -34,7 +34,12 @@ def look_at_name(case: Case) -> Finding:
     unknown = []
     if report.assumed:
         unknown.append("the DNS server: none was in the picture, so the usual labels were assumed")
-    finding = _blocked(report, case) or _refused(report, case) or _unlearned(report, case)
+    finding = (
+        _blocked(report, case)
+        or _refused(report, case)
+        or _silent(report)
+        or _unlearned(report, case)
+    )
     if finding is None:
         text = f"{source.text} may ask for {report.name}"
         finding = Finding(StepStatus.FINE, text, (Evidence("dns", _visibility(report)),))
@@ -62,6 +67,19 @@ def _denial(report: NameReport, case: Case) -> Denial:
     leg = report.leg
     direction = next(one for one in _DIRECTIONS if leg.direction(one).outcome is Outcome.DENIED)
     return explain_denial(leg, direction, case.engine)
+
+
+def _silent(report: NameReport) -> Finding | None:
+    """Nobody answers while no DNS server is ready; else a ready one is the one asked about."""
+    server = report.leg.destination
+    if report.assumed or report.learned or server.ready:
+        return None
+    text = (
+        f"no DNS server of the cluster is ready ({server.text} is not), so nobody answers for "
+        f"{report.name}"
+    )
+    cause = Cause(CauseCode.DNS_BLOCKED, sentence(text), confidence=Confidence.LIKELY)
+    return Finding(StepStatus.PROBLEM, text, (Evidence("dns", text, server.text),), cause=cause)
 
 
 def _blocked(report: NameReport, case: Case) -> Finding | None:

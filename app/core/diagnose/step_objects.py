@@ -40,14 +40,20 @@ def look_at_ends(case: Case) -> Finding:
 
 
 def _is_ready(end: ResolvedEnd) -> bool:
-    return end.endpoint is None or end.endpoint.template or end.endpoint.ready
+    pod = end.endpoint
+    return pod is None or pod.template or (pod.ready and pod.phase == _RUNNING)
 
 
 def _cause_of_unready(case: Case, end: ResolvedEnd) -> Cause | None:
-    """A destination pod that cannot answer explains a failure only when policies allow it."""
-    if end is case.sources[0] or case.denials or end.service is not None:
-        return None
+    """A pod that is not up explains a failure only when policies allow it."""
     phase = end.endpoint.phase if end.endpoint else ""
+    if case.denials or end.service is not None:
+        return None
+    if end is case.sources[0]:
+        if phase == _RUNNING:
+            return None
+        text = f"policies allow this, but {end.text} is {phase}: Cilium does not manage it yet"
+        return Cause(CauseCode.UNMANAGED_ENDPOINT, sentence(text), confidence=Confidence.LIKELY)
     state = "is not ready" if phase == _RUNNING else f"is {phase}"
     text = f"policies allow this, but {end.text} {state}, so nothing answers there"
     return Cause(CauseCode.BACKEND_NOT_READY, sentence(text), confidence=Confidence.LIKELY)

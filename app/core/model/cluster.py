@@ -110,7 +110,8 @@ class Endpoint:
     """A pod, or a workload's pod template where no pod was seen (`template`).
 
     `labels` are the identity's labels after Cilium's label filter; `pod_labels` the pod's own.
-    `managed` is False for what has no policy of its own: host network, not yet taken over.
+    `managed` is False for what has no policy of its own: host network, not yet taken over. `phase`
+    is the pod's, or the state of a CiliumEndpoint that is not up yet.
     """
 
     namespace: str

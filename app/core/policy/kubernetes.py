@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from app.core.model.cluster import Network
 from app.core.model.verdict import Direction, Effect
 from app.core.policy import ports
 from app.core.policy.blocks import cidr_selector, parse_block, single_address
@@ -41,6 +42,8 @@ def read_network_policy(
     fields = reader.fields(spec, "spec", known)
     subject = _read_subject(reader, fields.get("podSelector"), namespace, context)
     types = texts(fields.get("policyTypes"), "spec.policyTypes")
+    if any(one not in ("Ingress", "Egress") for one in types):
+        reader.warn("the API server refuses policyTypes but Ingress and Egress", "spec.policyTypes")
     entries: list[Entry] = []
     for direction, name, word in _LISTS:
         found = [
@@ -187,6 +190,12 @@ def _add_cluster(draft: Draft, written: Written, context: ParseContext) -> None:
         draft.imply(CLUSTER_KEY, context.peer_cluster)
 
 
+def _is_part(hole: Network, block: Network) -> bool:
+    """Source: Kubernetes `pkg/apis/networking/validation` `ValidateIPBlock`."""
+    same = hole.version == block.version and hole.prefixlen >= block.prefixlen
+    return same and hole.network_address in block
+
+
 def _read_block(reader: Reader, value: Any, path: str, context: ParseContext) -> PeerSelector:
     fields = reader.fields(value, path, ("cidr", "except"))
     written = text(fields.get("cidr"), f"{path}.cidr")
@@ -198,6 +207,8 @@ def _read_block(reader: Reader, value: Any, path: str, context: ParseContext) ->
         parsed = parse_block(hole) or single_address(hole)
         if parsed is None:
             raise Refused(f"`{hole}` is no address block", f"{path}.except", API_SERVER)
+        if not _is_part(parsed, block):
+            reader.warn(f"the API server refuses an except outside `{written}`", f"{path}.except")
         excepted.append((hole, parsed))
     return cidr_selector(written, block, tuple(excepted), context, path)
 
@@ -219,6 +230,8 @@ def _read_port(reader: Reader, value: Any, path: str, context: ParseContext) -> 
 
 
 def _warn_port(reader: Reader, written: int | str | None, end: int, path: str) -> None:
+    if isinstance(written, str) and written.isdigit():
+        reader.warn("the API server takes a port in quotes for a name, and refuses it", path)
     if not end:
         return
     if not isinstance(written, int):

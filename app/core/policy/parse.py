@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.core.model.cluster import ClusterConfig
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.policy.cilium import read_cilium_policy
@@ -9,6 +11,7 @@ from app.core.policy.context import ParseContext
 from app.core.policy.decode import Reader, Refused
 from app.core.policy.kubernetes import read_network_policy
 from app.core.policy.rules import Entry, ParsedPolicy, RejectedPolicy
+from app.core.text import clean
 
 KNP = "NetworkPolicy"
 CNP = "CiliumNetworkPolicy"
@@ -47,8 +50,26 @@ def parse_policy(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Re
             manifest,
             reader.names_services,
         )
+    if (said := _said_invalid(manifest)) is not None:
+        reason = f"its status says that it is not valid: {said}"
+        return RejectedPolicy(
+            ref, reason, "status", manifest.file, manifest.line_of("status"), manifest=manifest
+        )
     warnings = tuple(reader.warnings)
     return ParsedPolicy(ref, entries, manifest, warnings, reader.names_services)
+
+
+def _said_invalid(manifest: Manifest) -> str | None:
+    """What the cluster itself says is wrong with a policy; None when it says nothing.
+
+    Source: Cilium `operator/pkg/networkpolicy/validator.go`, condition `Valid` of the status.
+    """
+    status = manifest.body.get("status")
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    for one in conditions if isinstance(conditions, list) else ():
+        if isinstance(one, Mapping) and (one.get("type"), one.get("status")) == ("Valid", "False"):
+            return clean(str(one.get("message") or "no reason given"), 300)
+    return None
 
 
 def policy_ref(manifest: Manifest) -> ObjectRef:
