@@ -57,6 +57,8 @@ class Side:
 
     def _ends(self) -> tuple[str, str]:
         own = f"{self.subject.namespace}/{workload_name(self.subject)}"
+        if self.subject.labels.has_reserved("ingress"):
+            own = "the gateway"
         other = short_name(self.peer)
         return (own, other) if self.direction is Direction.EGRESS else (other, own)
 

@@ -27,6 +27,7 @@ from tests.core.policy.build import (
     refused,
 )
 
+HOLE = "198.51.100.0/28"
 NODES_ON = ClusterConfig(node_selector_labels=True)
 
 
@@ -434,3 +435,35 @@ def test_kinds_when_switched_off_then_are_not_read() -> None:
     assert is_enabled("CiliumNetworkPolicy", ClusterConfig())
     for kind in ("NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "Pod"):
         assert not is_enabled(kind, off)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"policyTypes": ["ingress"]}, "policyTypes but Ingress and Egress"),
+        ({"ingress": [{"ports": [{"port": "8080"}]}]}, "a port in quotes"),
+        (
+            {"ingress": [{"from": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": [HOLE]}}]}]},
+            "an except outside `192.0.2.0/24`",
+        ),
+    ],
+)
+def test_kubernetes_policy_when_the_api_server_would_refuse_it_then_said(
+    spec: Tree, words: str
+) -> None:
+    policy = accepted(knp({"podSelector": {}, **spec}))
+    assert any(words in notice.text for notice in policy.warnings)
+
+
+@pytest.mark.parametrize(("status", "is_refused"), [("False", True), ("True", False)])
+def test_policy_when_its_status_says_so_then_it_is_not_in_force(
+    status: str, *, is_refused: bool
+) -> None:
+    condition = {"type": "Valid", "status": status, "message": "no such\x1b[2J thing"}
+    body = cnp({"endpointSelector": {}, "ingress": [{}]}) | {"status": {"conditions": [condition]}}
+    if not is_refused:
+        accepted(body)
+        return
+    reason = refused(body).reason
+    assert "its status says that it is not valid: no such" in reason
+    assert "\x1b" not in reason
