@@ -48,6 +48,9 @@ HEADER_S = 1.0
 """Seconds between paints of ages and countdowns."""
 ROOMY = 120
 """Columns from which the detail stands beside the table."""
+STDIN = 0
+HUNG_UP = 128 + 1
+"""The exit code of SIGHUP."""
 AGAIN_S = 2.0
 """Seconds in which a second ctrl+c quits."""
 
@@ -116,7 +119,18 @@ class K8treApp(App[None], inherit_bindings=False):
         self._open(self._start, visit=True)
         self.set_interval(FRAME_S, self.tick)
         self.set_interval(HEADER_S, self.draw_frame)
+        if not self.is_headless:
+            self.set_interval(HEADER_S, self._end_with_terminal)
         self.call_after_refresh(self._begin)
+
+    async def _end_with_terminal(self) -> None:
+        """End when the terminal went without the signal that says so, as the signal would.
+
+        Textual would read the end of its input for ever, and cannot tidy a terminal that is gone.
+        """
+        if not os.isatty(STDIN):
+            await self.session.workspace.close()
+            os._exit(HUNG_UP)
 
     def _first_place(self) -> Place:
         return Place("flows" if self.session.workspace.expects_flows else "policies")
