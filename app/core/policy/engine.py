@@ -32,7 +32,13 @@ from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.parse import is_enabled, parse_policy
 from app.core.policy.ports import prefix_length
 from app.core.policy.reachability import Reachability, find_reachability
-from app.core.policy.reference import Connection, Judgement, is_denied_by_rule, judge
+from app.core.policy.reference import (
+    Connection,
+    Judgement,
+    find_misfiled,
+    is_denied_by_rule,
+    judge,
+)
 from app.core.policy.requests import (
     Headers,
     RequestVerdict,
@@ -288,7 +294,8 @@ class Engine:
         request = None
         if question.request and judgement.outcome is Outcome.REDIRECTED:
             protocol = question.protocol.value
-            request = judge_request(judgement, question.request, protocol, headers)
+            misfiled = tuple(find_misfiled(policy, connection, self.names))
+            request = judge_request(judgement, question.request, protocol, headers, misfiled)
             undefined = undefined_proxy(policy, connection, self.names)
             if undefined:
                 request = replace(request, unsure=undefined)

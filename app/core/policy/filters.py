@@ -101,13 +101,27 @@ class SelectorPolicy:
 
 @dataclass(slots=True)
 class Filter:
-    """All peers of one port (or range, or name) and protocol. An empty protocol is all of them."""
+    """All peers of one port (or range, or name) and protocol. An empty protocol is all of them.
+
+    `filed` is the number it is filed under, which is not always the one it means.
+    """
 
     protocol: str
     number: int
     end: int
     name: str
+    filed: int = 0
     policies: dict[str, SelectorPolicy] = field(default_factory=dict)
+
+    @property
+    def is_every_port_to_envoy(self) -> bool:
+        """Whether Envoy is told that this is about every port.
+
+        The agent looks that filter up as port 0 without an end, and finds there any text that is no
+        decimal number too, as `0x50`.
+        Source: Cilium `pkg/envoy/xds_server.go` `getDirectionNetworkPolicy`.
+        """
+        return not (self.name or self.filed or self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +250,7 @@ def _file(
     found = table.get(key)
     if found is None:
         number, end, name = (spec.number, spec.end, spec.name) if spec else (0, 0, "")
-        found = table[key] = Filter(protocol, number, end, name)
+        found = table[key] = Filter(protocol, number, end, name, key[2])
     return found
 
 
@@ -403,7 +417,7 @@ def _automatic_filter(selector: PeerSelector, *, tiers: bool) -> Filter:
         map_only=selector is HOST and not tiers,
     )
     key = WILDCARD_KEY if selector is WILDCARD else selector.key
-    return Filter("", 0, 0, "", {key: policy})
+    return Filter("", 0, 0, "", policies={key: policy})
 
 
 def _open_redirects_to_host(filters: list[Filter]) -> None:

@@ -91,6 +91,16 @@ def find_hits(policy: DirectionPolicy, connection: Connection, names: NamedPorts
             yield from _peer_hits(item, policy.direction, connection, length, names)
 
 
+def find_misfiled(
+    policy: DirectionPolicy, connection: Connection, names: NamedPorts
+) -> Iterator[Hit]:
+    """Yield what Envoy takes for rules of every port, although they mean another port."""
+    for item in policy.filters:
+        is_elsewhere = match_length(item, policy.direction, connection, names) is None
+        if is_elsewhere and item.is_every_port_to_envoy and item.protocol == connection.protocol:
+            yield from _peer_hits(item, policy.direction, connection, 0, names)
+
+
 def match_length(
     item: Filter, direction: Direction, connection: Connection, names: NamedPorts
 ) -> int | None:

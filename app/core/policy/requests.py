@@ -49,12 +49,17 @@ class RequestVerdict:
 
 
 def judge_request(
-    judgement: Judgement, request: Request, protocol: str, headers: Headers
+    judgement: Judgement,
+    request: Request,
+    protocol: str,
+    headers: Headers,
+    misfiled: tuple[Hit, ...] = (),
 ) -> RequestVerdict:
     """Answer a request on a redirected connection.
 
     `headers` are the request's as the proxy receives them; matching may change them, and the next
-    proxy on the way sees them changed.
+    proxy on the way sees them changed. `misfiled` are hits of other ports that Envoy takes for
+    rules of every port.
     """
     if judgement.parser == "dns":
         return _judge_dns(judgement, request)
@@ -62,7 +67,7 @@ def judge_request(
         return RequestVerdict(allowed=True, unsure=f"{judgement.parser} rules are not evaluated")
     if protocol != "TCP":
         return RequestVerdict(allowed=False, unsure="the proxy has no listener for this protocol")
-    return _judge_envoy(judgement, request, headers)
+    return _judge_envoy(judgement, request, headers, misfiled)
 
 
 PROXY_TYPES = {"http": "http", "dns": "dns", "crd": "crd"}
@@ -165,13 +170,18 @@ def _dns_matches(hit: Hit, name: str) -> Iterator[RequestMatch]:
         yield _match(hit, str(rule), allowed=allowed)
 
 
-def _judge_envoy(judgement: Judgement, request: Request, headers: Headers) -> RequestVerdict:
+def _judge_envoy(
+    judgement: Judgement, request: Request, headers: Headers, misfiled: tuple[Hit, ...]
+) -> RequestVerdict:
     """Let the connection pass its check, then the request its own; each is a union of rules."""
     if isinstance(request, DnsRequest):
         return RequestVerdict(allowed=False, unsure="this port is read by Envoy, not as DNS")
+    if denies := [hit for hit in misfiled if hit.policy.effect is Effect.DENY]:
+        found = tuple(_match(hit, "every request", allowed=False) for hit in denies)
+        return RequestVerdict(allowed=False, matches=found)
     allows = [
         hit
-        for hit in judgement.hits
+        for hit in (*judgement.hits, *misfiled)
         if hit.policy.effect is Effect.ALLOW
         and not hit.policy.map_only
         and not _is_range_from_zero(hit)
@@ -201,7 +211,7 @@ def _refused_names(allows: Iterable[Hit]) -> Iterator[RequestMatch]:
 
 
 def _is_every_port(hit: Hit) -> bool:
-    return not hit.filter.number and not hit.filter.name
+    return hit.filter.is_every_port_to_envoy
 
 
 def _is_range_from_zero(hit: Hit) -> bool:
@@ -210,7 +220,8 @@ def _is_range_from_zero(hit: Hit) -> bool:
     Source: Cilium `pkg/envoy/xds_server.go` `getDirectionNetworkPolicy`: port 0 is skipped as done
     with the wildcard, and only the filter of all ports is looked up there.
     """
-    return _is_every_port(hit) and bool(hit.filter.end)
+    found = hit.filter
+    return bool(found.end) and not found.number and not found.name
 
 
 def _admits_connection(hit: Hit, name: str) -> bool:

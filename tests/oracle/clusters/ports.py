@@ -22,7 +22,9 @@ def cilium_port(dice: Dice) -> dict[str, Any]:
             lambda: {"port": "0", "endPort": dice.pick([80, 5000, 65535])}: 1,
             lambda: {"port": dice.pick(list(NAMED_PORTS)), "endPort": dice.pick([90, 9000])}: 2,
             lambda: {"port": dice.pick(["HTTP", "Web"])}: 1,
-            lambda: {"port": dice.pick(["0120", "0x1bb", "080", "00443", "1_0", "65535"])}: 1,
+            lambda: {
+                "port": dice.pick(["0120", "0x1bb", "080", "00443", "1_0", "8_0", "80_80", "65535"])
+            }: 1,
             lambda: {"port": "1", "endPort": 65535}: 1,
             lambda: {"port": str(number), "endPort": max(number - 1, 0)}: 1,
         }
