@@ -21,6 +21,7 @@ from app.core.policy.blocks import (
     parse_block,
     single_address,
 )
+from app.core.policy.cloud import read_cloud_group
 from app.core.policy.context import ParseContext
 from app.core.policy.decode import Reader, Refused, items, text
 from app.core.policy.rules import (
@@ -136,12 +137,13 @@ def read_peers(
         "CIDR": _read_cidr,
         "CIDRSet": _read_cidr_rule,
         "FQDNs": _read_fqdn,
+        "Groups": _read_cloud_group,
     }
     selectors: dict[str, list[PeerSelector]] = {kind: [] for kind in readers}
     for kind, read in readers.items():
         for value, where in items(lists.get(kind), f"{path}.{scope.word}{kind}"):
             selectors[kind] += read(reader, value, where, scope)
-    emptied = {kind for kind in readers if kind != "FQDNs" and lists.get(kind) == []}
+    emptied = {kind for kind in readers if lists.get(kind) == []} - {"FQDNs", "Groups"}
     emptied -= _add_services(reader, lists, path, scope, selectors)
     if emptied:
         return None
@@ -390,6 +392,12 @@ def _group_selector(
         text=shown + except_text(excepted),
         path=draft.path,
     )
+
+
+def _read_cloud_group(
+    reader: Reader, value: Any, path: str, _scope: PeerScope
+) -> list[PeerSelector]:
+    return [read_cloud_group(reader, value, path)]
 
 
 def _read_fqdn(reader: Reader, value: Any, path: str, scope: PeerScope) -> list[PeerSelector]:

@@ -69,6 +69,9 @@ PEER_FAULTS: tuple[Rule, ...] = (
     {"Endpoints": [{"matchLabels": {"not a key": "v"}}]},
     {"Nodes": [{}]},
     {"Groups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]},
+    {"Groups": [{"aws": {"labels": {"a": "<&>", "B": "ü"}, "region": "eu-west-2"}}]},
+    {"Groups": [{"aws": {}}, {}]},
+    {"Groups": []},
     {"Requires": [{}]},
 )
 

@@ -10,7 +10,13 @@ from tests.oracle.clusters.dice import Dice
 from tests.oracle.clusters.ports import cilium_port, icmp_fields, kubernetes_port
 from tests.oracle.clusters.selectors import SelectorMaker
 from tests.oracle.clusters.words import INSIDE, NAMES, PATTERNS, RULE_ENTITIES
-from tests.oracle.clusters.workloads import GROUP_LABELS, KubernetesObject, World, labels_from
+from tests.oracle.clusters.workloads import (
+    CLOUD_GROUPS,
+    GROUP_LABELS,
+    KubernetesObject,
+    World,
+    labels_from,
+)
 
 Rule = dict[str, Any]
 DIRECTIONS = ("ingress", "egress")
@@ -101,6 +107,7 @@ class PolicyMaker:
         dice, word = self._dice, PEER_WORD[direction]
         names = 12 if direction == "egress" and not deny else 0
         services = 8 if direction == "egress" and self._world.services else 0
+        cloud = 2 if self._world.groups else 0
         return dice.call(
             {
                 lambda: {f"{word}Endpoints": self._endpoints(home)}: 42,
@@ -109,6 +116,7 @@ class PolicyMaker:
                 lambda: {f"{word}CIDRSet": dice.list_of(self._cidr_rule)}: 14,
                 lambda: {"toFQDNs": dice.list_of(self._fqdn)}: names,
                 lambda: {"toServices": dice.list_of(self._service)}: services,
+                lambda: {f"{word}Groups": dice.some(list(CLOUD_GROUPS.values()), 1, 2)}: cloud,
                 dict: 12,
                 lambda: self._odd_peer(word): 2,
             }
@@ -125,6 +133,7 @@ class PolicyMaker:
                 {f"{word}Endpoints": None},
                 {f"{word}Endpoints": [], f"{word}Entities": ["all"]},
                 {f"{word}Nodes": []},
+                {f"{word}Groups": []},
                 {f"{word}Entities": ["all"], f"{word}CIDR": None},
                 {"toFQDNs": []} if word == "to" else {f"{word}CIDR": []},
                 {"toServices": []} if word == "to" else {},

@@ -180,6 +180,16 @@ GROUP_LABELS: dict[str, tuple[str, ...]] = {
     "kind": ("office", "lab"),
     "example.org/site": ("vpn", "lab"),
 }
+CLOUD_GROUPS: dict[str, KubernetesObject] = {
+    "extgrp.cilium.io/zbNb9W6aenSjAJK8RoTgcPT5ygDqKmqJKoQb4w": {
+        "aws": {"securityGroupsIds": ["sg-1"]}
+    },
+    "extgrp.cilium.io/Oh8XX1esCA2zL6avwHV4rpFfjN9E7cyTSv1iPA": {
+        "aws": {"region": "eu-west-2", "labels": {"a": "<&>", "B": "ü"}}
+    },
+    "extgrp.cilium.io/XN0VqHNggIe-B6QbfxoE6W06Zv56mw-qxx-NBQ": {},
+}
+"""Groups of a cloud by the label that Cilium 1.20's operator puts on their CIDR group."""
 
 
 def _group(world: World, number: int) -> KubernetesObject:
@@ -187,6 +197,8 @@ def _group(world: World, number: int) -> KubernetesObject:
     metadata: KubernetesObject = {"name": f"group-{number}"}
     if dice.chance(0.8):
         metadata["labels"] = labels_from(dice, GROUP_LABELS, 1, 2)
+    if dice.chance(0.3):
+        metadata.setdefault("labels", {})[dice.pick(list(CLOUD_GROUPS))] = ""
     blocks = dice.some(world.blocks, 0 if dice.chance(0.1) else 1, 3)
     if dice.chance(0.05):
         blocks.append(dice.pick(["10.0.0.0/33", "10.1.2.3", "lab"]))
