@@ -6,6 +6,7 @@ draws on three occasions only: a new picture, a tick (at most ten a second), and
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable
 from typing import ClassVar
 
@@ -71,9 +72,9 @@ class Frame(Screen[None], inherit_bindings=False):
 
     # What a screen is
 
+    @abstractmethod
     def compose_body(self) -> ComposeResult:
         """Lay out what is between header and status line; the main widget has the id `main`."""
-        raise NotImplementedError
 
     def show_picture(self, picture: Picture) -> None:
         """Draw a new picture, or the same one for another namespace or filter."""

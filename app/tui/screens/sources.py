@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -28,9 +29,9 @@ class _Report(DocumentScreen):
         super().__init__(session, place)
         self._written_at = session.clock.monotonic()
 
+    @abstractmethod
     def paragraphs(self) -> tuple[Paragraph, ...]:
         """Write the text."""
-        raise NotImplementedError
 
     def show_picture(self, picture: Picture) -> None:
         """Write it anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Hashable
 from dataclasses import replace
 from typing import ClassVar
@@ -52,29 +53,29 @@ class TableScreen(Frame):
 
     # What a table is
 
+    @abstractmethod
     def all_rows(self, picture: Picture) -> int:
         """Ask for the rows of the present namespace and keep them; gives how many there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
         """Give the rows that the filter leaves."""
-        raise NotImplementedError
 
+    @abstractmethod
     def why_empty(self, total: int) -> tuple[Line, ...]:
         """Say why there are no rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, key: Hashable) -> tuple[Paragraph, ...]:
         """Say more of a row, for the pane beside the table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def name_of(self, key: Hashable) -> tuple[str, str]:
         """Give a row's namespace and name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command_of(self, key: Hashable) -> str:
         """Give a command that shows the row's object."""
-        raise NotImplementedError
 
     # Drawing
 
@@ -169,9 +170,9 @@ class TableScreen(Frame):
     def _opened(self) -> None:
         self.do_open()
 
+    @abstractmethod
     def do_open(self) -> None:
         """Open the row."""
-        raise NotImplementedError
 
     # Actions
 

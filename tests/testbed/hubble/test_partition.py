@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from app.core.errors import SourceCause
 from app.core.model.flow import GAP
 from integrations.hubble import live, relay
-from tests.testbed.binaries import require
-from tests.testbed.hubble.agent import ScriptedAgent
 from tests.testbed.hubble.server import RelayServer
 from tests.testbed.hubble.test_failures import following, numbered
 from tests.testbed.network import Island
@@ -21,32 +18,12 @@ from tests.testbed.network import Island
 pytestmark = pytest.mark.testbed
 
 
-@pytest.fixture
-def on_island(island: Island, tmp_path: Path) -> Iterator[Callable[[], RelayServer]]:
-    """Start a Relay on the island, before two nodes with an address each on this side."""
-    binaries = require("hubble-relay")
-    servers: list[RelayServer] = []
-
-    def start() -> RelayServer:
-        hosts = [island.here, island.another_address(0)]
-        agents = [ScriptedAgent(f"node-{host}", host=host).start() for host in hosts]
-        agents[0].peers = [(one.node, one.address) for one in agents]
-        server = RelayServer(tmp_path, binaries, agents, island=island)
-        servers.append(server)
-        server.start()
-        return server
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
 async def test_relay_behind_a_cut_is_noticed_left_and_followed_again(
-    on_island: Callable[[], RelayServer], island: Island, monkeypatch: pytest.MonkeyPatch
+    start_relay: Callable[..., RelayServer], island: Island, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PULSE_S", 0.3)
     monkeypatch.setattr(relay, "UNARY_TIMEOUT_S", 1.0)
-    server = await asyncio.to_thread(on_island)
+    server = await asyncio.to_thread(start_relay, 2, island=island)
     agent = server.agents[1]
     agent.emit(*numbered(1))
     async with following(server) as seen:
@@ -64,9 +41,9 @@ async def test_relay_behind_a_cut_is_noticed_left_and_followed_again(
 
 
 async def test_following_behind_a_cut_ends_at_once(
-    on_island: Callable[[], RelayServer], island: Island
+    start_relay: Callable[..., RelayServer], island: Island
 ) -> None:
-    server = await asyncio.to_thread(on_island)
+    server = await asyncio.to_thread(start_relay, 2, island=island)
     server.agents[1].emit(*numbered(1))
     async with following(server) as seen:
         await seen.until(lambda: seen.uuids == ["u1"])
@@ -76,11 +53,11 @@ async def test_following_behind_a_cut_ends_at_once(
 
 
 async def test_node_behind_a_cut_does_not_silence_the_others(
-    on_island: Callable[[], RelayServer], island: Island, monkeypatch: pytest.MonkeyPatch
+    start_relay: Callable[..., RelayServer], island: Island, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PULSE_S", 0.3)
     monkeypatch.setattr(relay, "UNARY_TIMEOUT_S", 1.0)
-    server = await asyncio.to_thread(on_island)
+    server = await asyncio.to_thread(start_relay, 2, island=island)
     near, far = server.agents
     far.emit(*numbered(1))
     async with following(server) as seen:
@@ -98,10 +75,10 @@ async def test_node_behind_a_cut_does_not_silence_the_others(
 
 
 async def test_start_beside_a_node_behind_a_cut_shows_the_others_and_says_so(
-    on_island: Callable[[], RelayServer], island: Island, monkeypatch: pytest.MonkeyPatch
+    start_relay: Callable[..., RelayServer], island: Island, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "UNARY_TIMEOUT_S", 1.0)
-    server = await asyncio.to_thread(on_island)
+    server = await asyncio.to_thread(start_relay, 2, island=island)
     near, far = server.agents
     near.emit(*numbered(1))
     island.cut(far.host)
