@@ -98,10 +98,10 @@ def flow_verdict(verdict: str, marks: Marks) -> Span:
     return Span(f"{getattr(marks, glyph)} {verdict}", tone)
 
 
-def policy_verdict(verdict: str, marks: Marks) -> Span:
-    """Mark one of the contract's verdicts or outcomes (`denied`)."""
+def policy_verdict(verdict: str, marks: Marks, words: str = "") -> Span:
+    """Mark one of the contract's verdicts or outcomes (`denied`), in other words where given."""
     glyph, tone = _POLICY_VERDICTS.get(verdict, ("unknown", Tone.WARN))
-    return Span(f"{getattr(marks, glyph)} {verdict.upper()}", tone)
+    return Span(f"{getattr(marks, glyph)} {words or verdict.upper()}", tone)
 
 
 def sparkline(values: tuple[int, ...], marks: Marks) -> str:

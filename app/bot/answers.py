@@ -12,7 +12,15 @@ from app.core.model.chat import Fact, Reply, ReplyKind, Table
 from app.core.model.provenance import RuleRef
 from app.core.model.verdict import DirectionTrace, Effect, Miss, Outcome
 from app.services.inventory import PolicyRow
-from app.services.wording import SHORT_KINDS, SIGNS, direction_title, place, policy_words
+from app.services.wording import (
+    SHORT_KINDS,
+    SIGNS,
+    direction_title,
+    headline,
+    place,
+    policy_words,
+    request_words,
+)
 
 MAX_ROWS = 10
 NOTHING = "-"
@@ -24,10 +32,10 @@ Hides = Callable[[str], bool]
 
 def why_reply(answer: WhyAnswer, footer: tuple[str, ...], hides: Hides) -> Reply:
     """The answer to `why-blocked`; of policies that must not be named only the verdict is told."""
-    sign = SIGNS[answer.verdict]
+    mark, words = headline(answer)
     return Reply(
         ReplyKind.ANSWER,
-        f"{sign} {answer.verdict.value.upper()} {_ends(answer)}",
+        f"{SIGNS[mark]} {words} {request_words(answer.request)}{_ends(answer)}",
         facts=tuple(_guarded_facts(answer) if _is_guarded(answer, hides) else _why_facts(answer)),
         table=_directions(answer, hides),
         footer=footer,

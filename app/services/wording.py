@@ -5,8 +5,21 @@ Each is made from the trace and nothing else, so screen, command line and chat c
 
 from __future__ import annotations
 
+from app.core.model.answer import CauseCode, WhyAnswer
 from app.core.model.provenance import ObjectRef, RuleRef
-from app.core.model.verdict import Direction, DirectionTrace, Effect, Match, Outcome, Verdict
+from app.core.model.verdict import (
+    Direction,
+    DirectionTrace,
+    DnsRequest,
+    Effect,
+    HttpRequest,
+    Match,
+    Outcome,
+    Request,
+    SniRequest,
+    Verdict,
+)
+from app.core.text import clean
 
 SHORT_KINDS = {
     "NetworkPolicy": "KNP",
@@ -20,6 +33,46 @@ SIGNS = {
     Verdict.REDIRECTED: "↪",
     Verdict.UNKNOWN: "?",
 }
+
+
+_LONGEST_REQUEST = 80
+
+
+def headline(answer: WhyAnswer) -> tuple[Verdict, str]:
+    """The verdict that an answer is marked with, and its words: unknown where flows say otherwise.
+
+    `DENIED`, `DENIED at hop 2 of 3`, `DENIED at layer 7`, `ALLOWED by policy, flows disagree`.
+    """
+    word, code = answer.verdict.value.upper(), answer.cause.code
+    if code is CauseCode.FLOWS_DISAGREE:
+        return Verdict.UNKNOWN, f"{word} by policy, flows disagree"
+    if code is CauseCode.NOT_A_POLICY_DROP:
+        return Verdict.UNKNOWN, f"{word} by policy, DROPPED in flows"
+    denied = [hop.number for hop in answer.hops if hop.verdict is Verdict.DENIED]
+    if denied:
+        return answer.verdict, f"{word} at hop {denied[0]} of {len(answer.hops)}"
+    if code is CauseCode.L7_REQUEST_REFUSED:
+        return answer.verdict, f"{word} at layer 7"
+    return answer.verdict, word
+
+
+def request_flag(request: Request | None) -> tuple[str, ...]:
+    """The words that ask for a request on the command line: `--http`, `POST /upload`."""
+    match request:
+        case HttpRequest(method, path, host):
+            return "--http", f"{method} {f'http://{host}' if host else ''}{path}"
+        case DnsRequest(name):
+            return "--dns", name
+        case SniRequest(name):
+            return "--sni", name
+    return ()
+
+
+def request_words(request: Request | None) -> str:
+    """What is asked above layer 4, to stand before both ends: `POST /upload`, `dns NAME`."""
+    flag, text = request_flag(request) or ("", "")
+    kind = "" if flag in ("", "--http") else f"{flag.removeprefix('--')} "
+    return f"{kind}{clean(text, _LONGEST_REQUEST)}   " if text else ""
 
 
 def policy_words(ref: ObjectRef) -> str:

@@ -151,10 +151,42 @@ def test_explained_answer_adds_every_rule_and_the_objects() -> None:
         assert line in lines
 
 
+@pytest.mark.parametrize(
+    ("verdict", "code", "request_", "line"),
+    [
+        (Verdict.ALLOWED, CauseCode.FLOWS_DISAGREE, None, "? ALLOWED by policy, flows disagree   "),
+        (
+            Verdict.ALLOWED,
+            CauseCode.NOT_A_POLICY_DROP,
+            None,
+            "? ALLOWED by policy, DROPPED in flows   ",
+        ),
+        (
+            Verdict.DENIED,
+            CauseCode.L7_REQUEST_REFUSED,
+            HttpRequest("POST", f"/{'x' * 100}"),
+            f"✗ DENIED at layer 7   POST /{'x' * 73}…   ",
+        ),
+        (
+            Verdict.DENIED,
+            CauseCode.DNS_NAME_REFUSED,
+            DnsRequest("pypi.org"),
+            "✗ DENIED   dns pypi.org   ",
+        ),
+    ],
+)
+def test_first_line_says_who_denies_and_what_was_asked(
+    verdict: Verdict, code: CauseCode, request_: Request | None, line: str
+) -> None:
+    cause = replace(ANSWER.cause, code=code)
+    lines = printed(replace(ANSWER, verdict=verdict, cause=cause, request=request_))
+    assert lines[0].startswith(f"{line}lung/alice → ")
+
+
 def test_path_through_the_gateway_is_one_line_a_hop() -> None:
     hops = (Hop(1, "a → gateway", Verdict.ALLOWED), Hop(2, "ingress → b", Verdict.DENIED))
     lines = printed(replace(ANSWER, hops=hops, asked_to="kc.example.org"))
-    assert lines[0] == "✗ DENIED   lung/alice → kc.example.org"
+    assert lines[0] == "✗ DENIED at hop 2 of 2   lung/alice → kc.example.org"
     assert lines[3:5] == ["Hop 1      ✓ a → gateway", "Hop 2      ✗ ingress → b"]
     assert not any(line.startswith("Egress") for line in lines)
 

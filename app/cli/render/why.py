@@ -7,21 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from app.cli.output import Output, Style
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
-from app.core.model.verdict import (
-    DirectionTrace,
-    DnsRequest,
-    Effect,
-    HttpRequest,
-    Request,
-    SniRequest,
-    Verdict,
-)
+from app.core.model.verdict import DirectionTrace, Effect, Verdict
 from app.services.wording import (
     SIGNS,
     counted,
     direction_sentence,
     direction_title,
+    headline,
     place,
+    request_flag,
+    request_words,
     rule_words,
 )
 
@@ -44,12 +39,13 @@ STYLES = {
 
 def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
     """The answer on one screen; `explain` unfolds the trace below it."""
-    style = STYLES[answer.verdict]
-    verdict = f"{SIGNS[answer.verdict]} {answer.verdict.value.upper()}"
+    mark, words = headline(answer)
+    style = STYLES[mark]
+    verdict = f"{SIGNS[mark]} {words}"
     source = answer.resolved_from or answer.asked_from
     destination = _destination(answer)
-    out.line(f"{out.paint(verdict, style)}{' ' * max(1, LABEL_COLUMNS - len(verdict))}"
-             f"{source} → {destination}")  # fmt: skip
+    out.line(f"{out.paint(verdict, style)}{' ' * max(3, LABEL_COLUMNS - len(verdict))}"
+             f"{request_words(answer.request)}{source} → {destination}")  # fmt: skip
     for label, text in _lines(answer, explain=explain):
         out.line(f"{out.paint(f'{label:<{LABEL_COLUMNS}}', Style.DIM)}"
                  f"{out.wrap(text, LABEL_COLUMNS)}")  # fmt: skip
@@ -130,18 +126,7 @@ def _draft_command(answer: WhyAnswer) -> str:
     named = answer.port is not None and not answer.hops
     port = [f"{answer.port}/{answer.protocol}"] if named else []
     words = ["k8tre-tui", "draft", answer.asked_from, answer.asked_to, *port]
-    return shlex.join([*words, *_request_words(answer.request)])
-
-
-def _request_words(request: Request | None) -> tuple[str, ...]:
-    match request:
-        case HttpRequest(method, path, host):
-            return "--http", f"{method} {f'http://{host}' if host else ''}{path}"
-        case DnsRequest(name):
-            return "--dns", name
-        case SniRequest(name):
-            return "--sni", name
-    return ()
+    return shlex.join([*words, *request_flag(answer.request)])
 
 
 def _print_trace(out: Output, trace: DirectionTrace) -> None:

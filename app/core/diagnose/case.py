@@ -11,10 +11,17 @@ from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
 from app.core.diagnose.evidence import FlowEvidence, Story
 from app.core.diagnose.gateway import GatewayPath, through_gateway
 from app.core.diagnose.naming import End, parse_end
-from app.core.diagnose.observed import story_of
+from app.core.diagnose.observed import request_in_flows, story_of
 from app.core.diagnose.question import Asked, Leg, alike, ask, choose_port, representatives
 from app.core.model.cluster import IdentityKind, Service
-from app.core.model.verdict import Direction, HttpRequest, Outcome, Protocol, Verdict
+from app.core.model.verdict import (
+    Direction,
+    HttpRequest,
+    Outcome,
+    Protocol,
+    Request,
+    Verdict,
+)
 from app.core.policy.engine import Engine
 
 
@@ -96,7 +103,15 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
         naming,
     )
     case = replace(case, denials=_denials(case))
-    return replace(case, story=_story(case, everyone), name_story=_name_story(case))
+    case = replace(case, story=_story(case, everyone), name_story=_name_story(case))
+    request = _request_in_flows(case)
+    return case if request is None else gather(replace(asked, request=request), engine, evidence)
+
+
+def _request_in_flows(case: Case) -> Request | None:
+    """The refused request that flows show, where the request decides and none was named."""
+    undecided = case.asked.request is None and case.policy_verdict is Verdict.REDIRECTED
+    return request_in_flows(case.story) if undecided and case.story is not None else None
 
 
 def _routed(

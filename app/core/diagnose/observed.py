@@ -12,7 +12,7 @@ from app.core.diagnose.evidence import FlowEvidence, Spot, Story, clock, span
 from app.core.diagnose.question import Leg
 from app.core.diagnose.sentences import destination_text, sentence
 from app.core.model.answer import Cause, CauseCode, Confidence, Evidence
-from app.core.model.flow import Flow
+from app.core.model.flow import Flow, HttpInfo
 from app.core.model.verdict import (
     Direction,
     DnsRequest,
@@ -85,6 +85,9 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
     """Flows that show another verdict than the policies imply, as the newest word on it."""
     if verdict is Verdict.DENIED:
         return _passes_all_the_same(leg, story, evidence)
+    refused = _refused(story, leg.question.request)
+    if verdict is Verdict.ALLOWED and refused and refused[-1].verdict != "ERROR":
+        return _request_disagrees(leg, refused, evidence)
     denied = story.last_denied
     if denied is not None and story.ends_denied and denied.drop_reason in _POLICY_REASONS:
         reason = denied.drop_reason or "no reason given"
@@ -100,6 +103,17 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
             f"Hubble marked it AUDIT, which means denied, at {clock(audited.time_ns)}"
         )
     return None
+
+
+def _request_disagrees(leg: Leg, refused: Sequence[Flow], evidence: FlowEvidence) -> Cause:
+    last = refused[-1]
+    dns = last.l7.dns if last.l7 else None
+    what = f"ask {destination_text(leg)} for {dns.query}" if dns is not None else ""
+    what = what or f"send {_request_line(last)} to {destination_text(leg)}"
+    return _disagree(
+        f"the policies{_as_of(evidence)} let {leg.source.text} {what}; the proxy refused it "
+        f"{_times(len(refused), 'time')}, last at {clock(last.time_ns)}"
+    )
 
 
 def _passes_all_the_same(leg: Leg, story: Story, evidence: FlowEvidence) -> Cause | None:
@@ -188,13 +202,10 @@ def other_drop(leg: Leg, story: Story) -> Cause | None:
 
 def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | None:
     """A request that a proxy refused, where the policies leave the answer to layer 7."""
-    refused = [flow for flow in story.refused_requests if _is_asked(flow, request)]
+    refused = _refused(story, request)
     if not refused:
         return None
     last = refused[-1]
-    passed = [flow for flow in story.flows if _is_served(flow, last)]
-    if passed and passed[-1].time_ns > last.time_ns:
-        return None
     if last.verdict == "ERROR":
         return _proxy_failed(leg, last)
     dns = last.l7.dns if last.l7 else None
@@ -206,6 +217,24 @@ def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | 
         f"{destination_text(leg)}, last {_request_line(last)} at {clock(last.time_ns)}"
     )
     return Cause(CauseCode.L7_REQUEST_REFUSED, sentence(text))
+
+
+def request_in_flows(story: Story) -> Request | None:
+    """The newest request that a proxy refused by its rules, for a question that names none."""
+    refused = _refused(story, None)
+    l7 = refused[-1].l7 if refused and refused[-1].verdict != "ERROR" else None
+    if l7 is None:
+        return None
+    if l7.http is not None:
+        return _http_request(l7.http)
+    return DnsRequest(l7.dns.query.rstrip(".").lower()) if l7.dns is not None else None
+
+
+def _refused(story: Story, request: Request | None) -> list[Flow]:
+    """The refusals of a request, or of any; none when the newest was let through later."""
+    refused = [flow for flow in story.refused_requests if _is_asked(flow, request)]
+    served = [flow for flow in story.flows if refused and _is_served(flow, refused[-1])]
+    return [] if served and served[-1].time_ns > refused[-1].time_ns else refused
 
 
 def _proxy_failed(leg: Leg, flow: Flow) -> Cause:
@@ -231,11 +260,21 @@ def _is_asked(flow: Flow, request: Request | None) -> bool:
     if l7 is None or request is None:
         return True
     if isinstance(request, HttpRequest) and l7.http is not None:
-        path = l7.http.url.partition("://")[2].partition("/")[2] if "://" in l7.http.url else ""
-        return l7.http.method == request.method and request.path in (f"/{path}", l7.http.url)
+        seen = _http_request(l7.http)
+        return (seen.method, seen.path) == (request.method, request.path)
     if isinstance(request, DnsRequest) and l7.dns is not None:
         return l7.dns.query.rstrip(".").lower() == request.name
     return False
+
+
+def _http_request(http: HttpInfo) -> HttpRequest:
+    """The request as the proxy saw it: Hubble writes host and path into one URL, or the path alone.
+
+    Source: Cilium `pkg/hubble/parser/seven/http.go` `decodeHTTP`.
+    """
+    scheme, found, rest = http.url.partition("://")
+    host, _, path = rest.partition("/") if found else ("", "", scheme.removeprefix("/"))
+    return HttpRequest(http.method, f"/{path}", host)
 
 
 def _is_served(flow: Flow, refused: Flow) -> bool:

@@ -12,7 +12,14 @@ from app.core.model.flow import Flow
 from app.core.model.verdict import DirectionTrace, Verdict
 from app.services.ask import make_question, why
 from app.services.picture import Picture
-from app.services.wording import direction_sentence, place, policy_words, rule_words
+from app.services.wording import (
+    direction_sentence,
+    headline,
+    place,
+    policy_words,
+    request_words,
+    rule_words,
+)
 from app.tui.questions import Words, split_request, words_of
 from app.tui.session import Session
 from app.tui.views.words import field, section
@@ -100,9 +107,13 @@ def describe(
 
 def _verdict_line(answer: WhyAnswer, marks: Marks) -> Line:
     port = f":{answer.port}/{answer.protocol}" if answer.port else ""
+    verdict, words = headline(answer)
     return (
-        policy_verdict(answer.verdict.value, marks),
-        Span(f"  {_from(answer)} {marks.arrow} {_to(answer)}{port}", Tone.STRONG),
+        policy_verdict(verdict.value, marks, words),
+        Span(
+            f"  {request_words(answer.request)}{_from(answer)} {marks.arrow} {_to(answer)}{port}",
+            Tone.STRONG,
+        ),
     )
 
 
