@@ -9,13 +9,14 @@ the value the edit should have led to; if they differ in anything, nothing is wr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.documents.limits import EDITING
 from app.core.documents.split import Chunk, split_documents
 from app.core.documents.tree import TreeBuilder, compose
-from app.core.drafts.edits import Edit, RemoveItem, apply_edit
+from app.core.drafts.edits import Edit, Path, RemoveItem, apply_edit
 from app.core.drafts.layout import Place, lay_out
 from app.core.drafts.patches import Patcher
 from app.core.errors import BadInput, DraftRejected
@@ -38,8 +39,9 @@ def splice(text: str, ref: ObjectRef, edits: Sequence[Edit], *, line: int = 0) -
     bom = _BOM if text.startswith(_BOM) else ""
     body = text.removeprefix(_BOM)
     _check_editable(body)
-    chunk = _find(body, ref, line)
-    document = chunk.text
+    target = _find(body, ref, line)
+    chunk, document = target.chunk, target.chunk.text
+    edits = [replace(edit, path=(*target.path, *edit.path)) for edit in edits]
     for edit in edits:
         document = _splice_one(document, ref, edit)
     edited = body[: chunk.start] + document + body[chunk.end :]
@@ -51,7 +53,7 @@ def read_object(text: str, ref: ObjectRef, *, line: int = 0) -> Any:
     """Give the object that `splice` would edit, as the file has it, placeholders and all."""
     body = text.removeprefix(_BOM)
     _check_editable(body)
-    return _value(_find(body, ref, line))
+    return _find(body, ref, line).value
 
 
 def _check_editable(text: str) -> None:
@@ -63,14 +65,45 @@ def _check_editable(text: str) -> None:
         raise DraftRejected("the file is indented with tabs")
 
 
-def _find(text: str, ref: ObjectRef, line: int) -> Chunk:
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An object in the file: a whole document, or at `path` an item of a `List`."""
+
+    chunk: Chunk
+    path: Path
+    value: Any
+
+    @property
+    def kind(self) -> str:
+        kind = self.value.get("kind") if isinstance(self.value, dict) else None
+        return kind if isinstance(kind, str) else ""
+
+    def is_named(self, ref: ObjectRef) -> bool:
+        if not ref.name:
+            return self.kind in (ref.kind, "")
+        metadata = self.value.get("metadata") if self.kind == ref.kind else None
+        if not isinstance(metadata, dict) or metadata.get("name") != ref.name:
+            return False
+        return metadata.get("namespace") in (None, ref.namespace)
+
+    def holds_line(self, line: int) -> bool:
+        chunk, start, end = self.chunk, 0, len(self.chunk.text)
+        place = lay_out(chunk.text) if self.path else None
+        if place is not None and (item := place.find(self.path)) is not None:
+            start, end = item.start, item.content_end
+        first = chunk.line + chunk.text.count("\n", 0, start)
+        return first <= line <= first + chunk.text.count("\n", start, end)
+
+
+def _find(text: str, ref: ObjectRef, line: int) -> _Target:
     chunks = split_documents(text)
     if len(chunks) > EDITING.documents:
         raise DraftRejected(f"the file has more than {EDITING.documents} documents")
-    named = [chunk for chunk in chunks if _is(chunk, ref)]
-    at_line = [chunk for chunk in chunks if _holds_line(chunk, line)]
-    both = [chunk for chunk in named if chunk in at_line]
-    for candidates in (both, named, [chunk for chunk in at_line if _kind(chunk) == ref.kind]):
+    targets = [target for chunk in chunks for target in _targets(chunk, ref, line)]
+    named = [target for target in targets if target.is_named(ref)]
+    at_line = [target for target in targets if target.kind == ref.kind and target.holds_line(line)]
+    both = [target for target in named if target.holds_line(line)]
+    for candidates in (both, named, at_line):
         if len(candidates) == 1:
             return candidates[0]
     if not named:
@@ -78,25 +111,18 @@ def _find(text: str, ref: ObjectRef, line: int) -> Chunk:
     raise DraftRejected(f"{ref} stands {len(named)} times in the file")
 
 
-def _holds_line(chunk: Chunk, line: int) -> bool:
-    return chunk.line <= line < chunk.line + chunk.text.count("\n") + 1
-
-
-def _kind(chunk: Chunk) -> str:
-    value = _value(chunk)
-    kind = value.get("kind") if isinstance(value, dict) else None
-    return kind if isinstance(kind, str) else ""
-
-
-def _is(chunk: Chunk, ref: ObjectRef) -> bool:
-    if not ref.name:
-        return _kind(chunk) in (ref.kind, "")
-    if ref.name not in chunk.text or _kind(chunk) != ref.kind:
-        return False
-    metadata = _value(chunk).get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("name") != ref.name:
-        return False
-    return metadata.get("namespace") in (None, ref.namespace)
+def _targets(chunk: Chunk, ref: ObjectRef, line: int) -> Iterator[_Target]:
+    """The objects of a document; of one that can hold neither name nor line nothing is read."""
+    whole = _Target(chunk, (), None)
+    if ref.name not in chunk.text and not whole.holds_line(line):
+        return
+    whole = replace(whole, value=_value(chunk))
+    items = whole.value.get("items") if whole.kind.endswith("List") else None
+    if not isinstance(items, list):
+        yield whole
+        return
+    for index, item in enumerate(items):
+        yield _Target(chunk, ("items", index), item)
 
 
 def _value(chunk: Chunk) -> Any:

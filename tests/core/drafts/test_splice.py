@@ -41,6 +41,13 @@ INDENTLESS = """\
         protocol: TCP
 """
 FILE = HEAD + SUBJECT + EGRESS
+
+
+def as_item(text: str) -> str:
+    """Write a document as an item of a `List`."""
+    return f"- {text.rstrip()}".replace("\n", "\n  ") + "\n"
+
+
 SHAPES = {
     "indented": FILE,
     "indentless": HEAD + SUBJECT + INDENTLESS,
@@ -102,6 +109,10 @@ SHAPES = {
     "line separator in a string": HEAD + '  description: "a\u2028b"\n' + SUBJECT + EGRESS,
     "empty last item": HEAD + SUBJECT + EGRESS + "    -\n",
     "comment after the end": FILE + "# one\n# two",
+    "item of a List": "apiVersion: v1\nkind: List\nitems:\n"
+    + as_item(FILE.replace("web", "one"))
+    + as_item(FILE)
+    + as_item(HEAD.replace("web", "two") + SUBJECT),
 }
 EMPTY = {
     "empty list": HEAD + "  egress: []  # nothing yet\n" + SUBJECT,
@@ -136,8 +147,9 @@ LINE_SHAPES = [name for name in SHAPES if name not in WITHIN_LINES + UNENDED]
 def _value_of(text: str) -> object:
     for chunk in split_documents(text.removeprefix("\ufeff")):
         value = TreeBuilder(EDITING).build(compose(chunk.text))
-        if value["metadata"]["name"] == "web":
-            return value
+        for item in value.get("items", [value]):
+            if item["metadata"]["name"] == "web":
+                return item
     raise AssertionError(text)
 
 
@@ -269,6 +281,16 @@ def test_splice_when_two_documents_carry_the_name_then_the_line_decides() -> Non
     edited = splice(text, REF, [EDITS["name"]], line=20)
     assert edited.startswith(FILE)
     assert "files.pythonhosted.org" in edited[len(FILE) :]
+
+
+def test_splice_when_a_list_holds_the_name_twice_then_the_line_decides() -> None:
+    text = "kind: List\nitems:\n" + as_item(FILE) + as_item(FILE)
+    with pytest.raises(DraftRejected, match="stands 2 times"):
+        splice(text, REF, [EDITS["name"]])
+    first = splice(text, REF, [EDITS["name"]], line=3)
+    second = splice(text, REF, [EDITS["name"]], line=text.count("\n"))
+    assert first.endswith(as_item(FILE))
+    assert second.startswith("kind: List\nitems:\n" + as_item(FILE))
 
 
 @pytest.mark.parametrize(
