@@ -30,7 +30,7 @@ from app.core.drafts.proposal import (
 from app.core.drafts.rules import short_name
 from app.core.errors import (
     DraftRejected,
-    NotFound,
+    K8treError,
     SourceCause,
     SourceUnavailable,
     UsageError,
@@ -53,6 +53,8 @@ _VERIFIED = (
 
 _TRIES = 3
 _MOST_FIXES = 3
+_MOST_LEGS = 8
+"""Connections behind one question that one change may be about; of more the first is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +125,28 @@ class Drafter:
 
         None when there is nothing to fix, or no change that may be written.
         """
-        found = [await self._fix(plan, picture) for plan in _offered(picture, asked, flows)]
-        return (*found, *_instead(picture, asked, flows)) if found else ()
+        try:
+            wanted = _wanted(picture, asked, flows)
+            found = _plans(wanted, picture.engine)
+        except DraftRejected:
+            return ()
+        fixes = [await self._fix(plan, picture) for plan in found]
+        return (*fixes, *_instead(wanted.question, picture.engine))
+
+    async def patched(
+        self, answer: WhyAnswer, picture: Picture, asked: Asked, flows: FlowEvidence | None = None
+    ) -> WhyAnswer:
+        """Give the answer with the patch of every fix, as far as the repository has its files."""
+        found = {fix.title: fix.patch for fix in await self.fixes(picture, asked, flows)}
+        fixes = (replace(fix, patch=found.get(fix.title)) for fix in answer.fixes)
+        return replace(answer, fixes=tuple(fixes))
 
     async def _fix(self, plan: Plan, picture: Picture) -> Fix:
         try:
             files = await self._editor.edit(plan)
             self._check_boundaries(plan, picture)
             patch = _diff(files)
-        except (DraftRejected, NotFound, SourceUnavailable):
+        except K8treError:
             patch = None
         return _fix(plan, patch)
 
@@ -234,14 +249,16 @@ def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> 
 
     What would break a boundary is not offered, and where nothing is left that is the answer.
     """
-    fixes, held_back = [], dict[str, None]()
-    instead = _instead(picture, asked, flows)
+    instead: tuple[Fix, ...] = ()
     try:
-        found = _plans(_wanted(picture, asked, flows), picture.engine)
+        wanted = _wanted(picture, asked, flows)
+        instead = _instead(wanted.question, picture.engine)
+        found = _plans(wanted, picture.engine)
     except NothingDenied:
         return ()
     except DraftRejected as refused:
         return (Fix(f"none offered: {refused.message}", "none"), *instead)
+    fixes, held_back = [], dict[str, None]()
     for plan in found:
         broken = newly_broken(picture.boundaries, picture.engine, plan.after)
         held_back.update(dict.fromkeys(broken))
@@ -253,13 +270,9 @@ def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> 
     return (*fixes, *instead)
 
 
-def _instead(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tuple[Fix, ...]:
+def _instead(question: Question, engine: Engine) -> tuple[Fix, ...]:
     """What the pod may use instead of the outside, where there is anything."""
-    try:
-        question = _wanted(picture, asked, flows).question
-    except DraftRejected:
-        return ()
-    found = next(go_betweens(question, picture.engine), None)
+    found = next(go_betweens(question, engine), None)
     if found is None:
         return ()
     where = f"{found.service.key}:{found.port.port}"
@@ -268,13 +281,6 @@ def _instead(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tupl
         f"do not allow it: use `{where}`, which policies let this pod reach and let go to {other}"
     )
     return (Fix(title, "none", opens="opens nothing"),)
-
-
-def _offered(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> tuple[Plan, ...]:
-    try:
-        return _plans(_wanted(picture, asked, flows), picture.engine)
-    except DraftRejected:
-        return ()
 
 
 def _fix(plan: Plan, patch: str | None) -> Fix:
@@ -342,7 +348,13 @@ def _wanted(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> _Want
     end, question = main.destination, main.question
     if end.name and end.peer.kind is IdentityKind.WORLD:
         return _wanted_by_name(case, question, end.name)
-    return _Wanted(question, end.service_port.port if end.service_port else None)
+    port = end.service_port.port if end.service_port else None
+    several = [leg.question for leg in case.legs if leg.is_denied][: _MOST_LEGS + 1]
+    if case.name is not None and case.name.leg.is_denied:
+        several = [case.name.leg.question, question]
+    if not 1 < len(several) <= _MOST_LEGS:
+        return _Wanted(question, port)
+    return _Wanted(question, port, tuple((one, way) for one in several for way in Direction))
 
 
 def _wanted_of(picture: Picture, answer: WhyAnswer) -> _Wanted:

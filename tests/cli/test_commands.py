@@ -1,6 +1,7 @@
 """Every command that asks a question, over the demo and over files, in this process."""
 
 import csv
+import gzip
 import io
 import subprocess
 from pathlib import Path
@@ -341,6 +342,21 @@ def test_draft_that_is_only_shown_writes_nothing(run: Run, checkout: Path) -> No
     assert ran.json["files"] == ["policy.yaml"]
     assert "8443" in ran.json["patch"]
     assert git(checkout, "branch", "--list").split() == ["*", "main"]
+
+
+def test_why_as_data_gives_the_patch_that_draft_shows(run: Run, checkout: Path) -> None:
+    drafted = of_files(run, checkout, "draft", *DENIED, "--dry-run", "-o", "json")
+    fixes = of_files(run, checkout, "why", *DENIED, "-o", "json").json["fixes"]
+    assert fixes[0]["patch"] == drafted.json["patch"]
+    assert all(fix["patch"] for fix in fixes)
+
+
+def test_why_as_data_of_a_file_that_cannot_be_edited_has_no_patch(run: Run, files: Path) -> None:
+    (files / "policy.yaml.gz").write_bytes(gzip.compress(POLICY.encode()))
+    (files / "policy.yaml").unlink()
+    ran = of_files(run, files, "why", *DENIED, "-o", "json")
+    assert ran.code == 1
+    assert [fix["patch"] for fix in ran.json["fixes"]] == [None] * len(ran.json["fixes"])
 
 
 def test_draft_without_a_repository_is_shown_and_said(run: Run, files: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
 from app.cli.options import add_output_options
+from app.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from app.core.diagnose.question import Asked
+    from app.core.model.answer import WhyAnswer
+    from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --demo
   k8tre-tui why project-lung/jupyter-alice pypi.org 443 --sni pypi.org --demo
@@ -81,5 +85,23 @@ def run(context: Context) -> int:
     if context.args.output == "table":
         print_answer(context.out, answer, explain=context.args.explain)
     else:
+        answer = asyncio.run(_patched(context, workspace, answer, question))
         context.print_documents([why_form(answer)])
     return 1 if answer.verdict is Verdict.DENIED else 0
+
+
+async def _patched(
+    context: Context, workspace: Workspace, answer: WhyAnswer, question: Asked
+) -> WhyAnswer:
+    """The answer with patches for the files of the checkout; as it is where there is none."""
+    from app.bootstrap.drafts import build_checkout, build_drafter
+
+    if not any(fix.policy for fix in answer.fixes):
+        return answer
+    sources, settings = context.sources, context.config.settings
+    try:
+        checkout = build_checkout(sources, settings, context.environ, pull_request=False)
+    except ConfigError:
+        return answer
+    drafter = build_drafter(checkout, sources, settings)
+    return await drafter.patched(answer, workspace.picture, question, workspace.evidence())

@@ -54,24 +54,29 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The changes that together allow a connection: one for each direction that was denied."""
+    """The changes that together allow a connection: one for each direction that was denied.
+
+    `asked` are the connections that policies are asked about: several behind a gateway, and where
+    several identities are behind one end.
+    """
 
     changes: tuple[Change, ...]
     opened: tuple[PairChange, ...]
     trace: ConnectionTrace
     after: Engine
     requests: tuple[PairChange, ...] = ()
+    asked: tuple[Question, ...] = ()
 
     @property
     def opens(self) -> str:
         """What else it allows, in one sentence."""
-        return describe(self.opened, self.trace.question, requests=self.requests)
+        return describe(self.opened, self.asked, requests=self.requests)
 
     @property
     def broadens(self) -> bool:
         """Whether it opens more than the two workloads need."""
         pairs = (*self.opened, *self.requests)
-        return any(not _is_between(pair, self.trace.question) for pair in pairs)
+        return any(not _is_between_any(pair, self.asked) for pair in pairs)
 
 
 class NothingDenied(DraftRejected):
@@ -99,33 +104,64 @@ def plans(
     denies on purpose, or no change that can be written allows it.
     """
     wanted = sides or [(question, direction) for direction in Direction]
-    denied: list[tuple[Asked, tuple[Option, ...]]] = []
-    after = engine
-    for asked, direction in wanted:
-        if ways := options(asked, direction, after, service_port):
-            denied.append(((asked, direction), ways))
-            after = ways[0].after
-    if not denied:
+    for at, (asked, direction) in enumerate(wanted):
+        if ways := options(asked, direction, engine, service_port):
+            rest = wanted[at + 1 :]
+            break
+    else:
         raise NothingDenied("policies allow this already; there is nothing to draft")
-    (_, first), *rest = denied
-    found = [plan_of([first[0], *(ways[0] for _, ways in rest)], question)]
-    found += [_on_top(rest, option, question) for option in first[1:most]]
-    return tuple(sorted(found, key=lambda one: weight((*one.opened, *one.requests))))
+    known: dict[int, Option] = {}
+    found = [_completed(first, rest, question, service_port, known) for first in ways[:most]]
+    return tuple(sorted((_beside(plan, wanted) for plan in found), key=_opened))
 
 
-def _on_top(
-    rest: Sequence[tuple[Asked, tuple[Option, ...]]], first: Option, question: Question
+def _opened(plan: Plan) -> int:
+    return weight((*plan.opened, *plan.requests))
+
+
+def _beside(plan: Plan, wanted: Sequence[Asked]) -> Plan:
+    """Leave out of what a plan opens what was asked for by another direction or backend."""
+    asked = (plan.trace.question, *(one for one, _ in wanted))
+    opened, requests = (
+        tuple(pair for pair in pairs if not any(_is_asked(pair, one) for one in asked))
+        for pairs in (plan.opened, plan.requests)
+    )
+    return replace(plan, opened=opened, requests=requests, asked=asked)
+
+
+def _completed(
+    first: Option,
+    rest: Sequence[Asked],
+    question: Question,
+    service_port: int | None,
+    known: dict[int, Option],
 ) -> Plan:
-    """Put the changes of the other directions on top of one that they were not weighed with.
+    """Allow the other directions too, each by its smallest change on top of those before.
 
-    They allow their directions there too: what the subject's own rules are is the same.
+    What was smallest on top of another first change is `known`, by place, and tried first.
     """
     chosen = [first]
-    for (asked, direction), ways in rest:
-        side = side_of(asked, direction)
-        again = weigh(ways[0].changes, asked, side, chosen[-1].after)
-        chosen += [again] if again else []
+    for number, asked in enumerate(rest):
+        engine, before = chosen[-1].after, known.get(number)
+        option = _once_more(before, asked, engine, service_port) if before else None
+        ways = (option,) if option else options(*asked, engine, service_port)
+        if ways:
+            known[number] = ways[0]
+            chosen.append(ways[0])
     return plan_of(chosen, question)
+
+
+def _once_more(
+    known: Option, asked: Asked, engine: Engine, service_port: int | None
+) -> Option | None:
+    question, direction = asked
+    if side_trace(engine.trace(question), direction).l4 is not Outcome.DENIED:
+        return None
+    side = _as_seen(side_of(question, direction, service_port), engine)
+    try:
+        return weigh(known.changes, question, side, engine)
+    except DraftRejected:
+        return None
 
 
 def plan_of(chosen: Sequence[Option], question: Question) -> Plan:
@@ -341,24 +377,30 @@ def _refuse_denies(side: DirectionTrace) -> None:
 
 def describe(
     opened: Sequence[PairChange],
-    question: Question,
+    asked: Sequence[Question],
     *,
     requests: Sequence[PairChange] = (),
     most: int = 3,
 ) -> str:
     """Say in one sentence what a change allows beside what was asked for.
 
-    Pods of one workload cannot be told apart by a rule that outlives them, so those of the two
-    that were asked about are named apart from the rest.
+    Pods of one workload cannot be told apart by a rule that outlives them, so those that were
+    asked about are named apart from the rest.
     """
     if not opened and not requests:
         return "opens nothing else among the ends that are known"
     parts = []
-    if any(_is_between(pair, question) for pair in (*opened, *requests)):
-        pods = [short_name(end) for end in _asked(question) if end.endpoint is not None]
-        parts.append(f"holds for every pod of {' and '.join(pods)}")
+    pods = [
+        short_name(end)
+        for question in asked
+        if any(_is_between(pair, question) for pair in (*opened, *requests))
+        for end in _asked(question)
+        if end.endpoint is not None
+    ]
+    if pods:
+        parts.append(f"holds for every pod of {' and '.join(dict.fromkeys(pods))}")
     for verb, pairs in (("also opens", opened), ("also lets this request through", requests)):
-        others = list(dict.fromkeys(_show(one) for one in pairs if not _is_between(one, question)))
+        others = list(dict.fromkeys(_show(one) for one in pairs if not _is_between_any(one, asked)))
         if others:
             rest = f" and {len(others) - most} more" if len(others) > most else ""
             parts.append(f"{verb} {', '.join(others[:most])}{rest}")
@@ -373,6 +415,10 @@ def _is_between(pair: PairChange, question: Question) -> bool:
     ends = (pair.source.peer, pair.destination.peer)
     same = [short_name(one) for one in ends] == [short_name(one) for one in _asked(question)]
     return same and (pair.protocol, pair.port) == (question.protocol, question.port)
+
+
+def _is_between_any(pair: PairChange, asked: Sequence[Question]) -> bool:
+    return any(_is_between(pair, question) for question in asked)
 
 
 def _show(pair: PairChange) -> str:

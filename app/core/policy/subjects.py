@@ -103,8 +103,9 @@ class Subjects:
         self.direction = direction
         self._policies = policies  # ids are keys only while their objects live
         self._order = {id(policy): place for place, policy in enumerate(policies)}
+        before = known._rules if known else {}  # noqa: SLF001  # same class
         self._rules: dict[int, tuple[SubjectRules, ...]] = {
-            id(policy): (known.rules_of(policy) if known else None) or self._read(policy)
+            (key := id(policy)): before[key] if key in before else self._read(policy)
             for policy in policies
         }
         self._by_key: WeakValueDictionary[ClassKey, SubjectClass] = (
@@ -119,11 +120,9 @@ class Subjects:
 
     def replace(self, policies: Sequence[ParsedPolicy]) -> Subjects:
         """Give the subjects for changed policies; only the groups they select are looked at."""
+        if policies is self._policies:
+            return self
         return Subjects(self.scope, self.direction, policies, self)
-
-    def rules_of(self, policy: ParsedPolicy) -> tuple[SubjectRules, ...] | None:
-        """Give what is known of a policy; None when it is new."""
-        return self._rules.get(id(policy))
 
     @cached_property
     def members(self) -> dict[SubjectClass, Bits]:

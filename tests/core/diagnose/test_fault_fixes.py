@@ -1,5 +1,6 @@
 """Every fix of the fault bank opens what it says, and nothing else, by asking about every pair."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,23 @@ from app.services.picture import Picture
 from tests.core.diagnose.bank import Fault, flows_of, load_faults
 
 FAULTS = [fault for fault in load_faults() if fault.expect["cause"] != "none"]
+ALLOWED = "policies allow this already"
+NOTHING = "there is no connection behind this question"
+NO_CHANGE = "no change that can be written allows"
+REFUSALS = {
+    "egress-explicit-deny": "denies it on purpose",
+    "ingress-explicit-deny": "denies it on purpose",
+    "ingress-default-deny": "it would open the whole outside",
+    "not-a-policy-drop": ALLOWED,
+    "backend-not-ready": ALLOWED,
+    "flows-disagree": f"{ALLOWED}|{NO_CHANGE} hub/proxy → pypi.org",
+    "dns-blocked": f"{ALLOWED}|{NO_CHANGE} lab/notebook → packages.example.org",
+    "unmanaged-endpoint": f"{ALLOWED}|{NO_CHANGE} .*(unmanaged|lab/scheduler|mirror/mirror)",
+    "service-without-backends": NOTHING,
+    "named-port-unresolved": NOTHING,
+}
+"""For which causes no change is offered, and why; of any other cause there must be one."""
+
 Pair = tuple[object, object, Protocol, int]
 
 
@@ -26,7 +44,9 @@ def fixes(fault: Fault) -> tuple[Engine, _Wanted, tuple[Plan, ...]] | None:
     try:
         wanted = _wanted(picture, fault.asked, flows_of(fault))
         return engine, wanted, _plans(wanted, engine)
-    except DraftRejected:
+    except DraftRejected as refused:
+        if not re.search(REFUSALS.get(fault.expect["cause"], "^$"), refused.message):
+            raise
         return None
 
 

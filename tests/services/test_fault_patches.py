@@ -1,0 +1,87 @@
+"""The patch of every fix, applied to files by git and read again, allows what was asked."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.core.cluster.build import build_cluster
+from app.core.diagnose.question import Asked
+from app.core.errors import DraftRejected
+from app.core.model.verdict import Direction, Outcome
+from app.core.policy.engine import Engine
+from app.services.draft_files import paths_inside
+from app.services.drafting import Drafter, _wanted
+from app.services.picture import Picture
+from integrations.git.patch_only import PatchOnly
+from integrations.manifests.reader import load
+from tests.core.diagnose.bank import Fault, Object, load_faults
+
+FAULTS = [fault for fault in load_faults() if fault.expect["cause"] != "none"]
+STYLES: dict[str, Callable[[Object], str]] = {
+    "block": lambda body: yaml.safe_dump(body, sort_keys=False),
+    "flow": lambda body: yaml.safe_dump(body, sort_keys=False, default_flow_style=True),
+    "json": lambda body: json.dumps(body, indent=2) + "\n",
+    "list": lambda body: yaml.safe_dump({"kind": "List", "items": [body]}, sort_keys=False),
+}
+
+
+def write(folder: Path, fault: Fault, style: str) -> None:
+    """One file for each policy, and one for everything else."""
+    rest = []
+    for manifest in fault.manifests():
+        if "Policy" not in manifest.ref.kind:
+            rest.append(yaml.safe_dump(manifest.body))
+            continue
+        name = f"{manifest.ref.kind}-{manifest.ref.namespace}-{manifest.ref.name}.yaml".lower()
+        (folder / name).write_text(STYLES[style](dict(manifest.body)), encoding="utf-8")
+    (folder / "cluster.yaml").write_text("---\n".join(rest), encoding="utf-8")
+
+
+def picture_of(folder: Path, fault: Fault) -> Picture:
+    cluster = build_cluster(load((str(folder),)).manifests, settings=fault.settings)
+    return Picture(cluster, Engine.build(cluster))
+
+
+def git_apply(folder: Path, patch: str, *flags: str) -> None:
+    subprocess.run(
+        ["git", "apply", *flags, "-"], cwd=folder, input=patch.encode(), check=True, timeout=60
+    )
+
+
+def is_denied(picture: Picture, asked: Asked) -> bool:
+    wanted = _wanted(picture, asked, None)
+    sides = wanted.sides or [(wanted.question, direction) for direction in Direction]
+    decisions = [(picture.engine.decide(question), direction) for question, direction in sides]
+    return any(
+        (one.egress if direction is Direction.EGRESS else one.ingress).outcome is Outcome.DENIED
+        for one, direction in decisions
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "style"),
+    [(fault, list(STYLES)[at % len(STYLES)]) for at, fault in enumerate(FAULTS)],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+async def test_patch_when_applied_by_git_and_read_again_then_allows_it(
+    fault: Fault, style: str, tmp_path: Path
+) -> None:
+    write(tmp_path, fault, style)
+    before = picture_of(tmp_path, fault)
+    drafter = Drafter(PatchOnly(tmp_path), paths_inside(str(tmp_path)))
+    for number, fix in enumerate(await drafter.fixes(before, fault.asked), start=1):
+        if fix.policy is None:
+            continue
+        if fix.patch is None:
+            with pytest.raises(DraftRejected, match="not known where the policies of"):
+                await drafter.draft(before, fault.asked, fix=number)
+            continue
+        git_apply(tmp_path, fix.patch)
+        after = picture_of(tmp_path, fault)
+        assert not is_denied(after, fault.asked), fix.patch
+        git_apply(tmp_path, fix.patch, "--reverse")
+    assert picture_of(tmp_path, fault).cluster.policies == before.cluster.policies
