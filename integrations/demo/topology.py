@@ -67,6 +67,10 @@ class Topology(msgspec.Struct, frozen=True):
     route: tuple[Route, ...]
 
 
+msgspec.json.Decoder(Topology)
+"""Describes the tables here, once: two threads that do it first at the same time crash msgspec."""
+
+
 def read_topology() -> Topology:
     """Read the packaged tables."""
     text = files(__package__).joinpath("objects/topology.toml").read_text(encoding="utf-8")

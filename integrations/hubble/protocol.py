@@ -54,10 +54,13 @@ class _Table(msgspec.Struct):
     enums: dict[str, dict[str, int]]
 
 
+_read_table = msgspec.json.Decoder(_Table).decode
+
+
 @cache
 def _table() -> _Table:
     file = resources.files("integrations.hubble").joinpath("hubble-api.json")
-    return msgspec.json.decode(file.read_bytes(), type=_Table)
+    return _read_table(file.read_bytes())
 
 
 @cache

@@ -31,6 +31,7 @@ POOL_SIZE = 64
 _HTTP_UNAUTHORIZED, _HTTP_FORBIDDEN, _HTTP_NOT_FOUND = 401, 403, 404
 _HTTP_GONE, _HTTP_TOO_MANY, _HTTP_SERVER_ERROR, _HTTP_OK = 410, 429, 500, 200
 _CHUNK = 1 << 16
+_status = msgspec.json.Decoder(Status)
 
 
 class GoneError(SourceUnavailable):
@@ -233,7 +234,7 @@ def _transport_cause(error: BaseException) -> tuple[SourceCause, str]:
 def _refusal(source: str, code: int, body: bytes) -> SourceUnavailable:
     """Turn an HTTP error with its Kubernetes `Status` body into our error."""
     try:
-        said = clean(msgspec.json.decode(body, type=Status).message or "", 400)
+        said = clean(_status.decode(body).message or "", 400)
     except msgspec.MsgspecError:
         said = clean(body.decode(errors="replace"), 200)
     words = said or f"HTTP {code}"

@@ -18,6 +18,13 @@ class _Decoder(Protocol):
     def decode(self, raw: msgspec.Raw | bytes) -> Any: ...
 
 
+_WHOLE: _Decoder = msgspec.json.Decoder(dict[str, Any])
+_TRIMMED: Mapping[str, _Decoder] = {
+    kind: msgspec.json.Decoder(shape) for kind, shape in TRIMMED.items()
+}
+"""Made here, once: two threads that describe one type first at the same time crash msgspec."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """One object with its `resourceVersion` (empty when the server gave none)."""
@@ -27,7 +34,7 @@ class Decoded:
 
 
 class ObjectDecoder:
-    """Decodes objects of one kind. Reused: building a msgspec decoder costs more than an object.
+    """Decodes objects of one kind, in any thread.
 
     `decode` raises `msgspec.MsgspecError` for an object that does not fit.
     """
@@ -37,9 +44,8 @@ class ObjectDecoder:
     def __init__(self, resource: Resource, version: str) -> None:
         self._kind = resource.kind
         self._api_version = resource.api_version(version)
-        shape = TRIMMED.get(resource.kind)
-        self._trimmed = shape is not None
-        self._decoder: _Decoder = msgspec.json.Decoder(shape or dict[str, Any])
+        self._trimmed = resource.kind in _TRIMMED
+        self._decoder = _TRIMMED.get(resource.kind, _WHOLE)
 
     def decode(self, raw: msgspec.Raw | bytes) -> Decoded:
         """Give the object; names are cleaned, the tree is kept as the server sent it."""

@@ -33,6 +33,9 @@ class _List(msgspec.Struct):
     apiVersion: str = ""  # noqa: N815  # the wire's name
 
 
+_list = msgspec.json.Decoder(_List)
+
+
 class JsonFile:
     """One JSON text: an object, a `kind: List`, an array, or several of them in a row."""
 
@@ -76,7 +79,7 @@ class JsonFile:
             items = msgspec.json.decode(content, type=list[msgspec.Raw])
             return [bytes(item) for item in items], {}
         try:
-            head = msgspec.json.decode(content, type=_List)
+            head = _list.decode(content)
         except msgspec.ValidationError:
             return [content.strip()], {}
         return [bytes(item) for item in head.items], _item_defaults(head)
