@@ -8,7 +8,7 @@ endpoints name, and about every recorded connection (contracts.md §4.4).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from app.core.cluster.build import POLICY_KINDS
@@ -26,8 +26,10 @@ from app.core.policy.reachability import ENTITIES
 from app.core.policy.rules import ParsedPolicy, RejectedPolicy
 from app.services.matrix import By, name_of, outside_parties
 from app.services.picture import Ingredients, Picture, make_picture
+from app.services.wording import counted
 
 _NS = 1_000_000_000
+_MINUTE_S = 60
 PROTOCOLS = (Protocol.TCP, Protocol.UDP)
 
 
@@ -117,6 +119,63 @@ def effect_of(
         tuple((one.name, one.name not in broken) for one in boundaries),
         tuple(one.name for one in boundaries if one.name in broken - held),
         tuple(one for one in after.engine.rejected if one.ref not in known),
+    )
+
+
+def effect_of_policies(
+    picture: Picture, policies: tuple[Manifest, ...], *, flows: FlowEvidence | None = None
+) -> EffectReport:
+    """Compare a picture with itself under other policies.
+
+    It is made for a background thread: nothing of the picture's engine is used or changed.
+    """
+    before = replace(picture, engine=Engine.build(picture.cluster))
+    cluster = replace(picture.cluster, policies=policies)
+    after = replace(before, cluster=cluster, engine=before.engine.replace(cluster))
+    return effect_of(before, after, flows=flows)
+
+
+def what_if(
+    picture: Picture,
+    manifests: Iterable[Manifest],
+    *,
+    upserts: Sequence[Manifest] = (),
+    deletes: Sequence[ObjectRef] = (),
+    flows: FlowEvidence | None = None,
+) -> EffectReport:
+    """Compare a picture with what it would be; as `with_changes` and `effect_of`.
+
+    It is made for a background thread: nothing of the picture's engine is used or changed.
+    """
+    before = replace(picture, engine=Engine.build(picture.cluster))
+    after = with_changes(before, manifests, upserts=upserts, deletes=deletes)
+    return effect_of(before, after, flows=flows)
+
+
+def pair_lines(pairs: Iterable[PairEffect]) -> tuple[str, ...]:
+    """A line for each pair and protocol; `*` is every port, with exceptions where some stay."""
+    lines: dict[str, list[int | None]] = {}
+    for pair in pairs:
+        ends = f"{pair.source} → {pair.destination} {pair.protocol.value}"
+        lines.setdefault(ends, []).append(pair.port)
+    return tuple(f"{ends} {_port_words(ports)}" for ends, ports in lines.items())
+
+
+def _port_words(ports: list[int | None]) -> str:
+    if None in ports:
+        return "*" if len(ports) == 1 else "* with exceptions"
+    return ",".join(map(str, ports))
+
+
+def flow_sentence(flows: FlowEffect | None) -> str:
+    """What recorded connections say of the change, in one sentence."""
+    if flows is None:
+        return "no flows were at hand: what really connects is not known"
+    window = f"{flows.window_s // 60} min" if flows.window_s >= _MINUTE_S else f"{flows.window_s} s"
+    return (
+        f"of {counted(flows.seen, 'connection')} seen in {window} "
+        f"{flows.newly_allowed} would be newly allowed, {flows.newly_denied} newly denied; "
+        f"{counted(flows.lost_events, 'event')} lost"
     )
 
 

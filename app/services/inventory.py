@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from app.core.errors import Ambiguous, NotFound
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.core.model.verdict import Direction
@@ -118,6 +119,17 @@ def policy_detail(picture: Picture, row: PolicyRow) -> PolicyDetail:
 def find_policies(picture: Picture, text: str, scope: Scope = everywhere) -> tuple[PolicyRow, ...]:
     """The policies called `text`: NAME, NS/NAME, KIND/NS/NAME, or CNP/NS/NAME."""
     return tuple(row for row in policy_rows(picture, scope) if text in _names(row.ref))
+
+
+def one_policy(picture: Picture, text: str) -> ObjectRef:
+    """The one policy called `text`, as in `find_policies`; raises `NotFound` or `Ambiguous`."""
+    found = tuple(dict.fromkeys(row.ref for row in find_policies(picture, text)))
+    if not found:
+        raise NotFound(f"no policy is called `{text}`")
+    if len(found) > 1:
+        choices = tuple(map(str, found))
+        raise Ambiguous(f"`{text}` is {len(found)} policies: {', '.join(choices)}", choices=choices)
+    return found[0]
 
 
 def endpoint_rows(picture: Picture, scope: Scope = everywhere) -> tuple[EndpointRow, ...]:

@@ -28,6 +28,7 @@ class Scope(StrEnum):
     FLOW = "flow"
     WHY = "why"
     DRAFT = "draft"
+    WHAT_IF = "what-if"
     SOURCES = "sources"
 
 
@@ -133,7 +134,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.POLICIES, "used-by", ("u",), "Endpoints it selects", "selects", (Need.ROW,)),
     Action(Scope.POLICIES, "flows", ("l",), "Live flows of its namespace", "flows", (Need.ROW,)),
     Action(Scope.POLICIES, "why", ("x",), "Ask about a connection it governs", "why", (Need.ROW,)),
-    Action(Scope.POLICIES, "remove", ("ctrl+d",), "How to remove it", needs=(Need.ROW,)),
+    Action(Scope.POLICIES, "what-if", ("W", "ctrl+d"), "What if it were gone", needs=(Need.ROW,)),
     *_TABS,
     Action(Scope.POLICY, "next-tab", ("tab",), "Next tab", "tab"),
     Action(Scope.POLICY, "last-tab", ("shift+tab",), "Previous tab"),
@@ -142,6 +143,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.POLICY, "used-by", ("u",), "Endpoints it selects", "selects"),
     Action(Scope.POLICY, "flows", ("l",), "Flows of what it selects", "flows"),
     Action(Scope.POLICY, "why", ("x",), "Ask about a connection it governs", "why"),
+    Action(Scope.POLICY, "what-if", ("W",), "What if it were gone", "what if"),
     Action(Scope.POLICY, "copy-command", ("ctrl+y",), "Copy a command for it"),
     Action(Scope.ENDPOINTS, "open", ("enter",), "Open the endpoint", "open", (Need.ROW,)),
     Action(Scope.ENDPOINTS, "used-by", ("u",), "Policies that select it", "policies", (Need.ROW,)),
@@ -188,6 +190,8 @@ ACTIONS: tuple[Action, ...] = (
         "submit",
         (Need.DRAFTS,),
     ),
+    Action(Scope.WHAT_IF, "again", ("enter",), "Compare again, with the policies of now", "again"),
+    Action(Scope.WHAT_IF, "copy-command", ("ctrl+y",), "Copy the command that asks this"),
     Action(Scope.SOURCES, "open", ("enter",), "Try the sources again, now", "retry"),
 )
 
@@ -256,6 +260,7 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.FLOW, Scope.TEXT),
     (Scope.WHY, Scope.TEXT),
     (Scope.DRAFT, Scope.TEXT),
+    (Scope.WHAT_IF, Scope.TEXT),
     (Scope.SOURCES, Scope.TEXT),
     (Scope.TEXT,),
 )

@@ -34,7 +34,7 @@ from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
 from app.tui.screens.frame import Frame
-from app.tui.session import Session
+from app.tui.session import ReadDrafts, Session, no_files
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
@@ -88,6 +88,7 @@ class K8treApp(App[None], inherit_bindings=False):
         surroundings: Surroundings | None = None,
         drafter: Drafter | None = None,
         contexts: Contexts | None = None,
+        read_drafts: ReadDrafts = no_files,
         zone: tzinfo | None = None,
     ) -> None:
         super().__init__(watch_css=False)
@@ -102,6 +103,7 @@ class K8treApp(App[None], inherit_bindings=False):
             surroundings=surroundings or Surroundings(),
             drafter=drafter,
             contexts=contexts or Contexts(),
+            read_drafts=read_drafts,
         )
         self._history = History()
         self._start = start or self._first_place()
@@ -335,6 +337,7 @@ SCREENS: dict[str, tuple[str, str]] = {
     "flow": ("flow", "FlowScreen"),
     "why": ("why", "Why"),
     "draft": ("draft", "DraftScreen"),
+    "what-if": ("what_if", "WhatIf"),
     "sources": ("sources", "Sources"),
     "can-i": ("sources", "Rights"),
     "log": ("sources", "Log"),

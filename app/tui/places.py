@@ -6,6 +6,7 @@ A command line is `NAME ARGUMENTS /FILTER @CONTEXT`, as in k9s:
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -48,6 +49,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("flows", ("fl",), "Live flows", ("namespace",)),
     Command("drops", (), "Live drops, audits and errors only", ("namespace",)),
     Command("why", ("ts", "explain"), "Why is it blocked: from, to, port", ("end", "end", "port")),
+    Command(
+        "what-if",
+        ("whatif", "effect"),
+        "What if this draft file were in force, or this policy gone",
+        ("policy",),
+    ),
     Command("sources", ("src",), "Connections, their state and age, and losses"),
     Command("can-i", ("rights",), "What this program may read, and what a missing right costs"),
     Command("log", ("diagnostics",), "What went wrong lately"),
@@ -84,6 +91,8 @@ def parse_command(text: str, aliases: Mapping[str, str] | None = None) -> Place:
     Raises `UsageError` when there is no such command or an argument is missing.
     """
     text = expand_alias(text.strip(), aliases or {})
+    if (place := _of_files(text)) is not None:
+        return place
     text, _, context = (f" {text}").partition(" @")
     before, slash, sought = text.partition(" /")
     words = before.split()
@@ -94,6 +103,21 @@ def parse_command(text: str, aliases: Mapping[str, str] | None = None) -> Place:
         raise UsageError(f"no command `{words[0]}`", hint="`?` lists the commands")
     place = replace(_place(command, tuple(words[1:])), context=context.strip())
     return replace(place, filter=sought.strip()) if slash else place
+
+
+def _of_files(text: str) -> Place | None:
+    """Read a command about files, whose paths may hold what begins a filter or a context."""
+    word, _, rest = text.partition(" ")
+    command = find_command(word)
+    if command is None or command.name != "what-if":
+        return None
+    try:
+        words = tuple(one for one in shlex.split(rest) if one not in ("-f", "--file", "--delete"))
+    except ValueError as error:
+        raise UsageError(f"`{rest}` cannot be read", hint="close the quote") from error
+    if not words:
+        raise UsageError("what would change?", hint="what-if DRAFT.yaml, or what-if POLICY")
+    return Place("what-if", words)
 
 
 def expand_alias(text: str, aliases: Mapping[str, str]) -> str:

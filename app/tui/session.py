@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 from app.config import Settings
+from app.core.errors import BadInput
 from app.core.model.cluster import Cluster
+from app.core.model.provenance import Manifest
 from app.ports import Clock
 from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
@@ -31,6 +34,15 @@ def judges_alike(cluster: Cluster, before: Cluster | None) -> bool:
     )
 
 
+ReadDrafts = Callable[[str], tuple[Manifest, ...]]
+"""Gives the objects of a file, as the operator drafted them; raises `BadInput`."""
+
+
+def no_files(path: str) -> tuple[Manifest, ...]:
+    """Where no file can be read."""
+    raise BadInput(f"cannot read `{path}` here", file=path)
+
+
 @dataclass(slots=True)
 class Session:
     """One run of the terminal. `namespace` empty means all; `context` is what to call the cluster.
@@ -51,6 +63,7 @@ class Session:
     surroundings: Surroundings = field(default_factory=Surroundings)
     drafter: Drafter | None = None
     contexts: Contexts = field(default_factory=Contexts)
+    read_drafts: ReadDrafts = no_files
     no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
     _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
 

@@ -17,6 +17,7 @@ def run(context: Context) -> int:
         raise UsageError(
             "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
         )
+    from app.bootstrap.drafts import load_drafts
     from app.bootstrap.sources import SystemClock, has_sources
     from app.bootstrap.workspace import build_contexts, build_workspace
     from app.tui.app import K8treApp
@@ -32,6 +33,7 @@ def run(context: Context) -> int:
         surroundings=context.surroundings(),
         drafter=_drafter(context),
         contexts=build_contexts(context.sources, settings),
+        read_drafts=lambda path: load_drafts((path,), context.sources),
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0

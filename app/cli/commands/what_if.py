@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from app.cli.context import Context
 from app.cli.options import add_output_options
-
-if TYPE_CHECKING:
-    from app.core.model.provenance import ObjectRef
-    from app.services.picture import Picture
 
 EXAMPLE = """  k8tre-tui what-if -f draft.yaml --snapshot ./gitops --flows events.log
   k8tre-tui what-if --delete CNP/project-lung/workspace --demo -o json
@@ -46,6 +41,7 @@ def run(context: Context) -> int:
     from app.core.errors import UsageError
     from app.services.contract import document, effect_form
     from app.services.effect import effect_of, with_changes
+    from app.services.inventory import one_policy
 
     args = context.args
     if not args.file and not args.delete:
@@ -57,7 +53,7 @@ def run(context: Context) -> int:
         before,
         workspace.manifests(),
         upserts=drafts,
-        deletes=[_named(before, name) for name in args.delete],
+        deletes=[one_policy(before, name) for name in args.delete],
     )
     report = effect_of(before, after, flows=workspace.evidence())
     if args.output == "table":
@@ -65,16 +61,3 @@ def run(context: Context) -> int:
     else:
         context.print_documents([document(effect_form(report))])
     return 1 if report.broken or report.refused else 0
-
-
-def _named(picture: Picture, name: str) -> ObjectRef:
-    from app.core.errors import Ambiguous, NotFound
-    from app.services.inventory import find_policies
-
-    found = tuple(dict.fromkeys(row.ref for row in find_policies(picture, name)))
-    if not found:
-        raise NotFound(f"no policy is called `{name}`")
-    if len(found) > 1:
-        choices = tuple(map(str, found))
-        raise Ambiguous(f"`{name}` is {len(found)} policies: {', '.join(choices)}", choices=choices)
-    return found[0]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from app.cli.output import Output, Style
-from app.cli.render.effect import flow_words
 from app.services.drafting import Draft
-from app.services.effect import EffectReport
+from app.services.effect import EffectReport, flow_sentence
 from app.services.wording import policy_words
 
 LABEL_COLUMNS = 11
@@ -18,7 +17,7 @@ def print_draft(out: Output, draft: Draft, report: EffectReport) -> None:
     style = Style.WARN if draft.broadens else None
     for line in draft.effect:
         out.line(f"{'Effect':<{LABEL_COLUMNS}}{out.paint(out.wrap(line, LABEL_COLUMNS), style)}")
-    out.line(f"{'Flows':<{LABEL_COLUMNS}}{out.wrap(flow_words(report.flows), LABEL_COLUMNS)}")
+    out.line(f"{'Flows':<{LABEL_COLUMNS}}{out.wrap(flow_sentence(report.flows), LABEL_COLUMNS)}")
     for name, holds in draft.checks:
         out.line(f"{'Check':<{LABEL_COLUMNS}}{'✓' if holds else '✗'} {name}")
     out.line()

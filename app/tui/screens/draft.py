@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
 from app.core.errors import K8treError
 from app.core.model.answer import Fix, WhyAnswer
+from app.services.effect import EffectReport, effect_of_policies
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import Place
@@ -62,10 +64,24 @@ class DraftScreen(DocumentScreen):
         except K8treError as error:
             self._show_error(error)
         else:
-            shown = tuple(views.describe(self._draft, self.session.marks))
-            self.document.show(shown)
+            self._show_draft(self._draft)
+            await self._compare(self._draft)
         self._busy = ""
         self.draw_frame()
+
+    async def _compare(self, draft: Draft) -> None:
+        """Add every pair that the change opens, and what it does to recorded connections."""
+        self._busy = "comparing"
+        self.draw_frame()
+        workspace = self.session.workspace
+        after = draft.plan.after.cluster
+        report = await asyncio.to_thread(
+            effect_of_policies, workspace.picture, after.policies, flows=workspace.evidence()
+        )
+        self._show_draft(draft, report)
+
+    def _show_draft(self, draft: Draft, report: EffectReport | None = None) -> None:
+        self.document.show(tuple(views.describe(draft, self.session.marks, report)))
 
     def _show_error(self, error: K8treError) -> None:
         lines = [paragraph(Span(str(error), Tone.BAD))]

@@ -226,6 +226,7 @@ class Frame(Screen[None], inherit_bindings=False):
             "namespace": ("all", *sorted(cluster.namespaces)),
             "theme": tuple(THEMES),
             "end": ends,
+            "policy": [str(one.ref) for one in cluster.policies],
             "context": self.session.contexts.names(),
         }
         return complete(text, values)

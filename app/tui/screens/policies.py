@@ -108,12 +108,9 @@ class Policies(TableScreen):
         """Ask about a connection of something it selects."""
         self.go(why_about(self.session.picture, self._row(self.grid.cursor_key)))
 
-    def do_remove(self) -> None:
-        """Refuse, and say how it is done here."""
-        self.say(
-            "Nothing here writes to a cluster. To remove a policy, ask what would change with "
-            "`k8tre-tui what-if`, then remove its file in a pull request."
-        )
+    def do_what_if(self) -> None:
+        """Ask what would change without it: nothing here removes one."""
+        self.go(Place("what-if", (str(self._row(self.grid.cursor_key).ref),)))
 
 
 def why_about(picture: Picture, row: PolicyRow) -> Place:

@@ -134,6 +134,11 @@ class Policy(DocumentScreen):
         if self._detail is not None:
             self.go(why_about(self.session.picture, self._detail.row))
 
+    def do_what_if(self) -> None:
+        """Ask what would change without it."""
+        if self._detail is not None:
+            self.go(Place("what-if", (str(self._detail.row.ref),)))
+
     def do_copy_command(self) -> None:
         """Copy a kubectl command."""
         if self._detail is not None:

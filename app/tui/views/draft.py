@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from app.core.model.answer import Fix
+from app.services.effect import EffectReport, flow_sentence
+from app.tui.views import effect
 from app.tui.views.why import patch_paragraphs
 from app.tui.views.words import field, ref_text, section
 from widgets.confirm import Question
@@ -33,8 +35,8 @@ def of_fix(fix: Fix) -> Iterator[Paragraph]:
     yield from section("Patch", *patch_paragraphs(fix.patch or "", 0))
 
 
-def describe(draft: Draft, marks: Marks) -> Iterator[Paragraph]:
-    """The whole draft."""
+def describe(draft: Draft, marks: Marks, report: EffectReport | None) -> Iterator[Paragraph]:
+    """The whole draft; `report` when what it does to every pair is known."""
     yield field("Change", Span(draft.title, Tone.STRONG))
     yield field("Goes to", f"branch {draft.change.branch} of {draft.repository}")
     opens = draft.opens.removeprefix("opens ")
@@ -44,7 +46,11 @@ def describe(draft: Draft, marks: Marks) -> Iterator[Paragraph]:
     for at, (name, holds) in enumerate(draft.checks):
         mark = Span(f"{marks.good} ", Tone.GOOD) if holds else Span(f"{marks.bad} ", Tone.BAD)
         yield field("Checks" if not at else "", mark, name)
+    if report is not None:
+        yield field("Flows", flow_sentence(report.flows))
     yield from section("Patch", *patch_paragraphs(draft.diff, 0))
+    if report is not None:
+        yield from effect.pairs(report)
 
 
 def question(draft: Draft) -> Question:
