@@ -108,7 +108,7 @@ def test_answer_has_verdict_cause_line_proof_change_and_what_is_not_known() -> N
         "Seen       41 drops   uuid-1",
         (
             "Change     port 80 → 8080. Nothing else   "
-            "`k8tre-tui draft lung/alice svc:mirror/mirror:80 8080/TCP --fix 1`"
+            "`k8tre-tui draft lung/alice svc:mirror/mirror:80 --fix 1`"
         ),
         "Or         use the mirror",
         "Not known  whether it was tried",

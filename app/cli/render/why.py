@@ -122,9 +122,10 @@ def _fix_words(fix: Fix, number: int, answer: WhyAnswer) -> str:
 
 
 def _draft_command(answer: WhyAnswer) -> str:
-    """The command that asks the same; behind the own gateway the port is the gateway's."""
-    named = answer.port is not None and not answer.hops
-    port = [f"{answer.port}/{answer.protocol}"] if named else []
+    """The command that asks the same; a port that the destination names is not said again."""
+    service_port = answer.asked_to.startswith("svc:") and answer.asked_to.count(":") > 1
+    unsaid = answer.port is not None and not service_port and not answer.hops
+    port = [f"{answer.port}/{answer.protocol}"] if unsaid else []
     words = ["k8tre-tui", "draft", answer.asked_from, answer.asked_to, *port]
     return shlex.join([*words, *request_flag(answer.request)])
 

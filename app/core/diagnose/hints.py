@@ -152,13 +152,12 @@ def _of_name(selector: FqdnSelector, entry: Entry, look: Look) -> Hint | None:
 
 
 def _of_block(selector: CidrSelector | GroupSelector, entry: Entry, look: Look) -> Hint | None:
-    """A CIDR rule for something inside.
+    """A CIDR rule for something inside, or for a Service's own address before what is outside.
 
     A block of everything may mean the Internet only: it counts when nothing else comes nearer.
-    Source: Cilium `pkg/ipcache/metadata.go`: pods and nodes carry no `cidr:` labels.
+    Source: Cilium `pkg/ipcache/metadata.go`: pods and nodes carry no `cidr:` labels; `bpf/lib/lb.h`
+    translates the address of a Service before policy is asked.
     """
-    if look.identity.address is not None:
-        return None
     everything = isinstance(selector, CidrSelector) and not selector.block.prefixlen
     if everything and (not look.port_fits(entry) or _is_outdone(entry, look)):
         return None

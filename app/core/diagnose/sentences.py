@@ -152,6 +152,11 @@ def _name_inside(hint: Hint, _look: Look, rule: str) -> str:
 
 
 def _block_inside(hint: Hint, look: Look, rule: str) -> str:
+    if look.identity.address is not None:
+        return (
+            f"{rule} {_allows(look)} the addresses {hint.wanted}, but {hint.got} is the address of "
+            f"a Service; policies see the backend, {look.identity.address}"
+        )
     return (
         f"{rule} {_allows(look)} the addresses {hint.wanted}, but {hint.got} belongs to "
         f"{look.peer.text} inside the cluster, which CIDR rules never match"
@@ -166,7 +171,12 @@ def _unmanaged(hint: Hint, look: Look, rule: str) -> str:
     )
 
 
-def _apiserver(hint: Hint, _look: Look, rule: str) -> str:
+def _apiserver(hint: Hint, look: Look, rule: str) -> str:
+    if look.identity.address is not None:
+        return (
+            f"{rule} means the API server by {hint.wanted}, but policies see it as "
+            f"{look.identity.address} and as the entity kube-apiserver"
+        )
     return (
         f"{rule} means the API server by {hint.wanted}, but only the entity kube-apiserver "
         f"matches it"
