@@ -47,7 +47,7 @@ def build_checkout(
         return Checkout(PatchOnly(GITOPS.parent), str, writable=False)
     folder = _checkout_folder(sources, settings)
     root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
-    place = _placing(root or folder)
+    place = placing(root or folder)
     if pull_request:
         return Checkout(_github(settings, environ), place, writable=True)
     if root is None:
@@ -104,7 +104,9 @@ def _checkout_folder(sources: Sources, settings: Settings) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _placing(root: Path) -> Callable[[str], str]:
+def placing(root: Path) -> Callable[[str], str]:
+    """Give what turns a file as shown into its path inside the checkout at `root`."""
+
     def place(shown: str) -> str:
         path = Path(shown).resolve()
         if not path.is_relative_to(root):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,12 +19,6 @@ from app.ports import FileChange, PolicyRepo
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
 _KUSTOMIZATION = ObjectRef("Kustomization", "", "")
-
-
-def paths_inside(root: str) -> Callable[[str], str]:
-    """Give what turns a file as shown into its path inside the checkout at `root`."""
-    top = os.path.realpath(root)
-    return lambda file: os.path.relpath(os.path.realpath(file), top)
 
 
 class FileEditor:

@@ -186,11 +186,6 @@ class History:
         """The present place."""
         return self._now
 
-    @property
-    def can_go_back(self) -> bool:
-        """Whether there is a place before this one."""
-        return bool(self._past)
-
     def visit(self, place: Place) -> None:
         """Go to a new place; what was ahead is forgotten."""
         if self._now is not None:

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from app.bootstrap.drafts import placing
 from app.core.diagnose.naming import parse_port
 from app.core.diagnose.question import Asked
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
 from app.core.policy.engine import Engine
 from app.ports import Proposal, ProposedChange
 from app.services.ask import make_question, why
-from app.services.draft_files import paths_inside
 from app.services.drafting import Drafter, Request, offer
 from app.services.picture import Ingredients, Picture, make_picture
 from app.testing.repo import FakeRepo
@@ -59,7 +59,7 @@ def _picture(root: Path, **sets: str) -> Picture:
 
 
 def _drafter(root: Path, repo: FakeRepo | LocalGit | None = None, **sets: str) -> Drafter:
-    return Drafter(repo or FakeRepo(dict(FILES)), paths_inside(str(root)), sets=sets)
+    return Drafter(repo or FakeRepo(dict(FILES)), placing(root.resolve()), sets=sets)
 
 
 async def test_draft_when_denied_then_patch_of_the_right_file_and_effect(root: Path) -> None:
@@ -110,7 +110,7 @@ async def test_draft_when_a_boundary_breaks_then_refused_and_offered_without_pat
         assert before is not after
         return ["projects-apart"]
 
-    drafter = Drafter(FakeRepo(dict(FILES)), paths_inside(str(root)), boundaries=apart)
+    drafter = Drafter(FakeRepo(dict(FILES)), placing(root.resolve()), boundaries=apart)
     with pytest.raises(DraftRejected, match="`projects-apart`"):
         await drafter.draft(_picture(root), ASKED)
     assert {fix.patch for fix in await drafter.fixes(_picture(root), ASKED)} == {None}

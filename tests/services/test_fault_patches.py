@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.bootstrap.drafts import placing
 from app.core.cluster.build import build_cluster
 from app.core.diagnose.question import Asked
 from app.core.errors import DraftRejected
 from app.core.model.verdict import Direction, Outcome
 from app.core.policy.engine import Engine
-from app.services.draft_files import paths_inside
 from app.services.drafting import Drafter, _wanted
 from app.services.picture import Picture
 from integrations.git.patch_only import PatchOnly
@@ -72,7 +72,7 @@ async def test_patch_when_applied_by_git_and_read_again_then_allows_it(
 ) -> None:
     write(tmp_path, fault, style)
     before = picture_of(tmp_path, fault)
-    drafter = Drafter(PatchOnly(tmp_path), paths_inside(str(tmp_path)))
+    drafter = Drafter(PatchOnly(tmp_path), placing(tmp_path.resolve()))
     for number, fix in enumerate(await drafter.fixes(before, fault.asked), start=1):
         if fix.policy is None:
             continue

@@ -85,7 +85,7 @@ def test_history_when_wandering_then_like_a_browser() -> None:
         history.visit(place)
     assert history.back() == two
     assert history.back() == one
-    assert not history.can_go_back
+    assert history.back() is None
     assert history.forward() == two
     assert history.swap() == one
     assert history.swap() == two

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.context import Context
 from app.cli.options import add_output_options
-from app.core.errors import ConfigError
+from app.core.errors import K8treError
 
 if TYPE_CHECKING:
     from app.core.diagnose.question import Asked
@@ -101,7 +101,7 @@ async def _patched(
     sources, settings = context.sources, context.config.settings
     try:
         checkout = build_checkout(sources, settings, context.environ, pull_request=False)
-    except ConfigError:
+        drafter = build_drafter(checkout, sources, settings)
+    except K8treError:
         return answer
-    drafter = build_drafter(checkout, sources, settings)
     return await drafter.patched(answer, workspace.picture, question, workspace.evidence())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 
-from app.core.diagnose.naming import End, EndKind
 from app.core.model.cluster import Endpoint, Service
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Peer, Protocol
@@ -27,12 +26,6 @@ def get_pod(endpoint: Endpoint) -> str:
     return _join(
         "kubectl", "-n", endpoint.namespace, "get", "pod", endpoint.name, "-o=wide", "--show-labels"
     )
-
-
-def get_identity(endpoint: Endpoint) -> str:
-    """Show the identity labels that Cilium gave a pod."""
-    path = "-o=jsonpath={.status.identity.labels}"
-    return _join("kubectl", "-n", endpoint.namespace, "get", "cep", endpoint.name, path)
 
 
 def get_backends(service: Service) -> str:
@@ -87,16 +80,6 @@ def verdicts(direction: Direction) -> str:
     """Watch policy verdicts as they are made."""
     return _join("hubble", "observe", "--type", "policy-verdict", "--traffic-direction",
                  direction.value, "--follow")  # fmt: skip
-
-
-def ask_again(source: End, destination: End, *more: str) -> str:
-    """The question itself, for this program."""
-    texts = [_option_safe(source), _option_safe(destination)]
-    return _join("k8tre-tui", "why", *texts, *more)
-
-
-def _option_safe(end: End) -> str:
-    return f"fqdn:{end.text}" if end.kind is EndKind.NAME and ":" not in end.text else end.text
 
 
 def _end(side: str, peer: Peer) -> list[str]:

@@ -31,11 +31,6 @@ class DropReason:
     meaning: str
     next_step: str
 
-    @property
-    def is_policy(self) -> bool:
-        """Whether network policy, or a proxy on its behalf, refused the packet."""
-        return self.decider in (Decider.POLICY, Decider.PROXY)
-
 
 _P, _X, _R, _N = Decider
 _HISTORIC = "does not occur on Cilium 1.19: look for an agent of another version"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.core.diagnose.drop_reasons import drop_reason
 from app.core.model.flow import Flow, FlowEndpoint
 
 EVENT_DROP = 1
@@ -234,12 +233,6 @@ def _request_id(flow: Flow) -> str:
     http = flow.l7.http if flow.l7 else None
     headers = http.headers if http else ()
     return next((value for key, value in headers if key.lower() == "x-request-id"), "")
-
-
-def is_policy_drop(flow: Flow) -> bool:
-    """Say whether network policy dropped this flow, by Hubble's reason."""
-    reason = drop_reason(flow.drop_reason)
-    return reason is not None and reason.is_policy
 
 
 def clock(time_ns: int) -> str:

@@ -14,7 +14,6 @@ from app.core.diagnose.sentences import destination_text, sentence
 from app.core.model.answer import Cause, CauseCode, Confidence, Evidence
 from app.core.model.flow import Flow, HttpInfo
 from app.core.model.verdict import (
-    Direction,
     DnsRequest,
     HttpRequest,
     Outcome,
@@ -301,6 +300,8 @@ def seen(story: Story, evidence: FlowEvidence) -> tuple[Evidence, ...]:
         )
     else:
         lines.append(f"no drops seen {within}")
+    if by := _denied_by(story.last_denied):
+        lines.append(f"Hubble names {by} as what denies it")
     if story.refused_requests:
         last = story.refused_requests[-1]
         refused = _times(len(story.refused_requests), "request")
@@ -316,14 +317,10 @@ def seen(story: Story, evidence: FlowEvidence) -> tuple[Evidence, ...]:
     return tuple(Evidence("flow", line, ref.uuid if ref else "") for line in lines)
 
 
-def denied_by(story: Story, direction: Direction) -> tuple[str, ...]:
-    """The policies that Hubble itself names for a deny."""
-    flow = story.last_denied
-    if flow is None:
-        return ()
-    egress = direction is Direction.EGRESS
-    named = flow.egress_denied_by if egress else flow.ingress_denied_by
-    return tuple(policy.name for policy in named)
+def _denied_by(flow: Flow | None) -> str:
+    """The policies that Hubble itself names for a deny, where it names any."""
+    named = (*flow.egress_denied_by, *flow.ingress_denied_by) if flow is not None else ()
+    return ", ".join(dict.fromkeys(policy.name for policy in named))
 
 
 def _times(count: int, word: str) -> str:

@@ -7,7 +7,7 @@ from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
 from app.core.diagnose.sentences import sentence
-from app.core.diagnose.services import backends_of, selected_by
+from app.core.diagnose.services import selected_by
 from app.core.model.answer import (
     Cause,
     CauseCode,
@@ -168,11 +168,3 @@ def _placed(cause: Cause, service: Service) -> Cause:
     return Cause(
         cause.code, cause.summary, cause.detail, cause.confidence, source.file, line, "spec"
     )
-
-
-def unready_backends(case: Case) -> int:
-    """How many backends of the asked Service are left out because they are not ready."""
-    if case.service is None or not case.destinations:
-        return 0
-    known = backends_of(case.service, case.destinations[0].service_port, case.engine.cluster)
-    return sum(not backend.ready for backend in known)

@@ -275,11 +275,6 @@ def _child(node: yaml.Node, part: str) -> yaml.Node | None:
     return None
 
 
-def notices_paragraphs(notices: tuple[Notice, ...], marks: Marks) -> tuple[Paragraph, ...]:
-    """List notices of reading."""
-    return tuple(_notice(one, marks) for one in notices) or (paragraph("none"),)
-
-
 def selected(detail: PolicyDetail) -> tuple[Paragraph, ...]:
     """List the endpoints a policy selects, each a stop."""
     if not detail.row.valid:
