@@ -13,6 +13,7 @@ from app.core.policy.rules import (
     CIDR_SOURCE,
     CidrSelector,
     FqdnSelector,
+    GroupSelector,
     Identity,
     LabelSelector,
     Operator,
@@ -70,7 +71,12 @@ class SelectorIndex:
             self._aggregates.setdefault(identity.aggregate, []).append(number)
 
     def selected(self, selector: PeerSelector, *, aggregates: bool = True) -> Bits:
-        """Give the identities that the selector holds as peers, by default also by aggregate."""
+        """Give the identities that the selector holds as peers, by default also by aggregate.
+
+        Without aggregates each identity is asked, so that no wildcard stands for all.
+        """
+        if not aggregates and isinstance(selector, GroupSelector):
+            return self._asked_one_by_one(selector)
         found = self._by_key.get((selector.key, aggregates))
         if found is None:
             found = self._resolve(selector)
@@ -78,6 +84,10 @@ class SelectorIndex:
                 found |= self._through_aggregates(selector)
             self._by_key[selector.key, aggregates] = found
         return found
+
+    def _asked_one_by_one(self, selector: GroupSelector) -> Bits:
+        chosen = [n for n, identity in enumerate(self._identities) if selector.lists(identity)]
+        return bits_of(chosen, len(self._identities))
 
     def labelled(self, selector: LabelSelector) -> Bits:
         """Give the identities whose labels fit, as for the subject of a policy."""

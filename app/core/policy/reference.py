@@ -24,7 +24,7 @@ from app.core.model.verdict import Direction, Effect, Outcome
 from app.core.policy.filters import DENY_RANK, DirectionPolicy, Filter, SelectorPolicy
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.ports import PROTOCOL_BITS, prefix_length
-from app.core.policy.rules import WILDCARD_KEY, Identity
+from app.core.policy.rules import WILDCARD_KEY, Identity, lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +142,17 @@ def _peer_hits(
 ) -> Iterator[Hit]:
     wildcard = item.policies.get(WILDCARD_KEY)
     per_identity = bool(item.name) and direction is Direction.EGRESS and names.by_peer
+    by_wildcard = wildcard is not None and (
+        not per_identity or lists(wildcard.selector, connection.peer)
+    )
     every_port = not item.number and not item.name
     for key, policy in item.policies.items():
         if key == WILDCARD_KEY:
-            yield Hit(item, policy, per_identity, length)
+            if by_wildcard:
+                yield Hit(item, policy, per_identity, length)
             continue
-        if wildcard is not None and not every_port and _equal_in_map(policy, wildcard):
-            if policy.selector.selects(connection.peer):
+        if wildcard is not None and not every_port and equal_in_map(policy, wildcard):
+            if by_wildcard and policy.selector.selects(connection.peer):
                 yield Hit(item, policy, specific=False, length=-1)
             continue
         if policy.selector.selects(connection.peer):
@@ -157,7 +161,7 @@ def _peer_hits(
             yield Hit(item, policy, specific=False, length=length)
 
 
-def _equal_in_map(policy: SelectorPolicy, wildcard: SelectorPolicy) -> bool:
+def equal_in_map(policy: SelectorPolicy, wildcard: SelectorPolicy) -> bool:
     """Say whether an entry is left out because the filter's wildcard has the same.
 
     Such a hit counts for the verdict but never names itself. Source: Cilium `pkg/policy/l4.go`

@@ -13,7 +13,8 @@ from app.core.policy.groups import IdentityGroup
 from app.core.policy.index import Bits, SelectorIndex, bits_of
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.ports import MAX_PORT
-from app.core.policy.rules import PeerSelector
+from app.core.policy.reference import equal_in_map
+from app.core.policy.rules import WILDCARD_KEY, PeerSelector
 from app.core.policy.subjects import Scope, SubjectClass
 
 Port = tuple[Protocol, int]
@@ -93,7 +94,10 @@ def _part(item: Filter, span: tuple[int, int], name: str, selection: Selection) 
     allow: list[Bits] = []
     deny: list[Bits] = []
     proxied: list[Bits] = []
+    wildcard = item.policies.get(WILDCARD_KEY) if name else None
     for policy in item.policies.values():
+        if wildcard is not None and policy is not wildcard and equal_in_map(policy, wildcard):
+            continue  # the agent leaves it out, also where the wildcard's key lists fewer
         peers = selection(policy.selector, aggregates=not name)
         if not peers:
             continue

@@ -228,8 +228,14 @@ class GroupSelector:
 
     def selects(self, identity: Identity) -> bool:
         """Say whether the identity carries the groups' labels and is not excepted."""
-        if self.is_wildcard:
-            return True
+        return self.is_wildcard or self.lists(identity)
+
+    def lists(self, identity: Identity) -> bool:
+        """Say whether the identity is selected where each is asked and no wildcard stands for all.
+
+        From 1.20 on that is so for the port names of egress rules. Source: Cilium
+        `pkg/policy/l4.go` `toMapState`: only entries of a number take the wildcard.
+        """
         if self.world_only and identity.address is None and not _is_world(identity.labels):
             return False
         fits = self._fits_pairs if self.by_pairs else self._fits_labels
@@ -277,6 +283,13 @@ class FqdnSelector:
     def selects(self, identity: Identity) -> bool:
         """Say whether one of the identity's names is meant."""
         return any(self.selects_name(name) for name in identity.names)
+
+
+def lists(selector: PeerSelector, identity: Identity) -> bool:
+    """Say whether a selector holds an identity without the help of the wildcard's key."""
+    if isinstance(selector, GroupSelector):
+        return selector.lists(identity)
+    return selector.selects(identity)
 
 
 PeerSelector = LabelSelector | CidrSelector | GroupSelector | FqdnSelector
