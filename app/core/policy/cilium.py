@@ -6,17 +6,18 @@ Source: Cilium `pkg/k8s/apis/cilium.io/v2/cnp_types.go` `Parse`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from app.core.model.labels import K8S_SOURCE, RESERVED_SOURCE
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.context import ParseContext
-from app.core.policy.decode import Reader, Refused, flag, items, text
+from app.core.policy.decode import Reader, Refused, Undecodable, flag, items, text
 from app.core.policy.layer4 import PortScope, read_ports
 from app.core.policy.peers import PeerScope, read_peers
-from app.core.policy.rules import Entry, LabelSelector
+from app.core.policy.rules import WILDCARD, Entry, LabelSelector
 from app.core.policy.selectors import NAMESPACE_KEY, Draft, cilium_draft, read_selector
 
 RULE_FIELDS = (
@@ -67,12 +68,39 @@ def read_cilium_policy(
             "the agent ignores an object with cloud groups, the operator derives others",
             "spec" if spec is not None else "specs",
         )
+        _check_types(reader, rules, namespace, context)
         return ()
     return tuple(
         entry
         for rule, path in rules
         for entry in _read_rule(reader, rule, path, namespace, context)
     )
+
+
+def _check_types(
+    reader: Reader, rules: Sequence[tuple[Any, str]], namespace: str, context: ParseContext
+) -> None:
+    """Refuse what no agent can decode, although of the rest nothing is looked at."""
+    soft = dict.fromkeys(("ingress", "egress"))
+    anyone = _Rule(context, namespace, WILDCARD, host=False, matches_init=False, soft=soft, log="")
+    for value, path in rules:
+        fields = reader.fields(value, path, RULE_FIELDS)
+        with _types_only():
+            _read_head(reader, fields, path, namespace, context)
+        for name, direction, effect in _LISTS:
+            for item, where in items(fields.get(name), f"{path}.{name}"):
+                with _types_only():
+                    _read_item(reader, item, where, anyone, direction, effect)
+
+
+@contextmanager
+def _types_only() -> Iterator[None]:
+    try:
+        yield
+    except Undecodable:
+        raise
+    except Refused:
+        return
 
 
 def _has_groups(rule: Any) -> bool:

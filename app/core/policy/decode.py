@@ -30,6 +30,10 @@ class Refused(Exception):
         return f"{self.path}: {self.reason}"
 
 
+class Undecodable(Refused):
+    """A value of the wrong type, which Go's JSON decoder refuses before anything has a meaning."""
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads one object; keeps the warnings about it, and whether it names Services."""
@@ -53,7 +57,7 @@ class Reader:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            raise Refused(f"must be an object, not {kind_of(value)}", path)
+            raise Undecodable(f"must be an object, not {kind_of(value)}", path)
         wanted = frozenset(known)
         for name in value:
             if name not in wanted:
@@ -66,7 +70,7 @@ def items(value: Any, path: str) -> Iterator[tuple[Any, str]]:
     if value is None:
         return
     if not isinstance(value, list | tuple):
-        raise Refused(f"must be a list, not {kind_of(value)}", path)
+        raise Undecodable(f"must be a list, not {kind_of(value)}", path)
     for index, item in enumerate(value):
         yield item, f"{path}[{index}]"
 
@@ -76,7 +80,7 @@ def text(value: Any, path: str, *, default: str = "") -> str:
     if value is None:
         return default
     if not isinstance(value, str):
-        raise Refused(f"must be text, not {kind_of(value)}", path)
+        raise Undecodable(f"must be text, not {kind_of(value)}", path)
     return value
 
 
@@ -85,7 +89,7 @@ def number(value: Any, path: str) -> int:
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Refused(f"must be a whole number, not {kind_of(value)}", path)
+        raise Undecodable(f"must be a whole number, not {kind_of(value)}", path)
     return value
 
 
@@ -93,7 +97,7 @@ def flag(value: Any, path: str) -> bool | None:
     """Read a boolean; None when missing."""
     if value is None or isinstance(value, bool):
         return value
-    raise Refused(f"must be true or false, not {kind_of(value)}", path)
+    raise Undecodable(f"must be true or false, not {kind_of(value)}", path)
 
 
 def texts(value: Any, path: str) -> tuple[str, ...]:
@@ -106,7 +110,7 @@ def text_map(value: Any, path: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise Refused(f"must be an object, not {kind_of(value)}", path)
+        raise Undecodable(f"must be an object, not {kind_of(value)}", path)
     return {str(key): text(item, f"{path}.{key}") for key, item in value.items()}
 
 

@@ -23,7 +23,7 @@ from app.core.policy.blocks import (
 )
 from app.core.policy.cloud import read_cloud_group
 from app.core.policy.context import ParseContext
-from app.core.policy.decode import Reader, Refused, items, text
+from app.core.policy.decode import Reader, Refused, Undecodable, items, text
 from app.core.policy.rules import (
     GROUP_SOURCE,
     CidrSelector,
@@ -174,7 +174,7 @@ def _check_requires(lists: Mapping[str, list[Any]], path: str, scope: PeerScope)
     field = f"{scope.word}Requires"
     selectors = [item for item in lists.get("Requires", ()) if not isinstance(item, str)]
     if selectors and scope.context.version >= FIRST_WITHOUT_REQUIRES:
-        raise Refused(f"`{field}` was removed in Cilium 1.19", f"{path}.{field}")
+        raise Undecodable(f"`{field}` was removed in Cilium 1.19", f"{path}.{field}")
 
 
 def _check_nodes(lists: Mapping[str, list[Any]], path: str, scope: PeerScope) -> None:
