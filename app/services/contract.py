@@ -27,6 +27,7 @@ from app.services.doctor import Check
 from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
 from app.services.matrix import MatrixRow
 from app.services.rule_tree import RuleNode
+from app.services.wording import request_flag
 
 if TYPE_CHECKING:
     from app.services.drafting import Draft
@@ -159,7 +160,11 @@ def _endpoint(endpoint: Endpoint) -> Form:
 
 
 def why_form(answer: WhyAnswer) -> Form:
-    """The answer of `why` (contracts.md §4.1)."""
+    """The answer of `why` (contracts.md §4.1).
+
+    `request` is what was asked above layer 4, or seen in flows: `{"http": "POST /upload"}`.
+    """
+    flag, text = request_flag(answer.request) or ("", "")
     return document(
         {
             "question": {
@@ -168,6 +173,7 @@ def why_form(answer: WhyAnswer) -> Form:
                 "port": answer.port,
                 "protocol": answer.protocol,
             },
+            "request": {flag.removeprefix("--"): text} if flag else None,
             "resolved": {"from": answer.resolved_from, "to": answer.resolved_to},
             "verdict": answer.verdict.value,
             "egress": direction_form(answer.egress),

@@ -1,5 +1,6 @@
 """The JSON forms, checked by hand against contracts.md: keys, types and words."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from app.core.model.verdict import (
     Direction,
     DirectionTrace,
     Effect,
+    HttpRequest,
     Match,
     Miss,
     Outcome,
@@ -124,6 +126,14 @@ def test_why_has_every_key_of_the_contract(form: dict[str, Any]) -> None:
     assert set(form["next"][0]) == {"title", "command"}
     assert set(form["fixes"][0]) == {"title", "change", "policy", "patch", "opens"}
     assert {"address", "port", "verdict"} <= set(form["backends"][0])
+
+
+def test_why_gives_the_request_that_was_asked(form: dict[str, Any]) -> None:
+    picture = picture_of(small_tre())
+    alice, bob = (picture.engine.peer_of(one) for one in picture.cluster.endpoints[:2])
+    asked = replace(answer(Question(alice, bob, 8080)), request=HttpRequest("POST", "/up", "a"))
+    assert form["request"] is None
+    assert why_form(asked)["request"] == {"http": "POST http://a/up"}
 
 
 def test_why_gives_misses_nearest_first(form: dict[str, Any]) -> None:
