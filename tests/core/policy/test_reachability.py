@@ -325,6 +325,26 @@ def test_named_egress_port_in_1_20_when_peers_differ_then_holds_for_each_by_its_
         assert not row.allowed >> number_of(pairs, "a/three") & 1
 
 
+def test_named_egress_port_behind_every_cidr_group_in_1_20_then_holds_for_no_pod() -> None:
+    engine = built(
+        pod("one", "web"),
+        pod("two", "job", ("http", 8080)),
+        cnp("out", egress=[{"toCIDRSet": [{"cidrGroupSelector": {}}], "toPorts": tcp("http")}]),
+        cnp("job", egress=[{"toEndpoints": [{}], "toPorts": tcp("http")}]),
+        version="1.20.2",
+    )
+    pairs, port = engine.reachability(), (Protocol.TCP, 8080)
+
+    row = pairs.row(Direction.EGRESS, number_of(pairs, "a/one"), port)
+    assert not row.allowed >> number_of(pairs, "a/two") & 1
+    for source, destination in product(range(len(pairs.groups)), repeat=2):
+        if source != destination:
+            wanted = reference_verdict(
+                engine, pairs.groups[source], pairs.groups[destination], port
+            )
+            assert pairs.verdict(source, destination, port) is wanted
+
+
 def test_redirected_when_a_plain_allow_asks_for_authentication_then_stays() -> None:
     web = {"matchLabels": {"app": "web"}}
     engine = built(
