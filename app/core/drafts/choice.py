@@ -209,17 +209,19 @@ def options(
 
 
 def _letting_through(question: Question, side: Side, engine: Engine) -> tuple[Option, ...]:
-    """Give every change that lets the request through, where only the request is refused."""
+    """Give every change that lets the request through, where only the request is refused.
+
+    With it comes what a name lacks, whose DNS answers Cilium does not see.
+    """
     found = []
     request = question.request
     for change in request_changes(side, request, engine) if request else ():
-        policies = apply_change(engine.cluster.policies, change)
-        after = engine.replace(replace(engine.cluster, policies=policies))
-        if side_trace(after.trace(question), side.direction).outcome is Outcome.DENIED:
+        option = weigh(with_dns(change, side, engine), question, side, engine)
+        if option is None:
             continue
-        pairs = opened_requests(change, question, side.direction, engine, after)
+        pairs = opened_requests(change, question, side.direction, engine, option.after)
         others = tuple(pair for pair in pairs if not _is_asked(pair, question))
-        found.append(Option((change,), (), (), after, others))
+        found.append(replace(option, requests=others))
     if not found:
         raise DraftRejected(
             "the connection is allowed and only the request is refused",
