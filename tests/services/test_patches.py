@@ -2,8 +2,9 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,14 +12,16 @@ import yaml
 from app.bootstrap.drafts import placing
 from app.core.cluster.build import build_cluster
 from app.core.diagnose.question import Asked
-from app.core.errors import DraftRejected
-from app.core.model.verdict import Direction, Outcome
+from app.core.errors import DraftRejected, UsageError
+from app.core.model.verdict import Direction, Outcome, Verdict
 from app.core.policy.engine import Engine
+from app.services.ask import make_question, why
 from app.services.drafting import Drafter, _wanted
-from app.services.picture import Picture
+from app.services.picture import Ingredients, Picture, make_picture
 from integrations.git.patch_only import PatchOnly
 from integrations.manifests.reader import load
 from tests.core.diagnose.bank import Fault, Object, load_faults
+from tests.oracle.clusters.cases import make_case
 
 FAULTS = [fault for fault in load_faults() if fault.expect["cause"] != "none"]
 STYLES: dict[str, Callable[[Object], str]] = {
@@ -85,3 +88,41 @@ async def test_patch_when_applied_by_git_and_read_again_then_allows_it(
         assert not is_denied(after, fault.asked), fix.patch
         git_apply(tmp_path, fix.patch, "--reverse")
     assert picture_of(tmp_path, fault).cluster.policies == before.cluster.policies
+
+
+def asked_of(query: Mapping[str, Any]) -> Asked:
+    """A question of a random cluster, in words."""
+    http = query.get("http")
+    words = f"{http.get('method') or 'GET'} {http.get('path') or '/'}" if http else ""
+    return make_question(
+        query["from"],
+        query["to"],
+        f"{query['port']}/{query['protocol']}",
+        http=words,
+        dns=query.get("dns", ""),
+        sni=query.get("sni", ""),
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_patch_of_a_random_cluster_when_applied_and_read_again_then_allows_it(
+    seed: int, tmp_path: Path
+) -> None:
+    case = make_case(seed, "x", with_requests=True)
+    for number, body in enumerate(case["objects"]):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(body), encoding="utf-8")
+
+    def picture() -> Picture:
+        return make_picture(Ingredients(load((str(tmp_path),)).manifests))
+
+    before, drafter = picture(), Drafter(PatchOnly(tmp_path), placing(tmp_path.resolve()))
+    for query in case["queries"][:12]:
+        try:
+            asked = asked_of(query)
+            fixes = await drafter.fixes(before, asked)
+        except UsageError:
+            continue  # an end or a name that nobody can type
+        for patch in filter(None, (fix.patch for fix in fixes)):
+            git_apply(tmp_path, patch)
+            assert why(picture(), None, asked).verdict is not Verdict.DENIED, patch
+            git_apply(tmp_path, patch, "--reverse")
