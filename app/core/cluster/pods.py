@@ -24,8 +24,14 @@ FINISHED_PHASES = frozenset({"Succeeded", "Failed"})
 TEMPLATE_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
-_NOT_YET_MANAGED = frozenset({"creating", "waiting-for-identity", "not-ready", "invalid"})
+WAITING = "waiting-for-identity"
+_NOT_YET_MANAGED = frozenset({"creating", WAITING, "not-ready", "invalid"})
 """States of a CiliumEndpoint in which the datapath knows no policy of the pod."""
+INIT_IDENTITY = 5
+"""Of a pod whose labels the agent does not have yet.
+
+Source: Cilium `pkg/identity/numericidentity.go` `ReservedIdentityInit`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +196,12 @@ def with_cilium(
         waiting = endpoint.host_network or endpoint.phase != "Running" or not endpoint.addresses
         return endpoint if waiting or not known else replace(endpoint, managed=False)
     by_number = labels.get(found.identity) if found.identity else None
+    state = WAITING if found.identity == INIT_IDENTITY else found.state
     return replace(
         endpoint,
         labels=found.labels or by_number or endpoint.labels,
         identity=found.identity,
-        phase=found.state if found.state in _NOT_YET_MANAGED else endpoint.phase,
+        phase=state if state in _NOT_YET_MANAGED else endpoint.phase,
         addresses=found.addresses or endpoint.addresses,
         ports=endpoint.ports or found.ports,
     )

@@ -9,9 +9,10 @@ Source: Cilium `pkg/hubble/parser/threefour/parser.go`, `pkg/hubble/parser/seven
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from app.core.model.flow import Flow, FlowEndpoint
 
@@ -24,10 +25,19 @@ RCODE_REFUSED = 5
 
 FORWARDED = frozenset({"FORWARDED", "REDIRECTED"})
 REFUSED = frozenset({"DROPPED", "ERROR"})
+POLICY_REASONS = frozenset({"POLICY_DENIED", "POLICY_DENY", ""})
+"""Reasons that stand for network policy; a drop without a reason is taken for one."""
 _SECOND = 1_000_000_000
 _TWINS_NS = 20_000_000
 """Flows of one packet are this close: its verdict and its drop come in either order."""
 _MINUTE_S = 60
+
+
+class Wanted(Protocol):
+    """Says whether a flow is on the port that is asked about; `back` is the way of answers."""
+
+    def __call__(self, flow: Flow, *, back: bool) -> bool:
+        """Look at the port that a client connects to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,8 @@ class Story:
     def ends_denied(self) -> bool:
         """Whether the newest word on the connection is a drop at layer 3/4.
 
-        Policy may let a packet pass that is dropped a moment later for another reason.
+        Policy may let a packet pass that is dropped a moment later for another reason; of such a
+        drop only what arrives at a pod, or leaves for the outside, says that it is over.
         """
         denied = self.last_denied
         if denied is None:
@@ -126,30 +137,46 @@ class Story:
 
     def _passed_where_denied(self, denied: Flow) -> Flow | None:
         passed = self.last_passed
-        return passed if passed is not None and passed.direction == denied.direction else None
+        if passed is None or passed.direction != denied.direction:
+            return None
+        if denied.drop_reason in POLICY_REASONS:
+            return passed
+        left = passed.event != EVENT_VERDICT and not denied.destination.pod
+        return passed if left else None
 
 
 def tell_story(
     evidence: FlowEvidence,
     source: Spot,
     destination: Spot,
-    wanted: Callable[[Flow], bool],
+    wanted: Wanted,
 ) -> Story:
     """Collect the flows from `source` to `destination` that `wanted` keeps, and condense them."""
     picked = [flow for flow in evidence.flows if _belongs(flow, source, destination, wanted)]
     return condense(picked)
 
 
-def _belongs(flow: Flow, source: Spot, destination: Spot, wanted: Callable[[Flow], bool]) -> bool:
-    if not wanted(flow):
+def _belongs(flow: Flow, source: Spot, destination: Spot, wanted: Wanted) -> bool:
+    back = bool(flow.is_reply) or _is_dropped_answer(flow, wanted)
+    if not wanted(flow, back=back):
         return False
-    if flow.is_reply:
+    if back:
         return source.holds(
             flow.destination, flow.destination_ip, flow.destination_names
         ) and destination.holds(flow.source, flow.source_ip, flow.source_names)
     return source.holds(flow.source, flow.source_ip, flow.source_names) and destination.holds(
         flow.destination, flow.destination_ip, flow.destination_names
     )
+
+
+def _is_dropped_answer(flow: Flow, wanted: Wanted) -> bool:
+    """Whether a drop is of an answer: Hubble does not say so of what was dropped.
+
+    Source: Cilium `pkg/hubble/parser/threefour/parser.go` `decodeIsReply`: of traces and verdicts.
+    """
+    if flow.is_reply or flow.verdict not in REFUSED or flow.event == EVENT_L7:
+        return False
+    return wanted(flow, back=True) and not wanted(flow, back=False)
 
 
 def condense(flows: Iterable[Flow]) -> Story:

@@ -17,6 +17,7 @@ from app.core.diagnose.written import (
     labels_of_requirement,
     silent_namespace,
 )
+from app.core.drafts.rules import stable_labels
 from app.core.model.answer import CauseCode
 from app.core.model.cluster import Endpoint, IdentityKind
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE
@@ -217,11 +218,11 @@ def _is_namespace_label(requirement: Requirement, look: Look, end: Endpoint) -> 
 
 
 def _is_left_out(requirement: Requirement, end: Endpoint) -> bool:
-    """Whether the pod carries the label, but its identity does not.
+    """Whether the pod carries the label, but its identity does not, or not yet.
 
-    Source: Cilium `pkg/labelsfilter/filter.go`.
+    Source: Cilium `pkg/labelsfilter/filter.go`; `pkg/endpoint/endpoint.go` `ModifyIdentityLabels`.
     """
-    return requirement.key not in end.labels and labels_of_requirement(requirement, end.pod_labels)
+    return labels_of_requirement(requirement, end.pod_labels)
 
 
 def _of_other_namespace(
@@ -243,15 +244,21 @@ def _means_home(selector: LabelSelector, entry: Entry, look: Look) -> bool:
 
     `{}` without ports is how a namespace is closed to others, with a port it was meant for "every
     pod" unless another rule with that port names the peer's namespace. Any other selector that
-    finds pods beside its subjects is taken at its word.
+    finds pods at home which are what the peer is keeps the two apart on purpose.
     """
     if all(one.key in _SILENT_KEYS for one in selector.requirements):
         return not entry.ports or _another_names_namespace(entry, look)
     return any(
-        selector.selects_labels(pod.labels)
+        selector.selects_labels(pod.labels) and _is_alike(pod, look)
         for pod in look.cluster.endpoints
         if pod.namespace == entry.namespace
     )
+
+
+def _is_alike(pod: Endpoint, look: Look) -> bool:
+    """Whether a pod is what the peer is, but at home: then the rule keeps the two apart."""
+    peer = look.peer_end
+    return peer is not None and stable_labels(pod) == stable_labels(peer)
 
 
 def _another_names_namespace(entry: Entry, look: Look) -> bool:

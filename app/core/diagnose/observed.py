@@ -23,8 +23,6 @@ from app.core.model.verdict import (
 )
 
 _AUTH_REQUIRED = "AUTH_REQUIRED"
-_POLICY_REASONS = frozenset({"POLICY_DENIED", "POLICY_DENY", ""})
-"""Reasons that stand for network policy; a drop without a reason is taken for one."""
 _MOST_REASONS = 3
 
 
@@ -67,8 +65,8 @@ def story_of(
     if Protocol.ICMP.value in protocols:
         protocols.add("ICMPv4")
 
-    def wanted(flow: Flow) -> bool:
-        port = flow.source_port if flow.is_reply else flow.destination_port
+    def wanted(flow: Flow, *, back: bool) -> bool:
+        port = flow.source_port if back else flow.destination_port
         return port in ports and flow.protocol in protocols
 
     return ev.tell_story(evidence, source, destination, wanted)
@@ -88,7 +86,7 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
     if verdict is Verdict.ALLOWED and refused and refused[-1].verdict != "ERROR":
         return _request_disagrees(leg, refused, evidence)
     denied = story.last_denied
-    if denied is not None and story.ends_denied and denied.drop_reason in _POLICY_REASONS:
+    if denied is not None and story.ends_denied and denied.drop_reason in ev.POLICY_REASONS:
         reason = denied.drop_reason or "no reason given"
         return _disagree(
             f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
@@ -182,7 +180,7 @@ def other_drop(leg: Leg, story: Story) -> Cause | None:
     denied = story.last_denied
     if denied is None or not story.ends_denied or not denied.drop_reason:
         return None
-    if denied.drop_reason in _POLICY_REASONS:
+    if denied.drop_reason in ev.POLICY_REASONS:
         return None
     reason = drop_reason(denied.drop_reason)
     text = (

@@ -12,6 +12,7 @@ from app.core.diagnose.look import Look
 from app.core.diagnose.question import Leg
 from app.core.diagnose.written import at_path
 from app.core.model.answer import Cause, CauseCode, Confidence
+from app.core.model.cluster import Endpoint
 from app.core.model.provenance import Manifest, ObjectRef, RuleRef
 from app.core.model.verdict import Dimension, Direction, Effect, Match, Miss
 
@@ -131,10 +132,19 @@ def _namespace_label(hint: Hint, look: Look, rule: str) -> str:
 
 
 def _left_out(hint: Hint, look: Look, rule: str) -> str:
+    if lag := _lag(hint, look.peer_end):
+        return f"{rule} selects by {hint.wanted}, which {look.peer.text} has; {lag}"
     return (
         f"{rule} selects by {hint.wanted}, a label that Cilium leaves out of identities, so it "
         f"never matches {look.peer.text}"
     )
+
+
+def _lag(hint: Hint, end: Endpoint | None) -> str:
+    """Say that an identity is older than the pod's label, where it has another value of it."""
+    key = hint.wanted.partition("=")[0]
+    known = end.labels.get(key) if end is not None else None
+    return f"its identity still has {known.key}={known.value}" if known is not None else ""
 
 
 def _other_namespace(hint: Hint, look: Look, rule: str) -> str:
@@ -205,6 +215,8 @@ def _subject_text(hint: Hint, look: Look) -> str:
         )
     if hint.code is CauseCode.NAMESPACE_LABEL_ON_POD_SELECTOR:
         return f"{policy} selects pods with {hint.wanted}, a label of the namespace, not of {who}"
+    if lag := _lag(hint, subject):
+        return f"{policy} selects pods by {hint.wanted}, which {who} has; {lag}"
     return (
         f"{policy} selects pods by {hint.wanted}, a label that Cilium leaves out of identities, "
         f"so it does not select {who}"
@@ -222,10 +234,11 @@ def of_deny(match: Match, leg: Leg, direction: Direction) -> Cause:
     return Cause(code, sentence(text))
 
 
+_INIT = "reserved-init"
 _CLOSED_BY = {
     "enforcement-always": "the agent enforces policy on every pod (`enable-policy` is `always`), "
     "and no rule",
-    "reserved-init": "a pod that is being set up is closed (entity init), and no rule",
+    _INIT: "a pod that is being set up is closed (entity init), and no rule",
 }
 
 
@@ -241,6 +254,8 @@ def of_default_deny(leg: Leg, direction: Direction) -> Cause:
     rule = (
         f"no rule of {names_of(closing)}" if closing else _CLOSED_BY.get(trace.implicit, "no rule")
     )
+    if trace.implicit == _INIT:
+        code = CauseCode.UNMANAGED_ENDPOINT
     text = f"{rule} lets {who} {verb} {whom}{on}"
     return Cause(code, sentence(text), nearest_sentence(trace.nearest))
 

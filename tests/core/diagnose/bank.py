@@ -350,7 +350,7 @@ def flows_of(fault: Fault) -> FlowEvidence | None:
 def _flow(flow: Mapping[str, Any], places: Mapping[str, str]) -> Flow:
     ends = [_end(flow["from"], places), _end(flow["to"], places)]
     ports = [40_000, flow["port"]]
-    if flow.get("reply"):
+    if flow.get("reply") or flow.get("answer"):  # of an answer dropped nothing says that it is one
         ends.reverse()
         ports.reverse()
     (source, source_ip), (destination, destination_ip) = ends
