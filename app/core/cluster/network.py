@@ -24,6 +24,8 @@ from app.core.model.cluster import (
     GatewayRoute,
     Network,
     Node,
+    RouteBackend,
+    RoutePath,
     Service,
     ServicePort,
 )
@@ -215,12 +217,10 @@ def read_route(
 ) -> Iterator[GatewayRoute]:
     """Yield a route of the Gateway API once per Gateway it hangs on."""
     spec, ref = section(manifest.body, "spec"), manifest.ref
-    backends = tuple(
-        (word(item, "namespace") or ref.namespace, word(item, "name"), whole(item, "port"))
-        for rule in items(spec, "rules")
-        for item in items(rule, "backendRefs")
-        if word(item, "kind", "Service") == "Service"
-    )
+    rules = [(rule, tuple(_route_backends(rule, ref.namespace))) for rule in items(spec, "rules")]
+    backends = (one for _, found in rules for one in found)
+    behind = tuple(dict.fromkeys(backends))
+    paths = tuple(path for rule, found in rules for path in _route_paths(rule, found))
     own = words(spec, "hostnames")
     for parent in items(spec, "parentRefs"):
         if word(parent, "kind", "Gateway") != "Gateway":
@@ -231,11 +231,31 @@ def read_route(
             ref,
             "/".join(key),
             own or gateway.hostnames,
-            tuple(dict.fromkeys(backends)),
+            behind,
             gateway.addresses,
             gateway.ports,
             manifest.source,
+            paths,
         )
+
+
+def _route_backends(rule: Tree, namespace: str) -> Iterator[RouteBackend]:
+    for item in items(rule, "backendRefs"):
+        if word(item, "kind", "Service") == "Service":
+            name, port = word(item, "name"), whole(item, "port")
+            yield word(item, "namespace") or namespace, name, port
+
+
+def _route_paths(rule: Tree, backends: tuple[RouteBackend, ...]) -> Iterator[RoutePath]:
+    matches = list(items(rule, "matches"))
+    if not matches:
+        yield RoutePath("/", backends)
+    for match in matches:
+        path = section(match, "path")
+        kind = word(path, "type") or "PathPrefix"
+        plain = set(match) <= {"path"} and kind in ("Exact", "PathPrefix")
+        value = (word(path, "value") or "/") if plain else None
+        yield RoutePath(value, backends, exact=kind == "Exact")
 
 
 def read_ingress(manifest: Manifest) -> GatewayRoute:

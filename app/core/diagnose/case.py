@@ -117,12 +117,20 @@ def _request_in_flows(case: Case) -> Request | None:
 def _routed(
     found: tuple[ResolvedEnd, ...], asked: Asked, engine: Engine
 ) -> tuple[ResolvedEnd, ...]:
-    """Follow a request to the gateway's address to the route of its host name."""
-    if not isinstance(asked.request, HttpRequest) or not asked.request.host:
+    """Follow a request to the route of its host name, and to the backend of its path."""
+    request = asked.request
+    if not isinstance(request, HttpRequest):
         return found
-    if not any(end.peer.kind is IdentityKind.INGRESS for end in found):
-        return found
-    return of_name(asked.request.host.partition(":")[0], engine, port=asked.port)
+    if request.host and any(end.peer.kind is IdentityKind.INGRESS for end in found):
+        found = of_name(request.host.partition(":")[0], engine, port=asked.port)
+    return tuple(end for end in found if _is_meant(end, request.path)) or found
+
+
+def _is_meant(end: ResolvedEnd, path: str) -> bool:
+    if end.route is None or end.service is None:
+        return True
+    meant = end.route.backends_for(path)
+    return any((end.service.namespace, end.service.name) == one[:2] for one in meant)
 
 
 def _in_front_of(found: tuple[ResolvedEnd, ...]) -> Service | None:

@@ -349,12 +349,20 @@ def _of_route(
 
 
 def _route_services(route: GatewayRoute, cluster: Cluster) -> tuple[tuple[Service, int], ...]:
+    """The Services behind a route; one that is not there, where Services are known, is empty."""
     known = {(service.namespace, service.name): service for service in cluster.services}
-    return tuple(
+    found = [
         (known[namespace, name], number)
         for namespace, name, number in route.backends
         if (namespace, name) in known
-    )
+    ]
+    if known and not found:
+        found = [(_missing(*backend), backend[2]) for backend in route.backends]
+    return tuple(found)
+
+
+def _missing(namespace: str, name: str, number: int) -> Service:
+    return Service(namespace, name, ports=(ServicePort(number, number),), backends=())
 
 
 def service_asked(end: End, cluster: Cluster) -> Service | None:

@@ -127,7 +127,9 @@ def _count(case: Case) -> str:
 
 def _without_backends(case: Case, service: Service, show: tuple[NextStep, ...]) -> Finding:
     selected = selected_by(service, case.engine.cluster)
-    if service.selector and not selected:
+    if service not in case.engine.cluster.services:
+        why = f"the route of {case.ends[1].text} leads to it, but there is no such Service"
+    elif service.selector and not selected:
         chosen = ", ".join(f"{key}={value}" for key, value in sorted(service.selector.items()))
         why = f"no pod of `{service.namespace}` has the labels {chosen} that it selects"
     elif selected:

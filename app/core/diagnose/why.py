@@ -21,8 +21,10 @@ from app.core.model.answer import (
     StepStatus,
     WhyAnswer,
 )
+from app.core.model.cluster import IdentityKind
 from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
 from app.core.policy.engine import Engine
+from app.core.policy.rules import CidrSelector, GroupSelector
 
 __all__ = ["Asked", "FlowEvidence", "diagnose"]
 
@@ -90,6 +92,40 @@ def _nothing_behind(case: Case) -> str:
 
 
 def _cause(case: Case, chosen: Finding | None) -> Cause:
+    """The cause, as sure as what is known makes it, and with what holds beside it."""
+    cause = _found_cause(case, chosen)
+    if cause.code in _UNSPECIFIC and _hinges_on_address(case):
+        cause = replace(cause, confidence=Confidence.POSSIBLE)
+    if case.policy_verdict is Verdict.DENIED and case.engine.cluster.config.audit_mode:
+        detail = f"{cause.detail} {_AUDIT_MODE}".strip()
+        cause = replace(cause, detail=detail)
+    return cause
+
+
+_AUDIT_MODE = "Policy audit mode is on: what policies deny is let through, and only logged."
+_UNSPECIFIC = PLAIN | {CauseCode.NONE}
+
+
+def _hinges_on_address(case: Case) -> bool:
+    """Whether a rule by addresses is about a name whose address nobody knows."""
+    main = case.main
+    if main is None or main.source.endpoint is None:
+        return False
+    peer, question = main.destination.peer, main.question
+    if peer.kind is not IdentityKind.WORLD or peer.address is not None or not main.destination.name:
+        return False
+    engine, subject = case.engine, main.source.endpoint
+    return any(
+        isinstance(selector, GroupSelector)
+        or (isinstance(selector, CidrSelector) and bool(selector.block.prefixlen))
+        for entry in engine.entries_selecting(subject)
+        if entry.direction is Direction.EGRESS
+        and engine.fits_port(entry, subject, question.port, question.protocol)
+        for selector in entry.peers or ()
+    )
+
+
+def _found_cause(case: Case, chosen: Finding | None) -> Cause:
     if chosen is not None and chosen.cause is not None:
         rule = chosen.denial.rule if chosen.denial else None
         return replace(chosen.cause, rule=rule)

@@ -205,6 +205,35 @@ class CidrGroup:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+RouteBackend = tuple[str, str, int]
+"""Namespace, Service and service port."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePath:
+    """Which paths of a route lead to which backends; an `exact` one is the whole path.
+
+    `value` None is a path that is matched by an expression, or by more than its path.
+    """
+
+    value: str | None
+    backends: tuple[RouteBackend, ...]
+    exact: bool = False
+
+    def fits(self, path: str) -> bool:
+        """Say whether a request's path is meant: a prefix ends where an element of the path does.
+
+        Source: Gateway API v1 `HTTPPathMatch` (Exact, PathPrefix).
+        """
+        if self.value is None:
+            return False
+        path = path.partition("?")[0]
+        if self.exact:
+            return path == self.value
+        prefix = self.value.rstrip("/")
+        return path == prefix or path.startswith(f"{prefix}/")
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayRoute:
     """A host name served by the cluster's own gateway, with the Services behind it."""
@@ -212,11 +241,22 @@ class GatewayRoute:
     ref: ObjectRef
     gateway: str
     hostnames: tuple[str, ...] = ()
-    backends: tuple[tuple[str, str, int], ...] = ()
-    """(namespace, service, service port) of each backend."""
+    backends: tuple[RouteBackend, ...] = ()
     addresses: tuple[Address, ...] = ()
     listener_ports: tuple[int, ...] = (443,)
     source: Source | None = None
+    paths: tuple[RoutePath, ...] = ()
+
+    def backends_for(self, path: str) -> tuple[RouteBackend, ...]:
+        """Give the backends that a request's path leads to; all where the path alone cannot say.
+
+        Source: Gateway API v1 `HTTPRouteRule.matches`: exact before prefix, longer before shorter.
+        """
+        if any(one.value is None for one in self.paths):
+            return self.backends
+        fitting = [one for one in self.paths if one.fits(path)]
+        best = max(fitting, key=lambda one: (one.exact, len(one.value or "")), default=None)
+        return best.backends if best is not None else self.backends
 
 
 @dataclass(frozen=True, slots=True)
