@@ -58,6 +58,7 @@ def read_service(manifest: Manifest) -> Service:
         source=manifest.source,
         labels=pairs(section(manifest.body, "metadata"), "labels"),
         publishes_unready=spec.get("publishNotReadyAddresses") is True,
+        is_node_local=word(spec, "internalTrafficPolicy") == "Local",
     )
 
 
@@ -85,11 +86,14 @@ def read_endpoint_slice(manifest: Manifest, backends: Backends) -> None:
     ports = _read_ports(body)
     found = backends.setdefault((manifest.ref.namespace, name), [])
     for item in items(body, "endpoints"):
-        ready = section(item, "conditions").get("ready") is not False
+        conditions = section(item, "conditions")
+        ready = conditions.get("ready") is not False
+        leaves = conditions.get("terminating") is True and conditions.get("serving") is True
         target = section(item, "targetRef")
         pod = word(target, "name") if word(target, "kind") == "Pod" else ""
         found += [
-            BackendAddress(one, ports, ready, pod) for one in addresses(words(item, "addresses"))
+            BackendAddress(one, ports, ready, pod, leaves)
+            for one in addresses(words(item, "addresses"))
         ]
 
 

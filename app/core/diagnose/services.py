@@ -31,6 +31,7 @@ class Backend:
     address: Address | None
     port: int | None
     ready: bool
+    leaves: bool = False
 
 
 def service_port(service: Service, port: PortSpec | None, cluster: Cluster) -> ServicePort | None:
@@ -83,14 +84,19 @@ def backends_of(
 ) -> tuple[Backend, ...]:
     """Every backend, from EndpointSlices where they are known, else by the Service's selector.
 
-    A slice that calls a pod ready lags behind a pod that says it is not.
-    Source: Kubernetes `staging/src/k8s.io/endpointslice/utils.go` `podToEndpoint`.
+    A slice that calls a pod ready lags behind a pod that says it is not. Where none is ready,
+    those that terminate and serve still are sent to.
+    Source: Kubernetes `staging/src/k8s.io/endpointslice/utils.go` `podToEndpoint`; Cilium
+    `pkg/loadbalancer/reconciler/bpf_reconciler.go` (fallback to terminating backends).
     """
     if service.backends is not None:
         found = [_from_slice(address, asked, cluster) for address in service.backends]
     else:
         found = [_from_pod(endpoint, asked) for endpoint in selected_by(service, cluster)]
-    return tuple(replace(one, ready=_is_sent_to(one, service)) for one in found)
+    sent = tuple(replace(one, ready=_is_sent_to(one, service)) for one in found)
+    if any(one.ready for one in sent):
+        return sent
+    return tuple(replace(one, ready=one.leaves) for one in sent)
 
 
 def _is_sent_to(backend: Backend, service: Service) -> bool:
@@ -121,7 +127,8 @@ def selected_by(service: Service, cluster: Cluster) -> tuple[Endpoint, ...]:
 
 def _from_slice(address: BackendAddress, asked: ServicePort | None, cluster: Cluster) -> Backend:
     endpoint = _endpoint_at(address, cluster)
-    return Backend(endpoint, address.address, _slice_port(address, asked, endpoint), address.ready)
+    port = _slice_port(address, asked, endpoint)
+    return Backend(endpoint, address.address, port, address.ready, address.leaves)
 
 
 def _endpoint_at(address: BackendAddress, cluster: Cluster) -> Endpoint | None:

@@ -105,12 +105,8 @@ def look_at_service(case: Case) -> Finding:
     if not case.destinations:
         return _without_backends(case, service, show)
     end = case.destinations[0]
-    if not any(one.ready for one in case.destinations):
-        cause = _not_ready(service, len(case.destinations))
-        return Finding(StepStatus.PROBLEM, "no backend is ready", (), show, cause)
-    if end.service_port is not None and end.port is None:
-        cause = _unnamed_target(service, end.service_port, end)
-        return Finding(StepStatus.PROBLEM, "the target port has no number", (), show, cause)
+    if cause := _not_sent_to(case, service, end):
+        return Finding(StepStatus.PROBLEM, cause.summary, (), show, cause)
     if end.service_port is None:
         return Finding(StepStatus.FINE, f"Service {service.key} declares no port", (), show)
     text = (
@@ -118,6 +114,17 @@ def look_at_service(case: Case) -> Finding:
         f"{end.service_port.protocol}, {_count(case)}"
     )
     return Finding(StepStatus.FINE, text, (Evidence("object", text, service.key),), show)
+
+
+def _not_sent_to(case: Case, service: Service, end: ResolvedEnd) -> Cause | None:
+    """Why the Service sends nothing to the backends that it has."""
+    if not any(one.ready for one in case.destinations):
+        return _not_ready(service, len(case.destinations))
+    if service.is_node_local and (elsewhere := _not_on_its_node(case, service)):
+        return elsewhere
+    if end.service_port is not None and end.port is None:
+        return _unnamed_target(service, end.service_port, end)
+    return None
 
 
 def _count(case: Case) -> str:
@@ -139,6 +146,22 @@ def _without_backends(case: Case, service: Service, show: tuple[NextStep, ...]) 
     text = f"Service {service.key} has no backends: {why}"
     cause = _placed(Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text)), service)
     return Finding(StepStatus.PROBLEM, text, (Evidence("object", text, service.key),), show, cause)
+
+
+def _not_on_its_node(case: Case, service: Service) -> Cause | None:
+    """With `internalTrafficPolicy: Local` a pod reaches the backends of its own node only.
+
+    Source: Kubernetes `ServiceSpec.internalTrafficPolicy`.
+    """
+    pod = case.sources[0].endpoint
+    nodes = {end.endpoint.node if end.endpoint else "" for end in case.destinations if end.ready}
+    if pod is None or not pod.node or "" in nodes or pod.node in nodes:
+        return None
+    text = (
+        f"Service {service.key} has no backend on {pod.node}, the node of {pod.key}, and its "
+        f"internalTrafficPolicy is Local"
+    )
+    return _placed(Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text)), service)
 
 
 def _not_ready(service: Service, count: int) -> Cause:

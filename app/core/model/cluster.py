@@ -150,19 +150,24 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class BackendAddress:
-    """One address of an EndpointSlice with its slice's ports (name, number, protocol)."""
+    """One address of an EndpointSlice with its slice's ports (name, number, protocol).
+
+    One that `leaves` is terminating and serves still.
+    """
 
     address: Address
     ports: tuple[ContainerPort, ...]
     ready: bool = True
     pod: str = ""
+    leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A Service. `backends` come from EndpointSlices; None when no slice was seen.
 
-    `publishes_unready` says that it also sends to pods that are not ready.
+    `publishes_unready` says that it also sends to pods that are not ready, `is_node_local` that
+    pods reach only backends of their own node (`internalTrafficPolicy: Local`).
     """
 
     namespace: str
@@ -177,6 +182,7 @@ class Service:
     source: Source | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     publishes_unready: bool = False
+    is_node_local: bool = False
 
     @property
     def key(self) -> str:

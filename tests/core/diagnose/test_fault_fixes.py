@@ -30,7 +30,7 @@ REFUSALS = {
     "flows-disagree": f"{ALLOWED}|{NO_CHANGE} hub/proxy → pypi.org",
     "dns-blocked": f"{ALLOWED}|{NO_CHANGE} lab/notebook → packages.example.org",
     "unmanaged-endpoint": f"{ALLOWED}|{NO_CHANGE} .*(unmanaged|lab/scheduler|mirror/mirror)",
-    "service-without-backends": NOTHING,
+    "service-without-backends": f"{NOTHING}|{ALLOWED}",
     "named-port-unresolved": NOTHING,
 }
 """For which causes no change is offered, and why; of any other cause there must be one."""
