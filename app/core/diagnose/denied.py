@@ -159,7 +159,9 @@ def _of_entity(cause: Cause, look: Look) -> Cause:
     if look.named_by_a_rule:
         return cause
     if look.is_apiserver:
-        text = f"the API server {'reaches' if ingress else 'is'} a pod as the entity kube-apiserver"
+        text = "the API server reaches pods as the entity kube-apiserver"
+        if not ingress:
+            text = "to a pod the API server is the entity kube-apiserver"
         return _said_also(cause, CauseCode.KUBE_APISERVER_ENTITY, text)
     if look.peer.kind is not IdentityKind.INGRESS:
         return cause
@@ -249,8 +251,9 @@ def client_cause(cause: Cause, leg: Leg) -> Cause:
     """The client may reach the gateway, but its egress policy is asked about the backend."""
     policies = sentences.names_of(leg.trace.egress.selected_by)
     text = (
-        f"{policies} lets {leg.source.text} reach the entity ingress, but the gateway asks its "
-        f"egress policy about the backend, {_place(leg)}, which no rule allows"
+        f"{policies} {'let' if ',' in policies else 'lets'} {leg.source.text} reach the entity "
+        f"ingress, but the gateway asks its egress policy about the backend, {_place(leg)}, which "
+        f"no rule allows"
     )
     return replace(cause, code=CauseCode.INGRESS_ENTITY, summary=sentences.sentence(text))
 

@@ -167,8 +167,12 @@ def _block_inside(hint: Hint, look: Look, rule: str) -> str:
             f"{rule} {_allows(look)} the addresses {hint.wanted}, but {hint.got} is the address of "
             f"a Service; policies see the backend, {look.identity.address}"
         )
+    of = "of " if hint.wanted.startswith("group") else ""
+    end = look.peer_end
+    owns = end is None or hint.got in {str(address) for address in end.addresses}
+    belongs = "belongs to" if owns else "is the address of a Service, which leads to"
     return (
-        f"{rule} {_allows(look)} the addresses {hint.wanted}, but {hint.got} belongs to "
+        f"{rule} {_allows(look)} the addresses {of}{hint.wanted}, but {hint.got} {belongs} "
         f"{look.peer.text} inside the cluster, which CIDR rules never match"
     )
 

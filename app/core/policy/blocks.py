@@ -41,9 +41,11 @@ def cidr_selector(
     path: str,
 ) -> CidrSelector:
     """Make the selector of a block; the same text is the same selector."""
-    shown = f"{written}{except_text(excepted)}"
+    key = f"cidr:{written}{except_text(excepted)}"
+    holes = ", ".join(hole for hole, _ in excepted)
+    shown = f"{written} except {holes}" if holes else written
     blocks = tuple(item for _, item in excepted)
-    return CidrSelector(f"cidr:{shown}", block, blocks, context.world_key(block), shown, path)
+    return CidrSelector(key, block, blocks, context.world_key(block), shown, path)
 
 
 def except_text(excepted: Excepted) -> str:

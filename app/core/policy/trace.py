@@ -215,11 +215,12 @@ def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
     failed = [item for item in peer.requirements if not item.fits(labels)]
     only_namespace = all(_names_namespace(item) for item in failed)
     dimension = Dimension.PEER
+    is_pod = connection.peer.kind is IdentityKind.POD
     nearness = _label_likeness(peer, connection)
-    if only_namespace and connection.peer.kind is IdentityKind.POD:
+    if only_namespace and is_pod:
         dimension, nearness = Dimension.NAMESPACE, nearness + _NAMESPACE_ONLY
     got = ", ".join(_held(item, connection.peer) for item in failed)
-    if all(item.source == RESERVED_SOURCE for item in failed):
+    if not is_pod or all(item.source == RESERVED_SOURCE for item in failed):
         got = _peer_text(connection)
     return _Failure(dimension, peer.text, got, peer.path, nearness)
 

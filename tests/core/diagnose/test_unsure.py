@@ -1,0 +1,48 @@
+"""What lowers the confidence of an answer, and what is said beside it."""
+
+from app.core.diagnose.why import diagnose
+from app.core.model.answer import CauseCode, Confidence, WhyAnswer
+from tests.core.diagnose.bank import Fault
+
+HOST_FIREWALL = {
+    "apiVersion": "cilium.io/v2",
+    "kind": "CiliumClusterwideNetworkPolicy",
+    "metadata": {"name": "hostfw"},
+    "spec": {"nodeSelector": {}, "ingress": [{"fromEntities": ["host"]}]},
+}
+
+
+def answer(fault: Fault) -> WhyAnswer:
+    return diagnose(fault.asked, fault.engine())
+
+
+def test_name_without_address_where_a_block_has_the_port_then_it_is_only_possible() -> None:
+    ask = {"from": "lab/notebook-ann", "to": "db.example.org", "port": 5432}
+    found = answer(Fault("x", ask, {}))
+    assert found.cause.code is CauseCode.EGRESS_DEFAULT_DENY
+    assert found.cause.confidence is Confidence.POSSIBLE
+    assert any("which address db.example.org resolves to" in one for one in found.not_known)
+
+
+def test_name_without_address_where_no_block_has_the_port_then_it_is_certain() -> None:
+    ask = {"from": "lab/notebook-ann", "to": "db.example.org", "port": 9999}
+    assert answer(Fault("x", ask, {})).cause.confidence is Confidence.CERTAIN
+
+
+def test_node_with_a_host_firewall_then_what_it_decides_is_not_known() -> None:
+    ask = {"from": "metrics/scraper-0", "to": "10.0.0.12", "port": 9100}
+    settings = {"enable-host-firewall": "true"}
+    open_to_all = Fault("x", ask, {}, settings=settings)
+    closed = Fault("x", ask, {}, ({"create": HOST_FIREWALL},), settings)
+    assert answer(open_to_all).cause.confidence is Confidence.CERTAIN
+    assert answer(closed).cause.confidence is Confidence.POSSIBLE
+    assert "what the host firewall of 10.0.0.12 decides: ask about entity:host" in (
+        answer(closed).not_known
+    )
+
+
+def test_audit_mode_is_said_of_what_policies_deny() -> None:
+    ask = {"from": "lab/batch-1", "to": "metrics/store-0", "port": 9090}
+    found = answer(Fault("x", ask, {}, settings={"policy-audit-mode": "true"}))
+    assert found.verdict.value == "denied"
+    assert found.cause.detail.endswith("is let through, and only logged.")
