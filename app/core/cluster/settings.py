@@ -60,6 +60,9 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
         ),
         audit_mode=flag("policy-audit-mode", default=config.audit_mode),
         gateway_api=flag("enable-gateway-api", default=config.gateway_api),
+        kube_proxy_replacement=flag(
+            "kube-proxy-replacement", default=config.kube_proxy_replacement
+        ),
         enable_k8s_policy=flag("enable-k8s-networkpolicy", default=config.enable_k8s_policy),
         enable_cilium_policy=flag(
             "enable-cilium-network-policy", default=config.enable_cilium_policy

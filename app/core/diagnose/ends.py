@@ -245,8 +245,32 @@ def of_address(
         if address in service.cluster_ips or address in service.external_ips:
             found = of_service(service, engine, port)
             return tuple(replace(end, frontend=address) for end in found)
+    if (behind := _node_port(address, engine, port)) is not None:
+        service, own = behind
+        ends = of_service(service, engine, PortSpec(own.port, protocol=Protocol(own.protocol)))
+        return tuple(replace(end, frontend=address) for end in ends)
     names = _names_of(address, cluster)
     return (ResolvedEnd(engine.peer_of_address(address, names), _with_names(address, names)),)
+
+
+def _node_port(
+    address: Address, engine: Engine, port: PortSpec | None
+) -> tuple[Service, ServicePort] | None:
+    """The Service behind a port of a node, which is translated when a pod connects.
+
+    Source: Cilium `bpf/bpf_sock.c` `sock4_wildcard_lookup`, with kube-proxy replaced.
+    """
+    cluster = engine.cluster
+    nodes = {known for node in cluster.nodes for known in node.addresses}
+    if port is None or not port.number or address not in nodes:
+        return None
+    if not cluster.config.kube_proxy_replacement:
+        return None
+    for service in cluster.services:
+        for own in service.ports:
+            if own.node_port == port.number and port.protocol in (None, Protocol(own.protocol)):
+                return service, own
+    return None
 
 
 def _names_of(address: Address, cluster: Cluster) -> frozenset[str]:

@@ -68,6 +68,7 @@ class ClusterConfig:
     non_default_deny_policies: bool = True
     audit_mode: bool = False
     gateway_api: bool = True
+    kube_proxy_replacement: bool = True
     enable_k8s_policy: bool = True
     enable_cilium_policy: bool = True
     enable_cilium_clusterwide_policy: bool = True
