@@ -199,7 +199,7 @@ def _additions(
     side: Side, entries: Iterable[Entry], manifests: dict[ObjectRef, Manifest]
 ) -> Iterator[Change]:
     for manifest, path in restricting(entries, manifests):
-        if rule := _rule_for(side, manifest):
+        if rule := rule_for(side, manifest):
             yield add_rules(side.title, "one more rule", manifest, path, [rule])
 
 
@@ -232,7 +232,8 @@ def list_of(entry: Entry) -> Path:
     return path if path[-1:] == (entry.direction.value,) else (*path, entry.direction.value)
 
 
-def _rule_for(side: Side, manifest: Manifest) -> dict[str, Any] | None:
+def rule_for(side: Side, manifest: Manifest) -> dict[str, Any] | None:
+    """Write the rule that a policy of this kind lacks; None where the kind has no such peer."""
     write = cilium_rule if manifest.ref.kind in CILIUM_KINDS else kubernetes_rule
     return write(side.peer, side.direction, side.port, side.protocol)
 

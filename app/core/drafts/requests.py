@@ -1,9 +1,10 @@
 """The changes that let a request through which only layer 7 rules refuse.
 
-One item joins the list of a rule that admits the connection, as narrow as the request: method and
-path of HTTP (and its host, if one was given), the name of a DNS question or of a TLS server. A
-rule without such a list would let every request through, so none is drafted. Everyone whom the
-rule admits gets the request too; who that is, the engine is asked.
+One item joins the list of a rule that admits the connection, or a rule for this peer brings it
+alone, as narrow as the request: method and path of HTTP (and its host, if one was given), the name
+of a DNS question or of a TLS server. A rule without such a list would let every request through, so
+none is drafted. Everyone whom an extended rule admits gets the request too; who that is, the engine
+is asked, and the change that lets through least comes first.
 Source: Cilium `pkg/policy/api/{l4,http,fqdn}.go`.
 """
 
@@ -14,7 +15,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from app.core.drafts.candidates import Side, change_of, entries_of, is_editable
+from app.core.drafts.candidates import (
+    Side,
+    add_rules,
+    change_of,
+    entries_of,
+    is_editable,
+    list_of,
+    rule_for,
+)
 from app.core.drafts.change import Change, ChangeKind
 from app.core.drafts.edits import Append, Path, parse_path
 from app.core.drafts.rules import check_name
@@ -55,6 +64,10 @@ def request_changes(side: Side, request: Request, engine: Engine) -> Iterator[Ch
                 edits = (Append(path, _item(request)),)
                 title = f"let {_words(request)} through, {side.what}"
                 yield change_of(manifest, ChangeKind.EXTEND_RULE, title, how, edits)
+                if (rule := rule_for(side, manifest)) is not None:
+                    how = "one more rule, for this peer and this request alone"
+                    only = [_only(rule, request)]
+                    yield add_rules(title, how, manifest, list_of(entry), only)
 
 
 def _place(ports: PortRule, request: Request) -> tuple[Path, str] | None:
@@ -68,6 +81,19 @@ def _place(ports: PortRule, request: Request) -> tuple[Path, str] | None:
         case SniRequest() if layer7.server_names:
             return (*path, "serverNames"), "one more server name beside those that are admitted"
     return None
+
+
+def _only(rule: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Narrow a rule down to the request."""
+    (ports,) = rule["toPorts"]
+    match request:
+        case HttpRequest():
+            narrow: dict[str, Any] = {"rules": {"http": [_item(request)]}}
+        case DnsRequest():
+            narrow = {"rules": {"dns": [_item(request)]}}
+        case SniRequest():
+            narrow = {"serverNames": [_item(request)]}
+    return {**rule, "toPorts": [{**ports, **narrow}]}
 
 
 def _item(request: Request) -> Any:

@@ -371,12 +371,15 @@ def test_plans_when_only_a_request_is_refused_then_the_rule_gets_no_more_than_it
     engine = _hub(tmp_path)
     asked = question(engine, ALICE, "hub/hub-0", 8000)
     asked = replace(asked, request=HttpRequest("POST", "/a.b?c", "hub.example"))
-    (plan,) = plans(asked, engine)
+    plan, alone = plans(asked, engine)
+    assert alone.changes[0].how == "one more rule, for this peer and this request alone"
     assert _items(plan) == [{"method": "POST", "path": r"/a\.b\?c", "host": r"hub\.example"}]
     assert plan.after.decide(asked).verdict is Verdict.ALLOWED
     for other in ("/a.b", "/axb?c", "/a.b?c/d"):
         same = replace(asked, request=HttpRequest("POST", other, "hub.example"))
         assert plan.after.decide(same).verdict is Verdict.DENIED
+        assert alone.after.decide(same).verdict is Verdict.DENIED
+    assert alone.after.decide(asked).verdict is Verdict.ALLOWED
 
 
 def test_plans_when_the_request_is_of_a_kind_no_rule_lists_then_not_drafted(tmp_path: Path) -> None:
