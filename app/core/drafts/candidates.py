@@ -94,10 +94,11 @@ def candidates(side: Side, engine: Engine) -> tuple[Change, ...]:
     """Give every change worth asking the engine about; DraftRejected when none can be written."""
     entries = entries_of(side, engine)
     manifests = {policy.ref: policy.manifest for policy in engine.policies}
+    rule = cilium_rule(side.peer, side.direction, side.port, side.protocol)
     return (
         *_extensions(side, entries, manifests, engine),
         *_additions(side, entries, manifests),
-        *_new_policies(side, engine),
+        *new_policies(side, engine, rule, side.title),
     )
 
 
@@ -238,11 +239,11 @@ def rule_for(side: Side, manifest: Manifest) -> dict[str, Any] | None:
     return write(side.peer, side.direction, side.port, side.protocol)
 
 
-def _new_policies(side: Side, engine: Engine) -> Iterator[Change]:
+def new_policies(side: Side, engine: Engine, rule: dict[str, Any], title: str) -> Iterator[Change]:
+    """Yield a policy of the subject's workload with one rule, where its labels can name it."""
     if not stable_labels(side.subject):
         return
     name = _free_name(side, engine)
-    rule = cilium_rule(side.peer, side.direction, side.port, side.protocol)
     body = new_policy(name, side.subject, side.direction, [rule], side.sentence)
     ref = ObjectRef("CiliumNetworkPolicy", side.subject.namespace, name)
     beside = next(
@@ -254,7 +255,7 @@ def _new_policies(side: Side, engine: Engine) -> Iterator[Change]:
         None,
     )
     kind = ChangeKind.NEW_POLICY
-    yield Change(kind, side.title, "a policy of its own", ref, body=body, source=beside)
+    yield Change(kind, title, "a policy of its own", ref, body=body, source=beside)
 
 
 def _free_name(side: Side, engine: Engine) -> str:

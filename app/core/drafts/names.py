@@ -14,6 +14,7 @@ from app.core.drafts.candidates import (
     change_of,
     entries_of,
     is_editable,
+    new_policies,
     restricting,
 )
 from app.core.drafts.change import Change, ChangeKind
@@ -123,6 +124,7 @@ def dns_changes(side: Side, engine: Engine) -> Iterator[Change]:
     for manifest, path in restricting(entries_of(side, engine), manifests):
         if manifest.ref.kind in CILIUM_KINDS:
             yield add_rules(_title(side), "one more rule", manifest, path, [rule])
+    yield from new_policies(side, engine, rule, _title(side))
 
 
 def _title(side: Side) -> str:
