@@ -10,6 +10,7 @@ from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding
 from app.core.diagnose.question import Asked, Leg
 from app.core.diagnose.steps import STEPS, Step
+from app.core.diagnose.unsure import hinges_on_address, unjudged
 from app.core.model.answer import (
     BackendAnswer,
     Cause,
@@ -21,11 +22,8 @@ from app.core.model.answer import (
     StepStatus,
     WhyAnswer,
 )
-from app.core.model.cluster import IdentityKind
-from app.core.model.verdict import Direction, DirectionTrace, Effect, Outcome, Verdict
+from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
 from app.core.policy.engine import Engine
-from app.core.policy.identities import NODE_KINDS
-from app.core.policy.rules import CidrSelector, GroupSelector
 
 __all__ = ["Asked", "FlowEvidence", "diagnose"]
 
@@ -81,9 +79,7 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
         evidence=_evidence(findings, chosen),
         next=_next(findings, chosen),
         not_known=tuple(
-            dict.fromkeys(
-                (*(text for _, one in findings for text in one.unknown), *_unjudged_host(case))
-            )
+            dict.fromkeys((*(text for _, one in findings for text in one.unknown), *unjudged(case)))
         ),
         backends=_backends(case),
         hops=case.path.hops() if case.path else (),
@@ -99,7 +95,7 @@ def _nothing_behind(case: Case) -> str:
 def _cause(case: Case, chosen: Finding | None) -> Cause:
     """The cause, as sure as what is known makes it, and with what holds beside it."""
     cause = _found_cause(case, chosen)
-    if cause.code in _UNSPECIFIC and (_hinges_on_address(case) or _unjudged_host(case)):
+    if cause.code in _UNSPECIFIC and (hinges_on_address(case) or unjudged(case)):
         cause = replace(cause, confidence=Confidence.POSSIBLE)
     if case.policy_verdict is Verdict.DENIED and case.engine.cluster.config.audit_mode:
         detail = f"{cause.detail} {_AUDIT_MODE}".strip()
@@ -107,52 +103,8 @@ def _cause(case: Case, chosen: Finding | None) -> Cause:
     return cause
 
 
-def _unjudged_host(case: Case) -> tuple[str, ...]:
-    """What the host firewall of a node decides: its policies are judged for `entity:host` only."""
-    main, engine = case.main, case.engine
-    if main is None or not engine.cluster.config.host_firewall:
-        return ()
-    if not any(entry.node for policy in engine.policies for entry in policy.entries):
-        return ()
-    nodes = [
-        end.text
-        for end in (main.source, main.destination)
-        if end.peer.kind in NODE_KINDS and end.peer.endpoint is None
-    ]
-    return tuple(
-        f"what the host firewall of {node} decides: ask about entity:host" for node in nodes
-    )
-
-
 _AUDIT_MODE = "Policy audit mode is on: what policies deny is let through, and only logged."
 _UNSPECIFIC = PLAIN | {CauseCode.NONE}
-
-
-def _hinges_on_address(case: Case) -> bool:
-    """Whether a rule by addresses could turn the verdict on a name whose address nobody knows.
-
-    A block of link-local addresses does not count: no name leads there.
-    """
-    main = case.main
-    if main is None or main.source.endpoint is None:
-        return False
-    peer, question = main.destination.peer, main.question
-    if peer.kind is not IdentityKind.WORLD or peer.address is not None or not main.destination.name:
-        return False
-    engine, subject = case.engine, main.source.endpoint
-    turns = Effect.ALLOW if case.policy_verdict is Verdict.DENIED else Effect.DENY
-    return any(
-        isinstance(selector, GroupSelector)
-        or (isinstance(selector, CidrSelector) and not _is_for_no_name(selector))
-        for entry in engine.entries_selecting(subject)
-        if (entry.direction, entry.effect) == (Direction.EGRESS, turns)
-        and engine.fits_port(entry, subject, question.port, question.protocol)
-        for selector in entry.peers or ()
-    )
-
-
-def _is_for_no_name(selector: CidrSelector) -> bool:
-    return selector.block.prefixlen == 0 or selector.block.is_link_local
 
 
 def _found_cause(case: Case, chosen: Finding | None) -> Cause:

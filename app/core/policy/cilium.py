@@ -38,6 +38,7 @@ _LISTS = (
     ("egress", Direction.EGRESS, Effect.ALLOW),
     ("egressDeny", Direction.EGRESS, Effect.DENY),
 )
+DERIVED = "the agent ignores an object with cloud groups, the operator derives others"
 FIRST_WITH_GROUP_OBJECTS = (1, 20, 0)
 """Up to 1.19 an object with cloud groups is only the operator's recipe for derived policies."""
 
@@ -65,7 +66,7 @@ def read_cilium_policy(
     rules += list(items(specs, "specs"))
     if context.version < FIRST_WITH_GROUP_OBJECTS and any(_has_groups(rule) for rule, _ in rules):
         reader.warn(
-            "the agent ignores an object with cloud groups, the operator derives others",
+            DERIVED,
             "spec" if spec is not None else "specs",
         )
         _check_types(reader, rules, namespace, context)

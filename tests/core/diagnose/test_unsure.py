@@ -46,3 +46,19 @@ def test_audit_mode_is_said_of_what_policies_deny() -> None:
     found = answer(Fault("x", ask, {}, settings={"policy-audit-mode": "true"}))
     assert found.verdict.value == "denied"
     assert found.cause.detail.endswith("is let through, and only logged.")
+
+
+def test_policy_with_cloud_groups_up_to_1_19_then_what_it_decides_is_not_known() -> None:
+    policy = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"namespace": "hub", "name": "cloud"},
+        "spec": {
+            "endpointSelector": {},
+            "egress": [{"toGroups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]}],
+        },
+    }
+    ask = {"from": "hub/proxy-0", "to": "52.94.1.1", "port": 443}
+    found = answer(Fault("x", ask, {}, ({"create": policy},)))
+    assert found.cause.confidence is Confidence.POSSIBLE
+    assert any(one.startswith("what `cloud` decides") for one in found.not_known)

@@ -1,0 +1,72 @@
+"""What an answer hinges on that is not known, or that nobody here can judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.core.diagnose.case import Case
+from app.core.model.cluster import IdentityKind
+from app.core.model.verdict import Direction, Effect, Verdict
+from app.core.policy.cilium import DERIVED
+from app.core.policy.identities import NODE_KINDS
+from app.core.policy.rules import CidrSelector, GroupSelector
+
+
+def unjudged(case: Case) -> tuple[str, ...]:
+    """What decides too and could not be judged."""
+    return (*_unjudged_host(case), *_unjudged_groups(case))
+
+
+def _unjudged_groups(case: Case) -> Iterator[str]:
+    """Policies that the operator makes of an object with cloud groups, up to Cilium 1.19."""
+    main = case.main
+    ends = (main.source, main.destination) if main is not None else ()
+    namespaces = {"", *(end.endpoint.namespace for end in ends if end.endpoint)}
+    for policy in case.engine.policies:
+        derived = any(notice.text.endswith(DERIVED) for notice in policy.warnings)
+        if derived and policy.ref.namespace in namespaces:
+            yield f"what `{policy.ref.name}` decides: others are derived from its cloud groups"
+
+
+def _unjudged_host(case: Case) -> tuple[str, ...]:
+    """What the host firewall of a node decides: its policies are judged for `entity:host` only."""
+    main, engine = case.main, case.engine
+    if main is None or not engine.cluster.config.host_firewall:
+        return ()
+    if not any(entry.node for policy in engine.policies for entry in policy.entries):
+        return ()
+    nodes = [
+        end.text
+        for end in (main.source, main.destination)
+        if end.peer.kind in NODE_KINDS and end.peer.endpoint is None
+    ]
+    return tuple(
+        f"what the host firewall of {node} decides: ask about entity:host" for node in nodes
+    )
+
+
+def hinges_on_address(case: Case) -> bool:
+    """Whether a rule by addresses could turn the verdict on a name whose address nobody knows.
+
+    A block of link-local addresses does not count: no name leads there.
+    """
+    main = case.main
+    if main is None or main.source.endpoint is None:
+        return False
+    peer, question = main.destination.peer, main.question
+    if peer.kind is not IdentityKind.WORLD or peer.address is not None or not main.destination.name:
+        return False
+    engine, subject = case.engine, main.source.endpoint
+    turns = Effect.ALLOW if case.policy_verdict is Verdict.DENIED else Effect.DENY
+    return any(
+        isinstance(selector, GroupSelector)
+        or (isinstance(selector, CidrSelector) and not _is_for_no_name(selector))
+        for entry in engine.entries_selecting(subject)
+        if (entry.direction, entry.effect) == (Direction.EGRESS, turns)
+        and engine.fits_port(entry, subject, question.port, question.protocol)
+        for selector in entry.peers or ()
+    )
+
+
+def _is_for_no_name(selector: CidrSelector) -> bool:
+    return selector.block.prefixlen == 0 or selector.block.is_link_local
