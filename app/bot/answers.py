@@ -32,11 +32,15 @@ Hides = Callable[[str], bool]
 
 def why_reply(answer: WhyAnswer, footer: tuple[str, ...], hides: Hides) -> Reply:
     """The answer to `why-blocked`; of policies that must not be named only the verdict is told."""
+    guarded = _is_guarded(answer, hides)
     mark, words = headline(answer)
+    asked = request_words(answer.request)
+    if guarded:  # a request may be one that flows show
+        mark, words, asked = answer.verdict, answer.verdict.value.upper(), ""
     return Reply(
         ReplyKind.ANSWER,
-        f"{SIGNS[mark]} {words} {request_words(answer.request)}{_ends(answer)}",
-        facts=tuple(_guarded_facts(answer) if _is_guarded(answer, hides) else _why_facts(answer)),
+        f"{SIGNS[mark]} {words} {asked}{_ends(answer)}",
+        facts=tuple(_guarded_facts(answer) if guarded else _why_facts(answer)),
         table=_directions(answer, hides),
         footer=footer,
     )

@@ -2,16 +2,20 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.bot.access import Level, Rules
+from app.bot.answers import why_reply
 from app.bot.commands import Context, handle
 from app.bot.disclosure import ANOTHER_PROJECT
 from app.bot.grammar import GRAMMARS
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.model.chat import Caller, Reply, ReplyKind
+from app.core.model.flow import PolicyEvidence
+from app.core.model.verdict import HttpRequest
 from app.services.ask import make_question, why
 from app.services.picture import Picture
 
@@ -157,6 +161,36 @@ def test_decision_of_another_project_is_told_without_its_reasons(member: Context
     assert "DENIED" in reply.summary
     assert facts(reply).keys() == {"Cause", "Not known"}
     assert "desktop-in" not in everything(reply)
+
+
+def test_decision_of_another_project_is_told_without_the_request_that_flows_show(
+    member: Context,
+) -> None:
+    asked = make_question("guacamole/guacd", "project-heart/desktop-0", "3389")
+    answer = dataclasses.replace(
+        why(member.picture, None, asked), request=HttpRequest("GET", "/patient-7")
+    )
+    told = why_reply(answer, (), lambda namespace: namespace == "project-heart")
+    assert told.summary.startswith("✗ DENIED guacamole/")
+    assert "patient-7" not in everything(told)
+
+
+def test_policy_of_another_project_that_hubble_names_is_not_told(member: Context) -> None:
+    drop = next(
+        flow
+        for flow in (member.flows.flows if member.flows else ())
+        if flow.source.pod == "keycloak-1" and flow.verdict == "DROPPED"
+    )
+    named = PolicyEvidence("CiliumNetworkPolicy", "project-heart", "desktop-in")
+    evidence = FlowEvidence(
+        [msgspec.structs.replace(drop, drop_reason="POLICY_DENIED", ingress_denied_by=(named,))]
+    )
+    words = "why keycloak/keycloak-1 keycloak/keycloak-db-2 5432"
+    open_to_all = dataclasses.replace(member, flows=evidence, rules=FULL)
+    assert "project-heart/desktop-in" in everything(handle(words, open_to_all))
+    told = everything(handle(words, dataclasses.replace(member, flows=evidence)))
+    assert "Hubble names" in told
+    assert "desktop-in" not in told
 
 
 def test_strangers_connection_is_not_answered(member: Context) -> None:

@@ -316,9 +316,13 @@ def seen(story: Story, evidence: FlowEvidence) -> tuple[Evidence, ...]:
 
 
 def _denied_by(flow: Flow | None) -> str:
-    """The policies that Hubble itself names for a deny, where it names any."""
+    """The policies that Hubble itself names for a deny, where it names any.
+
+    With their namespaces: by these a chat knows what it must not write.
+    """
     named = (*flow.egress_denied_by, *flow.ingress_denied_by) if flow is not None else ()
-    return ", ".join(dict.fromkeys(policy.name for policy in named))
+    texts = (f"{one.namespace}/{one.name}" if one.namespace else one.name for one in named)
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _times(count: int, word: str) -> str:

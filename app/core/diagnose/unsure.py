@@ -25,7 +25,8 @@ def _unjudged_groups(case: Case) -> Iterator[str]:
     for policy in case.engine.policies:
         derived = any(notice.text.endswith(DERIVED) for notice in policy.warnings)
         if derived and policy.ref.namespace in namespaces:
-            yield f"what `{policy.ref.name}` decides: others are derived from its cloud groups"
+            name = f"{policy.ref.namespace}/{policy.ref.name}".removeprefix("/")
+            yield f"what `{name}` decides: others are derived from its cloud groups"
 
 
 def _unjudged_host(case: Case) -> tuple[str, ...]:

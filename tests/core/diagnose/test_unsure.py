@@ -61,4 +61,4 @@ def test_policy_with_cloud_groups_up_to_1_19_then_what_it_decides_is_not_known()
     ask = {"from": "hub/proxy-0", "to": "52.94.1.1", "port": 443}
     found = answer(Fault("x", ask, {}, ({"create": policy},)))
     assert found.cause.confidence is Confidence.POSSIBLE
-    assert any(one.startswith("what `cloud` decides") for one in found.not_known)
+    assert any(one.startswith("what `hub/cloud` decides") for one in found.not_known)
