@@ -122,32 +122,29 @@ def effect_of(
     )
 
 
-def effect_of_policies(
-    picture: Picture, policies: tuple[Manifest, ...], *, flows: FlowEvidence | None = None
-) -> EffectReport:
-    """Compare a picture with itself under other policies.
+def apart(picture: Picture) -> Picture:
+    """The picture with an engine of its own, for a thread beside the one that asks the first."""
+    return replace(picture, engine=Engine.build(picture.cluster))
 
-    It is made for a background thread: nothing of the picture's engine is used or changed.
-    """
-    before = replace(picture, engine=Engine.build(picture.cluster))
-    cluster = replace(picture.cluster, policies=policies)
+
+def effect_of_policies(
+    before: Picture, policies: tuple[Manifest, ...], *, flows: FlowEvidence | None = None
+) -> EffectReport:
+    """Compare a picture with itself under other policies."""
+    cluster = replace(before.cluster, policies=policies)
     after = replace(before, cluster=cluster, engine=before.engine.replace(cluster))
     return effect_of(before, after, flows=flows)
 
 
 def what_if(
-    picture: Picture,
+    before: Picture,
     manifests: Iterable[Manifest],
     *,
     upserts: Sequence[Manifest] = (),
     deletes: Sequence[ObjectRef] = (),
     flows: FlowEvidence | None = None,
 ) -> EffectReport:
-    """Compare a picture with what it would be; as `with_changes` and `effect_of`.
-
-    It is made for a background thread: nothing of the picture's engine is used or changed.
-    """
-    before = replace(picture, engine=Engine.build(picture.cluster))
+    """Compare a picture with what it would be; see `with_changes` and `effect_of`."""
     after = with_changes(before, manifests, upserts=upserts, deletes=deletes)
     return effect_of(before, after, flows=flows)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cli.commands.why import add_question, asked
@@ -80,11 +79,10 @@ async def _draft(context: Context, question: Asked) -> None:
 
 
 def _effect(workspace: Workspace, draft: Draft) -> EffectReport:
-    from app.services.effect import effect_of
+    from app.services.effect import effect_of_policies
 
-    before, engine = workspace.picture, draft.plan.after
-    after = replace(before, cluster=engine.cluster, engine=engine)
-    return effect_of(before, after, flows=workspace.evidence())
+    policies = draft.plan.after.cluster.policies
+    return effect_of_policies(workspace.picture, policies, flows=workspace.evidence())
 
 
 def _finish(

@@ -40,7 +40,7 @@ def run(context: Context) -> int:
     from app.cli.render.effect import print_effect
     from app.core.errors import UsageError
     from app.services.contract import document, effect_form
-    from app.services.effect import effect_of, with_changes
+    from app.services.effect import what_if
     from app.services.inventory import one_policy
 
     args = context.args
@@ -49,13 +49,13 @@ def run(context: Context) -> int:
     workspace = context.load(flows=context.recent_flows)
     before = workspace.picture
     drafts = load_drafts(tuple(args.file), context.sources) if args.file else ()
-    after = with_changes(
+    report = what_if(
         before,
         workspace.manifests(),
         upserts=drafts,
         deletes=[one_policy(before, name) for name in args.delete],
+        flows=workspace.evidence(),
     )
-    report = effect_of(before, after, flows=workspace.evidence())
     if args.output == "table":
         print_effect(context.out, report)
     else:

@@ -9,7 +9,7 @@ from textual.binding import BindingType
 
 from app.core.errors import K8treError
 from app.core.model.answer import Fix, WhyAnswer
-from app.services.effect import EffectReport, effect_of_policies
+from app.services.effect import EffectReport, apart, effect_of_policies
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import Place
@@ -59,25 +59,27 @@ class DraftScreen(DocumentScreen):
 
     async def _prepare(self, drafter: Drafter) -> None:
         answer, fix = self.subject
+        picture = self.session.picture
         try:
-            self._draft = await drafter.prepare(self.session.picture, answer, fix)
+            self._draft = await drafter.prepare(picture, answer, fix)
         except K8treError as error:
             self._show_error(error)
         else:
             self._show_draft(self._draft)
-            await self._compare(self._draft)
+            await self._compare(self._draft, picture)
         self._busy = ""
         self.draw_frame()
 
-    async def _compare(self, draft: Draft) -> None:
+    async def _compare(self, draft: Draft, picture: Picture) -> None:
         """Add every pair that the change opens, and what it does to recorded connections."""
         self._busy = "comparing"
         self.draw_frame()
-        workspace = self.session.workspace
-        after = draft.plan.after.cluster
-        report = await asyncio.to_thread(
-            effect_of_policies, workspace.picture, after.policies, flows=workspace.evidence()
-        )
+        flows, policies = self.session.workspace.evidence(), draft.plan.after.cluster.policies
+
+        def compare() -> EffectReport:
+            return effect_of_policies(apart(picture), policies, flows=flows)
+
+        report = await asyncio.to_thread(compare)
         self._show_draft(draft, report)
 
     def _show_draft(self, draft: Draft, report: EffectReport | None = None) -> None:

@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from app.core.errors import K8treError
 from app.core.model.cluster import Cluster
 from app.core.model.provenance import Manifest, ObjectRef
-from app.services.effect import EffectReport, what_if
+from app.services.effect import EffectReport, apart, what_if
 from app.services.inventory import one_policy
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings
@@ -59,13 +59,14 @@ class WhatIf(DocumentScreen):
         manifests = self.session.workspace.manifests()
         flows = self.session.workspace.evidence()
 
-        def compare() -> tuple[list[ObjectRef], EffectReport]:
-            gone = [one_policy(picture, name) for name in self._names]
+        def compare(gone: list[ObjectRef]) -> EffectReport:
             drafts = [one for file in self._files for one in self.session.read_drafts(file)]
-            return gone, what_if(picture, manifests, upserts=drafts, deletes=gone, flows=flows)
+            before = apart(picture)
+            return what_if(before, manifests, upserts=drafts, deletes=gone, flows=flows)
 
         try:
-            gone, report = await asyncio.to_thread(compare)
+            gone = [one_policy(picture, name) for name in self._names]
+            report = await asyncio.to_thread(compare, gone)
         except K8treError as error:
             hint = (paragraph(Span(error.hint, Tone.DIM)),) if error.hint else ()
             self.document.show((paragraph(Span(str(error), Tone.BAD)), *hint))
