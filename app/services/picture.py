@@ -11,6 +11,7 @@ from app.core.diagnose.boundaries import Boundary
 from app.core.errors import UsageError
 from app.core.model.cluster import Address, Cluster
 from app.core.model.provenance import Manifest, Notice
+from app.core.model.unread import unread
 from app.core.policy.engine import Engine
 from app.ports import Right, SourceState
 
@@ -67,12 +68,18 @@ def make_cluster(ingredients: Ingredients, *, before: Cluster | None = None) -> 
     which the engine knows that it need not be computed again.
     """
     if before is not None and (policies := _same_but_policies(ingredients, before)) is not None:
-        return replace(before, policies=policies, learned_names=ingredients.learned_names)
+        cluster = replace(before, policies=policies, learned_names=ingredients.learned_names)
+        return _with_unread(cluster, ingredients)
     cluster = build_cluster(ingredients.manifests, settings=ingredients.settings)
     config = cluster.config
     if ingredients.cilium_version is not None:
         config = replace(config, cilium_version=ingredients.cilium_version)
-    return replace(cluster, config=config, learned_names=ingredients.learned_names)
+    cluster = replace(cluster, config=config, learned_names=ingredients.learned_names)
+    return _with_unread(cluster, ingredients)
+
+
+def _with_unread(cluster: Cluster, ingredients: Ingredients) -> Cluster:
+    return replace(cluster, unread=unread((*ingredients.notices, *cluster.notices)))
 
 
 def _same_but_policies(ingredients: Ingredients, before: Cluster) -> tuple[Manifest, ...] | None:

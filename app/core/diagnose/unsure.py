@@ -6,15 +6,37 @@ from collections.abc import Iterator
 
 from app.core.diagnose.case import Case
 from app.core.model.cluster import IdentityKind
+from app.core.model.unread import could_change
 from app.core.model.verdict import Direction, Effect, Verdict
 from app.core.policy.cilium import DERIVED
 from app.core.policy.identities import NODE_KINDS
 from app.core.policy.rules import CidrSelector, GroupSelector
 
+_MOST_UNREAD = 5
+
 
 def unjudged(case: Case) -> tuple[str, ...]:
     """What decides too and could not be judged."""
-    return (*_unjudged_host(case), *_unjudged_groups(case))
+    return (*_unjudged_host(case), *_unjudged_groups(case), *_unread(case))
+
+
+def _unread(case: Case) -> tuple[str, ...]:
+    """What was not read and could change this answer."""
+    found = [one for one in case.engine.cluster.unread if could_change(one, _namespaces(case))]
+    said = [f"what this could change: {one}" for one in found[:_MOST_UNREAD]]
+    if (more := len(found) - _MOST_UNREAD) > 0:
+        said.append(f"what {more} more that were not read could change (`k8tre-tui doctor`)")
+    return tuple(said)
+
+
+def _namespaces(case: Case) -> frozenset[str] | None:
+    """The namespaces of both ends; None where an end is no pod."""
+    main = case.main
+    if main is None:
+        return frozenset({case.service.namespace}) if case.service else None
+    ends = (main.source.endpoint, main.destination.endpoint)
+    found = frozenset(end.namespace for end in ends if end is not None)
+    return found if None not in ends else None
 
 
 def _unjudged_groups(case: Case) -> Iterator[str]:

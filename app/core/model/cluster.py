@@ -282,3 +282,5 @@ class Cluster:
     learned_names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     """FQDN (lower-case, no final dot) to addresses seen in DNS answers or flows."""
     notices: tuple[Notice, ...] = ()
+    unread: tuple[Notice, ...] = ()
+    """What could not be read (see `app.core.model.unread`): no answer over it is certain."""

@@ -1,0 +1,86 @@
+"""What was not read, and which answers it could change.
+
+Whoever reads a source reports what it could not read as a `Notice` of severity `error`; they travel
+in `Cluster.unread`, so that every question over a cluster can say what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.core.model.provenance import Notice
+
+UNREAD = "error"
+"""The severity of a notice about something that was not read."""
+
+_OF_NAMESPACE = frozenset(
+    {
+        "CiliumEndpoint",
+        "CiliumNetworkPolicy",
+        "CronJob",
+        "DaemonSet",
+        "Deployment",
+        "EndpointSlice",
+        "Endpoints",
+        "Job",
+        "NetworkPolicy",
+        "Pod",
+        "ReplicaSet",
+        "Service",
+        "StatefulSet",
+    }
+)
+"""Kinds of which an object matters to connections from or to its own namespace only."""
+
+_OF_CLUSTER = frozenset(
+    {
+        "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy",
+        "CiliumCIDRGroup",
+        "CiliumClusterwideNetworkPolicy",
+        "CiliumEndpointSlice",
+        "CiliumIdentity",
+        "CiliumLocalRedirectPolicy",
+        "CiliumNode",
+        "ClusterNetworkPolicy",
+        "GRPCRoute",
+        "Gateway",
+        "HTTPRoute",
+        "Ingress",
+        "Namespace",
+        "Node",
+        "ReferenceGrant",
+        "TCPRoute",
+        "TLSRoute",
+        "UDPRoute",
+    }
+)
+_AGENT_CONFIG = "cilium-config"
+
+
+def unread(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Those of the notices that say that something was not read, each once."""
+    return tuple(dict.fromkeys(one for one in notices if one.severity == UNREAD))
+
+
+def could_decide(notice: Notice) -> bool:
+    """Whether what was not read could change any verdict at all; what is unknown could."""
+    ref = notice.ref
+    if ref is None or not ref.kind:
+        return True
+    if ref.kind == "ConfigMap":
+        return ref.name in ("", _AGENT_CONFIG)
+    return ref.kind in _OF_NAMESPACE or ref.kind in _OF_CLUSTER
+
+
+def could_change(notice: Notice, namespaces: frozenset[str] | None = None) -> bool:
+    """Whether what was not read could change the verdict on a connection between `namespaces`.
+
+    None means that an end is no pod, whose address anything might have.
+    """
+    if not could_decide(notice):
+        return False
+    ref = notice.ref
+    if ref is None or namespaces is None or not ref.namespace or ref.kind not in _OF_NAMESPACE:
+        return True
+    return ref.namespace in namespaces
