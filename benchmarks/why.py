@@ -20,9 +20,9 @@ import _tre
 
 from app.core.cluster.build import build_cluster
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.diagnose.naming import parse_port
-from app.core.diagnose.question import Asked
+from app.core.diagnose.naming import parse_end, parse_port
 from app.core.diagnose.why import diagnose
+from app.core.model.asked import Asked
 from app.core.model.cluster import Endpoint
 from app.core.model.flow import Flow, FlowEndpoint
 from app.core.policy.engine import Engine
@@ -95,7 +95,10 @@ def main() -> int:
     pods = cluster.endpoints
     pairs = [dice.sample(pods, 2) for _ in range(QUESTIONS)]
     ends = [(one, other, dice.choice(PORTS)) for one, other in pairs]
-    asked = [Asked(one.key, other.key, parse_port(str(port))) for one, other, port in ends]
+    asked = [
+        Asked(parse_end(one.key), parse_end(other.key), parse_port(str(port)))
+        for one, other, port in ends
+    ]
     evidence = FlowEvidence(make_flows(ends, pods, dice), lost=7)
     picture = Picture(cluster, engine)
     gc.collect()

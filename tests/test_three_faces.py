@@ -12,8 +12,8 @@ from app.bootstrap.workspace import build_workspace
 from app.cli import main
 from app.config import Settings
 from app.core.model.chat import Caller, Incoming
-from app.testing.slack_server import CHANNEL
 from app.tui.app import K8treApp
+from integrations.slack.local_server import CHANNEL
 from tests.tui.lab import press, shown, typed, until
 
 DEMO = Sources(demo=True)

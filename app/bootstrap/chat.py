@@ -37,7 +37,7 @@ def build_local_desk(workspace: Workspace, cluster: str) -> Desk:
     from app.bot.access import Level, Rules
     from app.bot.audit import Unrecorded
     from app.bot.desk import Desk, known_in
-    from app.testing.slack_server import CHANNEL
+    from integrations.slack.local_server import CHANNEL
 
     rules = Rules(channels=frozenset({CHANNEL}), level=Level.FULL)
     return Desk(known_in(workspace, cluster), rules, Unrecorded(), SystemClock())

@@ -19,9 +19,8 @@ from app.bot.grammar import (
 )
 from app.bot.words import split_words
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.diagnose.naming import parse_end
-from app.core.diagnose.question import Asked
 from app.core.errors import Ambiguous, K8treError, NotFound
+from app.core.model.asked import Asked
 from app.core.model.chat import Caller, Choice, Fact, Reply, ReplyKind
 from app.services import ask, inventory
 from app.services.picture import Picture
@@ -81,7 +80,7 @@ def _answer(command: Command, context: Context, disclosure: Disclosure) -> Reply
 
 
 def _is_others_business(asked: Asked, disclosure: Disclosure) -> bool:
-    namespaces = [parse_end(text).namespace for text in (asked.from_text, asked.to_text)]
+    namespaces = [end.namespace for end in (asked.source, asked.destination)]
     named = [namespace for namespace in namespaces if namespace]
     return bool(named) and all(map(disclosure.hides, named))
 

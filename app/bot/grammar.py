@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from app.core.diagnose.naming import parse_end
-from app.core.diagnose.question import Asked
 from app.core.errors import UsageError
+from app.core.model.asked import Asked
 from app.services.ask import make_question
 
 COMMAND = "/netpol"

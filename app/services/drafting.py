@@ -14,8 +14,7 @@ from app.core.diagnose.boundaries import newly_broken
 from app.core.diagnose.case import Case, gather
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.instead import go_betweens
-from app.core.diagnose.naming import EndKind, PortSpec, parse_end
-from app.core.diagnose.question import Asked
+from app.core.diagnose.naming import parse_end
 from app.core.drafts.change import Change
 from app.core.drafts.choice import NothingDenied, Plan, plans, side_trace
 from app.core.drafts.diff import count_changes, unified_diff
@@ -27,7 +26,6 @@ from app.core.drafts.proposal import (
     commit_message,
     title,
 )
-from app.core.drafts.rules import short_name
 from app.core.errors import (
     DraftRejected,
     K8treError,
@@ -36,10 +34,12 @@ from app.core.errors import (
     UsageError,
 )
 from app.core.model.answer import Fix, WhyAnswer
+from app.core.model.asked import Asked, AskedPort, EndKind
 from app.core.model.cluster import IdentityKind
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Outcome, Question, Verdict
 from app.core.model.verdict import Protocol as IpProtocol
+from app.core.model.workloads import short_name
 from app.core.policy.engine import Engine
 from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
 from app.services.draft_files import FileEditor
@@ -362,9 +362,11 @@ def _wanted_of(picture: Picture, answer: WhyAnswer) -> _Wanted:
     is_service = parse_end(answer.asked_to).kind is EndKind.SERVICE
     port = None
     if answer.port and not is_service:
-        port = PortSpec(answer.port, protocol=IpProtocol(answer.protocol))
+        port = AskedPort(answer.port, protocol=IpProtocol(answer.protocol))
     try:
-        asked = Asked(answer.asked_from, answer.asked_to, port, answer.request)
+        asked = Asked(
+            parse_end(answer.asked_from), parse_end(answer.asked_to), port, answer.request
+        )
         return _wanted(picture, asked, None)
     except UsageError:
         denied = [one.trace for one in answer.backends if one.verdict is Verdict.DENIED]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.diagnose.drop_reasons import drop_reason
+from app.core.flows.drop_reasons import drop_reason
 from app.core.model.flow import Flow, FlowEndpoint, L7Info, PolicyEvidence
 
 VERDICT_SIGNS = {

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.services.tasks import Tasks
-from app.testing.slack_server import APP_TOKEN, BOT_TOKEN, COMMAND, Exchange, SlackServer
 from integrations.slack.chat import Answer, SlackAccess, SlackChat
+from integrations.slack.local_server import APP_TOKEN, BOT_TOKEN, COMMAND, Exchange, SlackServer
 
 WELCOME = (
     "A local stand-in for Slack. Type what you would type there, as",

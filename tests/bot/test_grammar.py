@@ -29,23 +29,23 @@ def why(*words: str) -> WhyBlocked:
 )
 def test_positions_and_flags_are_equivalent(words: tuple[str, ...]) -> None:
     asked = why(*words).asked
-    assert (asked.from_text, asked.to_text, str(asked.port)) == ("a/b", "c/d", "443")
+    assert (asked.source.text, asked.destination.text, str(asked.port)) == ("a/b", "c/d", "443")
 
 
 def test_service_keeps_its_port() -> None:
     asked = why("why", "a/b", "svc:c/d:80").asked
-    assert (asked.to_text, asked.port) == ("svc:c/d:80", None)
+    assert (asked.destination.text, asked.port) == ("svc:c/d:80", None)
 
 
 def test_name_and_address_take_a_port_behind_a_colon() -> None:
     asked = why("why", "a/b", "packages.example.org:53/UDP").asked
     assert asked.port is not None
-    assert (asked.to_text, asked.port.number) == ("packages.example.org", 53)
+    assert (asked.destination.text, asked.port.number) == ("packages.example.org", 53)
     assert asked.port.protocol is Protocol.UDP
 
 
 def test_ipv6_address_is_no_end_with_a_port() -> None:
-    assert why("why", "a/b", "2001:db8::1").asked.to_text == "2001:db8::1"
+    assert why("why", "a/b", "2001:db8::1").asked.destination.text == "2001:db8::1"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 
 from app.core.errors import ConfigError, SourceCause, SourceUnavailable
 from app.core.model.chat import Caller, Choice, Fact, Incoming, Reply, ReplyKind
-from app.testing.slack_server import (
+from integrations.slack.chat import SlackAccess, SlackChat
+from integrations.slack.console import converse, show, try_out
+from integrations.slack.local_server import (
     APP_TOKEN,
     BOT_TOKEN,
     CHANNEL,
@@ -19,8 +21,6 @@ from app.testing.slack_server import (
     USER,
     SlackServer,
 )
-from integrations.slack.chat import SlackAccess, SlackChat
-from integrations.slack.console import converse, show, try_out
 from integrations.slack.respond import Responder
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 import pytest
 
 from app.bootstrap.drafts import placing
-from app.core.diagnose.naming import parse_port
-from app.core.diagnose.question import Asked
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
 from app.core.policy.engine import Engine
 from app.ports import Proposal, ProposedChange
@@ -18,7 +16,7 @@ from integrations.manifests.reader import load
 from tests.core.drafts.cluster import KUSTOMIZATION, WORKSPACE, write
 from tests.integrations.git_repository import commit, git
 
-ASKED = Asked("lung/notebook-alice", "mirror/db-0", parse_port("5432"))
+ASKED = make_question("lung/notebook-alice", "mirror/db-0", "5432")
 ADDED = """\
     - toEndpoints:
         - matchLabels:
@@ -122,7 +120,7 @@ async def test_draft_when_name_ends_in_a_placeholders_value_then_written_with_it
     text = WORKSPACE.replace("pypi.org", "hub.${DOMAIN}")
     root = write(tmp_path, FILES | {"lung/workspace.yaml": text})
     repo = FakeRepo(FILES | {"lung/workspace.yaml": text})
-    asked = Asked("lung/notebook-alice", "git.tre.example.org", parse_port("443"))
+    asked = make_question("lung/notebook-alice", "git.tre.example.org", "443")
     drafter = _drafter(root, repo, DOMAIN="tre.example.org")
     draft = await drafter.draft(_picture(root, DOMAIN="tre.example.org"), asked)
     assert "+        - matchName: git.${DOMAIN}\n" in draft.diff
@@ -133,7 +131,7 @@ async def test_draft_when_file_and_cluster_differ_at_a_counted_rule_then_refused
 ) -> None:
     other = WORKSPACE.replace("    # packages", "    - toEntities:\n        - host\n    # packages")
     repo = FakeRepo(FILES | {"lung/workspace.yaml": other})
-    asked = Asked("lung/notebook-alice", "cran.r-project.org", parse_port("443"))
+    asked = make_question("lung/notebook-alice", "cran.r-project.org", "443")
     with pytest.raises(DraftRejected, match="not in force as its file has it"):
         await _drafter(root, repo).draft(_picture(root), asked)
 
@@ -145,7 +143,7 @@ async def test_draft_when_file_is_not_in_the_repository_then_not_found(root: Pat
 
 async def test_prepare_when_fix_of_an_answer_then_the_same_draft(root: Path) -> None:
     picture, drafter = _picture(root), _drafter(root)
-    asked = Asked("lung/notebook-alice", "svc:mirror/mirror:80", None)
+    asked = make_question("lung/notebook-alice", "svc:mirror/mirror:80")
     answer = why(picture, None, asked)
     fix = (await drafter.fixes(picture, asked))[0]
     draft = await drafter.prepare(picture, answer, fix)
@@ -180,7 +178,7 @@ async def test_prepare_when_policies_changed_since_then_refused(root: Path) -> N
 
 
 def test_offer_when_nothing_is_denied_then_nothing(root: Path) -> None:
-    asked = Asked("mirror/mirror-1", "mirror/db-0", parse_port("5432"))
+    asked = make_question("mirror/mirror-1", "mirror/db-0", "5432")
     assert offer(_picture(root), asked) == ()
     assert [fix.change for fix in offer(_picture(root), ASKED)] == ["add-rule", "new-policy"]
 

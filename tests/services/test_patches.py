@@ -11,8 +11,8 @@ import yaml
 
 from app.bootstrap.drafts import placing
 from app.core.cluster.build import build_cluster
-from app.core.diagnose.question import Asked
 from app.core.errors import DraftRejected, UsageError
+from app.core.model.asked import Asked
 from app.core.model.verdict import Direction, Outcome, Verdict
 from app.core.policy.engine import Engine
 from app.services.ask import make_question, why

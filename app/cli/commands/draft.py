@@ -11,7 +11,7 @@ from app.cli.context import Context
 from app.cli.options import add_output_options
 
 if TYPE_CHECKING:
-    from app.core.diagnose.question import Asked
+    from app.core.model.asked import Asked
     from app.ports import Proposal
     from app.services.drafting import Draft
     from app.services.effect import EffectReport

@@ -11,8 +11,8 @@ from app.cli.options import add_output_options
 from app.core.errors import K8treError
 
 if TYPE_CHECKING:
-    from app.core.diagnose.question import Asked
     from app.core.model.answer import WhyAnswer
+    from app.core.model.asked import Asked
     from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --demo

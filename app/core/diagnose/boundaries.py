@@ -17,8 +17,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from app.core.diagnose.ends import ResolvedEnd, of_endpoint, parse_end, parse_port, resolve
-from app.core.diagnose.naming import PortSpec
 from app.core.errors import BadInput, K8treError, NotFound
+from app.core.model.asked import AskedPort
 from app.core.model.provenance import RuleRef
 from app.core.model.verdict import (
     ConnectionTrace,
@@ -55,7 +55,7 @@ class Boundary:
     sources: tuple[str, ...]
     destinations: tuple[str, ...]
     must: Must
-    ports: tuple[PortSpec, ...] = ()
+    ports: tuple[AskedPort, ...] = ()
     why: str = ""
     file: str = ""
     line: int = 0
@@ -263,7 +263,7 @@ def _named(
             yield Protocol(port.protocol), (port.port, port.port)
 
 
-def _numbers(spec: PortSpec, destination: ResolvedEnd) -> Iterator[int]:
+def _numbers(spec: AskedPort, destination: ResolvedEnd) -> Iterator[int]:
     """The numbers of a port; a named one is what the destination declares under the name."""
     if spec.number is not None:
         yield spec.number

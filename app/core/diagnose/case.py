@@ -10,9 +10,9 @@ from app.core.diagnose.dns import NameReport, NamingRule, dns_servers, report_na
 from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
 from app.core.diagnose.evidence import FlowEvidence, Story
 from app.core.diagnose.gateway import GatewayPath, through_gateway
-from app.core.diagnose.naming import End, parse_end
 from app.core.diagnose.observed import request_in_flows, story_of
-from app.core.diagnose.question import Asked, Leg, alike, ask, choose_port, representatives
+from app.core.diagnose.question import Leg, alike, ask, choose_port, representatives
+from app.core.model.asked import Asked
 from app.core.model.cluster import IdentityKind, Service
 from app.core.model.verdict import (
     Direction,
@@ -37,7 +37,6 @@ class Case:
     asked: Asked
     engine: Engine
     evidence: FlowEvidence | None
-    ends: tuple[End, End]
     sources: tuple[ResolvedEnd, ...]
     destinations: tuple[ResolvedEnd, ...]
     service: Service | None
@@ -77,30 +76,28 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
 
     Raises `UsageError`, `NotFound` or `Ambiguous` when an end or the port is not clear.
     """
-    ends = (parse_end(asked.from_text), parse_end(asked.to_text))
-    port = asked.port or ends[1].port
+    port = asked.port or asked.destination.port
     asked = replace(asked, port=port)
-    everyone = resolve(ends[0], engine)
+    everyone = resolve(asked.source, engine)
     sources = representatives(everyone)
-    found = _routed(resolve(ends[1], engine, port), asked, engine)
-    service = service_asked(ends[1], engine.cluster) or _in_front_of(found)
+    found = _routed(resolve(asked.destination, engine, port), asked, engine)
+    service = service_asked(asked.destination, engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
     destinations = representatives(_with_usable_names(found, name, engine))
     legs, paths = _legs(sources, destinations, asked, engine)
     main = next((leg for leg in legs if leg.is_denied), next(iter(legs), None))
     case = Case(
-        asked,
-        engine,
-        evidence,
-        ends,
-        sources,
-        found,
-        service,
-        legs,
-        main,
-        paths,
-        name,
-        naming,
+        asked=asked,
+        engine=engine,
+        evidence=evidence,
+        sources=sources,
+        destinations=found,
+        service=service,
+        legs=legs,
+        main=main,
+        paths=paths,
+        name=name,
+        naming=naming,
     )
     case = replace(case, denials=_denials(case))
     case = replace(case, story=_story(case, everyone), name_story=_name_story(case))

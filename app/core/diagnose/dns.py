@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.core.diagnose.ends import ResolvedEnd, hypothetical, of_endpoint, of_service
-from app.core.diagnose.naming import PortSpec
 from app.core.diagnose.question import DNS_PORT, Leg, ask
+from app.core.model.asked import AskedPort
 from app.core.model.cluster import Endpoint, Service
 from app.core.model.verdict import DnsRequest, Outcome, Protocol, Verdict
 from app.core.policy.engine import Engine
@@ -82,7 +82,7 @@ def dns_servers(engine: Engine) -> tuple[ResolvedEnd, ...]:
     services = [service for service in engine.cluster.services if _is_dns(service)]
     services.sort(key=lambda service: (service.name != "kube-dns", service.key))
     for service in services:
-        ends = of_service(service, engine, PortSpec(DNS_PORT, protocol=Protocol.UDP))
+        ends = of_service(service, engine, AskedPort(DNS_PORT, protocol=Protocol.UDP))
         if ends:
             return ends
     key, value = DNS_LABEL

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from app.core.cluster.identity import identity_labels
-from app.core.diagnose.naming import End, EndKind, PortSpec, parse_end, parse_port, parse_request
+from app.core.diagnose.naming import parse_end, parse_port, parse_request
 from app.core.diagnose.services import Backend, backends_of, service_names, service_port
 from app.core.errors import Ambiguous, NotFound
+from app.core.model.asked import AskedPort, End, EndKind
 from app.core.model.cluster import (
     Address,
     Cluster,
@@ -27,8 +28,16 @@ from app.core.model.verdict import Peer, Protocol
 from app.core.policy.engine import Engine
 from app.core.text import clean
 
-__all__ = ["End", "EndKind", "PortSpec", "ResolvedEnd", "parse_end", "parse_port",
-           "parse_request", "resolve"]  # fmt: skip
+__all__ = [
+    "AskedPort",
+    "End",
+    "EndKind",
+    "ResolvedEnd",
+    "parse_end",
+    "parse_port",
+    "parse_request",
+    "resolve",
+]  # fmt: skip
 
 CLUSTER_DOMAIN = "cluster.local"
 _MOST_CHOICES = 12
@@ -58,7 +67,7 @@ class ResolvedEnd:
     route: GatewayRoute | None = None
 
 
-def resolve(end: End, engine: Engine, port: PortSpec | None = None) -> tuple[ResolvedEnd, ...]:
+def resolve(end: End, engine: Engine, port: AskedPort | None = None) -> tuple[ResolvedEnd, ...]:
     """Give everything that `end` stands for.
 
     A Service without a ready backend gives its unready ones (`ready` False), one without any
@@ -199,7 +208,7 @@ def find_service(namespace: str, name: str, cluster: Cluster) -> Service:
     )
 
 
-def of_service(service: Service, engine: Engine, port: PortSpec | None) -> tuple[ResolvedEnd, ...]:
+def of_service(service: Service, engine: Engine, port: AskedPort | None) -> tuple[ResolvedEnd, ...]:
     """Every ready backend of a Service, each with the port of the pod; else the unready ones."""
     if service.external_name:
         return of_name(service.external_name.rstrip(".").lower(), engine, port=port)
@@ -228,7 +237,7 @@ def _of_backend(
 
 
 def of_address(
-    address: Address, engine: Engine, port: PortSpec | None = None
+    address: Address, engine: Engine, port: AskedPort | None = None
 ) -> tuple[ResolvedEnd, ...]:
     """Whatever the cluster knows an address as."""
     cluster = engine.cluster
@@ -247,14 +256,14 @@ def of_address(
             return tuple(replace(end, frontend=address) for end in found)
     if (behind := _node_port(address, engine, port)) is not None:
         service, own = behind
-        ends = of_service(service, engine, PortSpec(own.port, protocol=Protocol(own.protocol)))
+        ends = of_service(service, engine, AskedPort(own.port, protocol=Protocol(own.protocol)))
         return tuple(replace(end, frontend=address) for end in ends)
     names = _names_of(address, cluster)
     return (ResolvedEnd(engine.peer_of_address(address, names), _with_names(address, names)),)
 
 
 def _node_port(
-    address: Address, engine: Engine, port: PortSpec | None
+    address: Address, engine: Engine, port: AskedPort | None
 ) -> tuple[Service, ServicePort] | None:
     """The Service behind a port of a node, which is translated when a pod connects.
 
@@ -284,7 +293,7 @@ def _with_names(address: Address, names: frozenset[str]) -> str:
 
 
 def of_name(
-    name: str, engine: Engine, *, address: Address | None = None, port: PortSpec | None = None
+    name: str, engine: Engine, *, address: Address | None = None, port: AskedPort | None = None
 ) -> tuple[ResolvedEnd, ...]:
     """What a name means: a Service, a route of the own gateway, or something outside.
 
@@ -310,7 +319,9 @@ def _named(end: ResolvedEnd, name: str) -> ResolvedEnd:
     return replace(end, name=name, peer=peer, text=peer.text)
 
 
-def _in_cluster(name: str, engine: Engine, port: PortSpec | None) -> tuple[ResolvedEnd, ...] | None:
+def _in_cluster(
+    name: str, engine: Engine, port: AskedPort | None
+) -> tuple[ResolvedEnd, ...] | None:
     cluster = engine.cluster
     found = service_of_name(name, cluster)
     if found is not None:
@@ -365,7 +376,7 @@ def _of_route(
     ends: list[ResolvedEnd] = []
     services = _route_services(route, engine.cluster)
     for service, number in services:
-        ends += of_service(service, engine, PortSpec(number))
+        ends += of_service(service, engine, AskedPort(number))
     if not services:
         gateway = engine.peer_of_entity("ingress")
         ends = [ResolvedEnd(gateway, f"gateway {route.gateway}")]

@@ -17,11 +17,11 @@ from app.core.diagnose.written import (
     labels_of_requirement,
     silent_namespace,
 )
-from app.core.drafts.rules import stable_labels
 from app.core.model.answer import CauseCode
 from app.core.model.cluster import Endpoint, IdentityKind
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE
 from app.core.model.verdict import Effect
+from app.core.model.workloads import stable_labels
 from app.core.policy.rules import (
     CidrSelector,
     Entry,

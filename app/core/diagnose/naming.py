@@ -6,11 +6,10 @@ Parsing only: what a name means in a cluster is `app.core.diagnose.ends`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import ip_address
 
 from app.core.errors import UsageError
+from app.core.model.asked import AskedPort, End, EndKind
 from app.core.model.cluster import Address, IdentityKind
 from app.core.model.verdict import DnsRequest, HttpRequest, Protocol, Request, SniRequest
 from app.core.text import clean
@@ -28,18 +27,6 @@ _PREFIX = re.compile(r"[a-z0-9][-a-z0-9.]*\Z")
 _PORT_NAME = re.compile(r"(?=.{1,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LABEL = re.compile(r"([A-Za-z0-9$:_][-A-Za-z0-9_.:/]*)=([-A-Za-z0-9_.]*)\Z")
 _LONGEST_SHOWN = 120
-
-
-class EndKind(StrEnum):
-    """What form an end was named in."""
-
-    POD = "pod"
-    WORKLOAD = "workload"
-    LABEL = "label"
-    SERVICE = "svc"
-    ADDRESS = "ip"
-    NAME = "fqdn"
-    ENTITY = "entity"
 
 
 WORKLOAD_PREFIXES = {
@@ -62,37 +49,6 @@ ENTITIES = {
 _PROTOCOLS = {protocol.value.upper(): protocol for protocol in Protocol}
 
 
-@dataclass(frozen=True, slots=True)
-class PortSpec:
-    """A port by number or by name. `protocol` is None where it was not said."""
-
-    number: int | None = None
-    name: str = ""
-    protocol: Protocol | None = None
-
-    def __str__(self) -> str:
-        tail = f"/{self.protocol.value}" if self.protocol else ""
-        return f"{self.name if self.number is None else self.number}{tail}"
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """One end as named. Only the fields of its `kind` are filled.
-
-    `workload_kinds` are Kubernetes kinds, `address` is what a name was said to resolve to, `port`
-    the port written behind a Service.
-    """
-
-    kind: EndKind
-    text: str
-    namespace: str = ""
-    name: str = ""
-    workload_kinds: tuple[str, ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-    address: Address | None = None
-    port: PortSpec | None = None
-
-
 def parse_end(text: str) -> End:
     """Read one end of a connection. Raises `UsageError`, whose hint lists the forms."""
     text = text.strip()
@@ -112,7 +68,7 @@ def parse_end(text: str) -> End:
     raise _not_an_end(text)
 
 
-def parse_port(text: str) -> PortSpec:
+def parse_port(text: str) -> AskedPort:
     """Read `443`, `443/TCP`, `53/UDP`, `https` or `8/ICMP`. Raises `UsageError`."""
     head, slash, tail = text.strip().partition("/")
     protocol = _PROTOCOLS.get(tail.upper()) if slash else None
@@ -120,10 +76,10 @@ def parse_port(text: str) -> PortSpec:
         choices = ", ".join(_PROTOCOLS[key].value for key in _PROTOCOLS)
         raise UsageError(f"unknown protocol in `{_shown(text)}`", hint=f"one of {choices}")
     if head.isascii() and head.isdigit():
-        return PortSpec(_port_number(text, head, protocol), protocol=protocol)
+        return AskedPort(_port_number(text, head, protocol), protocol=protocol)
     if not _PORT_NAME.match(head.lower()):
         raise UsageError(f"`{_shown(text)}` is no port", hint="443, 443/TCP, https or 8/ICMP")
-    return PortSpec(name=head.lower(), protocol=protocol)
+    return AskedPort(name=head.lower(), protocol=protocol)
 
 
 def parse_request(http: str = "", dns: str = "", sni: str = "") -> Request | None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import reduce
 
 from app.core.diagnose import evidence as ev
-from app.core.diagnose.drop_reasons import drop_reason
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.evidence import FlowEvidence, Spot, Story, clock, span
 from app.core.diagnose.question import Leg
 from app.core.diagnose.sentences import destination_text, sentence
+from app.core.flows.drop_reasons import drop_reason
 from app.core.model.answer import Cause, CauseCode, Confidence, Evidence
 from app.core.model.flow import Flow, HttpInfo
 from app.core.model.verdict import (

@@ -1,4 +1,4 @@
-"""A question as people ask it, and the connections of policy that it comes down to.
+"""The connections of policy that a question comes down to.
 
 "May FROM reach TO?" is one connection per identity of FROM and backend of TO; each is a `Leg` with
 the engine's trace. Everything later reads legs, never the engine's verdict anew.
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.core.diagnose.ends import ResolvedEnd
-from app.core.diagnose.naming import PortSpec
 from app.core.errors import NotFound, UsageError
+from app.core.model.asked import AskedPort
 from app.core.model.verdict import (
     ConnectionTrace,
     Direction,
@@ -47,16 +47,6 @@ WELL_KNOWN_PORTS = {
     "redis": 6379,
 }
 """Names that no end of the connection declares. Source: IANA service names, and usage."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question in the words of whoever asks it; the port and the request may be left out."""
-
-    from_text: str
-    to_text: str
-    port: PortSpec | None = None
-    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +103,7 @@ def _policy_key(end: ResolvedEnd) -> object:
 
 
 def choose_port(
-    port: PortSpec | None, destination: ResolvedEnd, request: Request | None
+    port: AskedPort | None, destination: ResolvedEnd, request: Request | None
 ) -> tuple[int, Protocol]:
     """Give the number and protocol that policies see at the destination.
 
@@ -143,7 +133,7 @@ def _declared_protocol(number: int, destination: ResolvedEnd, request: Request |
     return Protocol.UDP if isinstance(request, DnsRequest) else Protocol.TCP
 
 
-def _port_by_name(port: PortSpec, destination: ResolvedEnd) -> tuple[int, Protocol]:
+def _port_by_name(port: AskedPort, destination: ResolvedEnd) -> tuple[int, Protocol]:
     for declared in destination.endpoint.ports if destination.endpoint else ():
         if declared.name.lower() == port.name:
             return declared.port, port.protocol or Protocol(declared.protocol)

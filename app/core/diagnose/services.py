@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from app.core.diagnose.naming import PortSpec
 from app.core.errors import NotFound, UsageError
+from app.core.model.asked import AskedPort
 from app.core.model.cluster import (
     Address,
     BackendAddress,
@@ -34,7 +34,7 @@ class Backend:
     leaves: bool = False
 
 
-def service_port(service: Service, port: PortSpec | None, cluster: Cluster) -> ServicePort | None:
+def service_port(service: Service, port: AskedPort | None, cluster: Cluster) -> ServicePort | None:
     """Choose the port of a Service that was asked for; None when the Service has no ports.
 
     A number that is no port of the Service but a target port of it means that one. Raises
@@ -65,13 +65,13 @@ def _listed(service: Service) -> str:
     return f"it has {', '.join(shown)}"
 
 
-def _fits(own: ServicePort, port: PortSpec) -> bool:
+def _fits(own: ServicePort, port: AskedPort) -> bool:
     if port.protocol is not None and port.protocol.value != own.protocol:
         return False
     return own.port == port.number if port.number is not None else own.name == port.name
 
 
-def _is_target(own: ServicePort, port: PortSpec, service: Service, cluster: Cluster) -> bool:
+def _is_target(own: ServicePort, port: AskedPort, service: Service, cluster: Cluster) -> bool:
     if port.protocol is not None and port.protocol.value != own.protocol:
         return False
     if port.number is None or isinstance(own.target, int):

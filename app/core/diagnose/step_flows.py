@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.core.diagnose import commands, observed
+from app.core.cluster import commands
+from app.core.diagnose import observed
 from app.core.diagnose.case import Case
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding, skipped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.diagnose import commands
+from app.core.cluster import commands
 from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
@@ -93,7 +93,7 @@ def _not_seen(ends: tuple[ResolvedEnd, ...]) -> tuple[str, ...]:
 def _others(case: Case) -> tuple[str, ...]:
     if len(case.sources) < 2:  # noqa: PLR2004  # one source needs no remark
         return ()
-    return (f"{case.ends[0].text} has {len(case.sources)} identities; all of them were asked",)
+    return (f"{case.asked.source.text} has {len(case.sources)} identities; all of them were asked",)
 
 
 def look_at_service(case: Case) -> Finding:
@@ -135,7 +135,9 @@ def _count(case: Case) -> str:
 def _without_backends(case: Case, service: Service, show: tuple[NextStep, ...]) -> Finding:
     selected = selected_by(service, case.engine.cluster)
     if service not in case.engine.cluster.services:
-        why = f"the route of {case.ends[1].text} leads to it, but there is no such Service"
+        why = (
+            f"the route of {case.asked.destination.text} leads to it, but there is no such Service"
+        )
     elif service.selector and not selected:
         chosen = ", ".join(f"{key}={value}" for key, value in sorted(service.selector.items()))
         why = f"no pod of `{service.namespace}` has the labels {chosen} that it selects"

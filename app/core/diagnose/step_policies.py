@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.core.diagnose import commands
+from app.core.cluster import commands
 from app.core.diagnose.case import Case, asks_dns
 from app.core.diagnose.denied import (
     PLAIN,

@@ -8,7 +8,7 @@ from app.core.diagnose.case import Case, gather
 from app.core.diagnose.denied import PLAIN, Denial
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding
-from app.core.diagnose.question import Asked, Leg
+from app.core.diagnose.question import Leg
 from app.core.diagnose.steps import STEPS, Step
 from app.core.diagnose.unsure import hinges_on_address, unjudged
 from app.core.model.answer import (
@@ -22,6 +22,7 @@ from app.core.model.answer import (
     StepStatus,
     WhyAnswer,
 )
+from app.core.model.asked import Asked
 from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
 from app.core.policy.engine import Engine
 
@@ -66,8 +67,8 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
     port, protocol = _port(case)
     egress, ingress = (_trace(case, chosen, one) for one in Direction)
     return WhyAnswer(
-        asked_from=case.ends[0].text,
-        asked_to=case.ends[1].text,
+        asked_from=case.asked.source.text,
+        asked_to=case.asked.destination.text,
         port=port,
         protocol=protocol,
         verdict=verdict,

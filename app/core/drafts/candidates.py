@@ -22,14 +22,12 @@ from app.core.drafts.rules import (
     kubernetes_element,
     kubernetes_rule,
     new_policy,
-    short_name,
-    stable_labels,
-    workload_name,
 )
 from app.core.errors import DraftRejected
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import Direction, Effect, Peer, Protocol, Question
+from app.core.model.workloads import short_name, stable_labels, workload_name
 from app.core.policy.engine import Engine
 from app.core.policy.rules import NO_LAYER7, Entry
 

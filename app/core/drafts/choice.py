@@ -10,7 +10,6 @@ from app.core.drafts.change import Change, ChangeKind, apply_change
 from app.core.drafts.edits import SetScalar
 from app.core.drafts.names import dns_changes, report, with_dns
 from app.core.drafts.requests import opened_requests, request_changes
-from app.core.drafts.rules import short_name
 from app.core.errors import DraftRejected
 from app.core.model.verdict import (
     ConnectionTrace,
@@ -23,6 +22,7 @@ from app.core.model.verdict import (
     Question,
     Verdict,
 )
+from app.core.model.workloads import short_name
 from app.core.policy.difference import PairChange, difference
 from app.core.policy.engine import Engine
 

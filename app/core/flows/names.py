@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from app.core.diagnose.drop_reasons import DROP_REASONS
+from app.core.flows.drop_reasons import DROP_REASONS
 
 EnumTable = Mapping[int | str, str]
 """Both the number and the name of a value lead to its name."""

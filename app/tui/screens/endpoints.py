@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from app.core.diagnose.commands import get_pod
+from app.core.cluster.commands import get_pod
 from app.core.model.cluster import Endpoint as ClusterEndpoint
 from app.services.inventory import EndpointRow, endpoint_detail, endpoint_rows, policy_rows
 from app.services.picture import Picture

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from app.core.diagnose.commands import get_policy
+from app.core.cluster.commands import get_policy
 from app.services.inventory import PolicyRow, policy_detail, policy_rows
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from app.core.diagnose.commands import get_policy
+from app.core.cluster.commands import get_policy
 from app.services.inventory import PolicyDetail, policy_detail, policy_rows
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings

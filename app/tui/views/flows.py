@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from app.core.diagnose.drop_reasons import drop_reason
+from app.core.flows.drop_reasons import drop_reason
 from app.core.model.flow import Flow, FlowEndpoint, PolicyEvidence
 from app.core.model.provenance import ObjectRef
 from app.services.flow_words import (

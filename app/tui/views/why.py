@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.core.diagnose.question import Asked
-from app.core.diagnose.why import diagnose
 from app.core.errors import K8treError
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
+from app.core.model.asked import Asked
 from app.core.model.flow import Flow
 from app.core.model.verdict import DirectionTrace, Verdict
-from app.services.ask import make_question, why
+from app.services.ask import explain, make_question, why
 from app.services.picture import Picture
 from app.services.wording import (
     direction_sentence,
@@ -64,7 +63,7 @@ def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragr
         return ()
     try:
         asked = question_of(words_of(flow))
-        answer = diagnose(asked, picture.engine, session.workspace.evidence())
+        answer = explain(picture, session.workspace.evidence(), asked)
     except K8treError as error:
         return (field("Policies", Span(f"cannot say: {error}", Tone.DIM)),)
     return (

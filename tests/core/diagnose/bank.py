@@ -18,8 +18,8 @@ import yaml
 
 from app.core.cluster.build import build_cluster
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.diagnose.naming import parse_port, parse_request
-from app.core.diagnose.question import Asked
+from app.core.diagnose.naming import parse_end, parse_port, parse_request
+from app.core.model.asked import Asked
 from app.core.model.flow import DnsInfo, Flow, FlowEndpoint, HttpInfo, L7Info
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.policy.engine import Engine
@@ -47,7 +47,12 @@ class Fault:
         ask = self.ask
         port = str(ask["port"]) if "port" in ask else ""
         request = parse_request(ask.get("http", ""), ask.get("dns", ""), ask.get("sni", ""))
-        return Asked(ask["from"], ask["to"], parse_port(port) if port else None, request)
+        return Asked(
+            parse_end(ask["from"]),
+            parse_end(ask["to"]),
+            parse_port(port) if port else None,
+            request,
+        )
 
     def manifests(self) -> list[Manifest]:
         """The base with this case's change."""

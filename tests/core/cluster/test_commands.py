@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.core.diagnose import commands
+from app.core.cluster import commands
 from app.core.diagnose.ends import resolve
 from app.core.diagnose.naming import parse_end
 from app.core.model.cluster import Workload
