@@ -1,5 +1,7 @@
 """Flows from a file: `hubble observe -o json`, the exporter's `events.log`, a recording, `-`.
 
+What log stores and their tools keep of those lines is read, too (`app.core.flows.records`, `wire`).
+
 Lines are decoded in a thread, in blocks, and handed over through a queue of a few blocks: a file
 can wait, so nothing of it is ever dropped. A followed file may grow, be truncated, or be rotated
 (another file appears under its name); what was written before the change is read first.
@@ -19,9 +21,10 @@ from typing import IO
 
 from msgspec import structs
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, SourceUnavailable
 from app.core.flows.codec import Decoder
 from app.core.flows.match import compile_filters
+from app.core.flows.records import LONGEST_RECORD, Records
 from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
 from app.core.text import clean
 from app.ports import FlowRequest, SourceState
@@ -34,8 +37,6 @@ BLOCK_LINES = 2048
 QUEUED_BLOCKS = 4
 POLL_S = 0.25
 """How often a followed file is looked at."""
-_LONGEST_LINE = 1 << 22
-"""A line beyond this is not a flow; it is counted as unreadable and skipped."""
 
 
 class FlowFile:
@@ -53,17 +54,24 @@ class FlowFile:
         """Yield what the request lets through, to the end of the file or, followed, for ever.
 
         `last` needs the end of the file and therefore gives one batch. Raises `BadInput` when the
-        file cannot be opened or unpacked.
+        file cannot be opened or unpacked, and `SourceUnavailable` at its end when it is not empty
+        and nothing in it could be read.
         """
         blocks = _blocks_in_thread(lambda stop: _read_blocks(self._path, request, stop))
         sift = _Sift(request)
-        if request.last is None:
-            async for block in blocks:
-                yield sift.take(block)
-            return
         async for block in blocks:
-            sift.hold(block, request.last)
-        yield sift.held()
+            if request.last is None:
+                yield sift.take(block)
+            else:
+                sift.hold(block, request.last)
+        if request.last is not None:
+            yield sift.held()
+        if sift.unreadable and not sift.read:
+            raise SourceUnavailable(
+                f"none of {sift.unreadable:,} records could be read as a flow",
+                source=self.name,
+                hint="write them with `hubble observe -o json`, or export log lines unchanged",
+            )
 
 
 @dataclass(slots=True)
@@ -72,13 +80,19 @@ class _Block:
 
     items: list[Flow | LostEvents | NodeStatus]
     unreadable: int
+    ignored: int
     unknown: Counter[str]
 
 
 class _Sift:
-    """Applies a request's filters and times, and gathers the last flows where asked."""
+    """Applies a request's filters and times, and gathers the last flows where asked.
+
+    `read` counts the items that the filters were asked about, `unreadable` what was none.
+    """
 
     def __init__(self, request: FlowRequest) -> None:
+        self.read = 0
+        self.unreadable = 0
         self._passes = compile_filters(request.allow, request.deny)
         self._since_ns = request.since_ns
         self._until_ns = request.until_ns
@@ -87,6 +101,8 @@ class _Sift:
 
     def take(self, block: _Block) -> FlowBatch:
         """The block as a batch."""
+        self.read += len(block.items) + block.ignored
+        self.unreadable += block.unreadable
         flows = tuple(one for one in block.items if isinstance(one, Flow) and self._lets(one))
         return FlowBatch(
             flows,
@@ -121,21 +137,30 @@ def _read_blocks(path: str, request: FlowRequest, stop: threading.Event) -> Iter
     lines = _follow(Path(path), stop) if _is_followed(path, request) else _lines(path)
     items: list[Flow | LostEvents | NodeStatus] = []
     read = 0
-    for line in lines:
-        if line:
+    for record in _records(lines):
+        if record:
             read += 1
-            if (item := decoder.decode_line(line)) is not None:
-                items.append(item)
-        if read >= BLOCK_LINES or (not line and read):
+            items += decoder.decode_record(record)
+        if read >= BLOCK_LINES or (not record and read):
             yield _block(items, decoder)
             items, read = [], 0
     if read:
         yield _block(items, decoder)
 
 
+def _records(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The records of a file, whatever tool wrote them down."""
+    records = Records()
+    for line in lines:
+        yield from records.feed(line)
+    yield from records.rest()
+
+
 def _block(items: list[Flow | LostEvents | NodeStatus], decoder: Decoder) -> _Block:
-    block = _Block(items, decoder.unreadable, Counter(decoder.unknown))
+    ignored = decoder.ignored.total()
+    block = _Block(items, decoder.unreadable, ignored, Counter(decoder.unknown))
     decoder.unreadable = 0
+    decoder.ignored.clear()
     decoder.unknown.clear()
     return block
 
@@ -151,7 +176,7 @@ def _lines(path: str) -> Iterator[bytes]:
         return
     try:
         with gzip.open(path) if path.endswith(".gz") else Path(path).open("rb") as file:
-            while line := file.readline(_LONGEST_LINE):
+            while line := file.readline(LONGEST_RECORD):
                 yield line
     except (OSError, EOFError) as error:
         raise _unreadable(path, error) from error

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, SourceUnavailable
 from app.core.flows.encode import encode_line
 from app.core.model.flow import Flow, FlowBatch, LostEvents
 from app.ports import FlowRequest, SourceState
@@ -72,6 +73,28 @@ async def test_lines_that_are_no_flows_are_counted_and_kept_apart(tmp_path: Path
     [batch] = [one async for one in FlowFile(str(path)).flows(FlowRequest(last=5, follow=False))]
     assert isinstance(batch, FlowBatch)
     assert (batch.unreadable, batch.lost[0].count, len(batch.flows)) == (1, 7, 1)
+
+
+@pytest.mark.parametrize("request_", [ONCE, FlowRequest(follow=False, last=3)])
+async def test_file_when_nothing_in_it_is_a_flow_then_the_source_says_so(
+    tmp_path: Path, request_: FlowRequest
+) -> None:
+    path = tmp_path / "flows.jsonl"
+    path.write_bytes(b"level=info msg=started\nlevel=info msg=ready\n")
+    with pytest.raises(SourceUnavailable, match="none of 2 records") as caught:
+        await uuids(FlowFile(str(path)), request_)
+    assert caught.value.exit_code == 3
+    path.write_bytes(b"")
+    assert await uuids(FlowFile(str(path)), request_) == []
+    path.write_bytes(b'{"agent_event": {"type": "AGENT_STARTED"}}\n')
+    assert await uuids(FlowFile(str(path)), request_) == []
+
+
+async def test_file_when_it_is_a_store_s_answer_then_its_flows_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "loki.json"
+    lines = [["1", encode_line(one).decode()] for one in (flow(1), flow(2), flow(3))]
+    path.write_text(json.dumps({"data": {"result": [{"stream": {}, "values": lines}]}}, indent=1))
+    assert await uuids(FlowFile(str(path)), FlowRequest(follow=False, last=2)) == ["u2", "u3"]
 
 
 @pytest.mark.parametrize("name", ["absent.jsonl", "absent.jsonl.gz"])

@@ -93,23 +93,45 @@ class Decoder:
         return self._pieces.unknown
 
     def decode_line(self, line: bytes | str) -> Item | None:
-        """Give what one line holds; None for an empty, unreadable or ignored one."""
-        body = (line.encode() if isinstance(line, str) else line).strip().removeprefix(_BOM)
-        if not body:
-            return None
-        try:
-            return self._decode(body)
-        except _UNREADABLE:
-            self.unreadable += 1
-            return None
+        """Give the first item of a line; None for an empty, unreadable or ignored one."""
+        return next(iter(self.decode_record(line)), None)
 
-    def _decode(self, body: bytes) -> Item | None:
+    def decode_record(self, record: bytes | str) -> list[Item]:
+        """Give what one record holds: an item of Hubble's own line, many of a store's answer.
+
+        What is ignored or empty gives none, and so does what is counted as unreadable.
+        """
+        body = (record.encode() if isinstance(record, str) else record).strip().removeprefix(_BOM)
+        if not body:
+            return []
         try:
-            line = _to_line(body)
+            lines = [_to_line(body)]
         except msgspec.MsgspecError:
-            brace = body.find(b"{")  # a container runtime writes time, stream and a tag before it
-            line = _to_line(repair(_to_tree(body[max(brace, 0) :]), self.unknown))
-        return self._item(line)
+            lines = self._repaired(body)
+        items: list[Item] = []
+        for line in lines:
+            try:
+                item = self._item(line)
+            except _UNREADABLE:
+                self.unreadable += 1
+            else:
+                items += [] if item is None else [item]
+        return items
+
+    def _repaired(self, body: bytes) -> list[WireLine]:
+        """The lines that a record means, other than one in Hubble's own form."""
+        lines: list[WireLine] = []
+        try:
+            meant = repair(_tree_or_text(body), self.unknown)
+        except _UNREADABLE:
+            meant = ()
+        self.unreadable += not meant
+        for line in meant:
+            try:
+                lines.append(_to_line(line))
+            except msgspec.MsgspecError:
+                self.unreadable += 1
+        return lines
 
     def _item(self, line: WireLine) -> Item | None:
         if line.flow is not None:
@@ -219,6 +241,14 @@ class Decoder:
 
     def _read_policies(self, raw: bytes) -> tuple[PolicyEvidence, ...]:
         return self._pieces.build_many(raw, _to_tree(raw), "flow.Policy", build_policy)
+
+
+def _tree_or_text(body: bytes) -> object:
+    """A JSON value, or a line of text that holds one, as container runtimes and `logcli` write."""
+    try:
+        return _to_tree(body)
+    except msgspec.MsgspecError:
+        return body.decode()
 
 
 def _time(text: str) -> int:

@@ -8,8 +8,12 @@ Source: Cilium `api/v1/flow/flow.proto`, `api/v1/observer/observer.proto` (v1.19
 
 from __future__ import annotations
 
+import csv
+import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -140,32 +144,62 @@ _WITHIN: Mapping[tuple[type, str], tuple[type, str]] = {
     (WireLayer4, "ICMPv6"): (WireIcmp, "flow.l4.ICMPv6"),
 }
 _EVENTS = ("flow", "node_status", "lost_events", "agent_event", "debug_event")
-_SHIPPED_UNDER = ("log", "message", "MESSAGE")
-_DEEPEST_WRAPPING = 4
+_EVENT_KEYS = frozenset((*_EVENTS, *map(camel, _EVENTS)))
+_SHIPPED_UNDER = ("log", "message", "MESSAGE", "line", "_source", "event", "body", "_raw")
+"""Where shippers and stores put a line, most usual first; elsewhere it is found, too."""
+_DEEPEST_WRAPPING = 10
 _BARE_FLOW = frozenset({"verdict", "IP", "l4", "event_type", "eventType", "traffic_direction"})
+_START = re.compile(r'\{\s*"')
+"""An object; the labels that `logcli` prints before a line, `{job="x"}`, are none."""
+_QUOTED_START = '{""'
+_MOST_STARTS = 4
 
 
-def repair(body: Mapping[str, Any], unknown: Counter[str]) -> bytes:
-    """Give the line that `body` means in Hubble's own form. Raises `ValueError` when it has none.
+def repair(body: object, unknown: Counter[str]) -> tuple[bytes, ...]:
+    """Give the lines that `body` means in Hubble's own form; none when nothing of it is one.
 
-    Takes off a shipper's wrapping, puts an envelope around a bare flow (as very old CLIs print
-    it), renames camel-case keys, drops nulls, and removes and counts unknown fields.
+    Takes off what shippers, stores and their tools wrap around a line (one answer of Loki or
+    Elasticsearch holds many), puts an envelope around a bare flow (as very old CLIs print it),
+    renames camel-case keys, drops nulls, and removes and counts unknown fields.
+    Source: Loki HTTP API (`query_range`), `logcli --output`, Grafana's log download,
+    Elasticsearch `_search` and `_source`, the containers' log formats.
     """
-    event = _unwrapped(body, _DEEPEST_WRAPPING)
-    return msgspec.json.encode(_known_only(event, WireLine, "", unknown))
+    return tuple(
+        msgspec.json.encode(_known_only(event, WireLine, "", unknown))
+        for event in _events(body, _DEEPEST_WRAPPING)
+    )
 
 
-def _unwrapped(body: object, depth: int) -> Mapping[str, Any]:
+def _events(body: object, depth: int) -> list[Mapping[str, Any]]:
+    """Every event in a tree; of the same line in two forms, the first one."""
+    if depth <= 0:
+        return []
     if isinstance(body, str):
-        body = msgspec.json.decode(body[max(body.find("{"), 0) :].strip())
-    if depth <= 0 or not isinstance(body, Mapping):
-        raise ValueError(body)
-    if any(name in body or camel(name) in body for name in _EVENTS):
-        return body
+        return _in_text(body, depth - 1)
+    if isinstance(body, list):
+        return [event for item in body for event in _events(item, depth - 1)]
+    return _in_object(body, depth - 1) if isinstance(body, Mapping) else []
+
+
+def _in_object(body: Mapping[str, Any], depth: int) -> list[Mapping[str, Any]]:
+    if any(isinstance(body.get(name), Mapping) for name in _EVENT_KEYS):
+        return [body]
     if not _BARE_FLOW.isdisjoint(body):
-        return {"flow": body}
-    inner = next((body[key] for key in _SHIPPED_UNDER if key in body), None)
-    return _unwrapped(inner, depth - 1)
+        return [{"flow": body}]
+    usual = [key for key in _SHIPPED_UNDER if key in body]
+    keys = (*usual, *(key for key in body if key not in usual))
+    return next((found for key in keys if (found := _events(body[key], depth))), [])
+
+
+def _in_text(text: str, depth: int) -> list[Mapping[str, Any]]:
+    """Every event in a line of text, behind whatever stands before its first object."""
+    if _QUOTED_START in text:  # a table with commas doubles the quotation marks of its cells
+        cells = next(csv.reader([text.strip()]), [])
+        return [event for cell in cells if _START.match(cell) for event in _in_text(cell, depth)]
+    for start in islice(_START.finditer(text), _MOST_STARTS):
+        with suppress(msgspec.MsgspecError):
+            return _events(msgspec.json.decode(text[start.start() :].strip()), depth)
+    return []
 
 
 def _known_only(
