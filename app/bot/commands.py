@@ -9,7 +9,7 @@ from app.bot.answers import footer_of, help_reply, inventory_reply, why_reply
 from app.bot.disclosure import Disclosure, disclosure_for
 from app.bot.grammar import (
     COMMAND,
-    Command,
+    ChatCommand,
     Help,
     Inventory,
     Ping,
@@ -62,7 +62,7 @@ def handle(text: str, context: Context) -> Reply:
     return disclosure.reply(reply)
 
 
-def _answer(command: Command, context: Context, disclosure: Disclosure) -> Reply:
+def _answer(command: ChatCommand, context: Context, disclosure: Disclosure) -> Reply:
     match command:
         case WhyBlocked(asked):
             if _is_others_business(asked, disclosure):

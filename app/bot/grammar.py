@@ -52,7 +52,7 @@ class Ping:
     """Are you there, and how old is what you know?"""
 
 
-Command = WhyBlocked | Inventory | Help | WhoAmI | Ping
+ChatCommand = WhyBlocked | Inventory | Help | WhoAmI | Ping
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ class Grammar:
     usage: str
     about: str
     example: str
-    read: Callable[[Mapping[str, str]], Command]
+    read: Callable[[Mapping[str, str]], ChatCommand]
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
 
-def parse_command(words: Sequence[str]) -> Command:
+def parse_command(words: Sequence[str]) -> ChatCommand:
     """Read a command. Raises `UsageError`, whose hint says what would be right."""
     if not words:
         return Help()
@@ -121,7 +121,7 @@ def _usage(grammar: Grammar) -> str:
     return f"{COMMAND} {grammar.usage}, as in: {COMMAND} {grammar.example}"
 
 
-def _read_why(given: Mapping[str, str]) -> Command:
+def _read_why(given: Mapping[str, str]) -> ChatCommand:
     target, port = _split_port(given["to"])
     if port and "port" in given:
         raise UsageError("the port is given twice")
@@ -149,14 +149,14 @@ def _split_port(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _read_inventory(given: Mapping[str, str]) -> Command:
+def _read_inventory(given: Mapping[str, str]) -> ChatCommand:
     namespace = given["namespace"].removeprefix("ns:")
     if not _NAMESPACE.match(namespace):
         raise UsageError(f"`{namespace}` is not the name of a namespace")
     return Inventory(namespace)
 
 
-def _read_help(given: Mapping[str, str]) -> Command:
+def _read_help(given: Mapping[str, str]) -> ChatCommand:
     topic = given.get("topic", "").lower()
     topic = ALIASES.get(topic, topic)
     if topic and topic not in GRAMMARS:

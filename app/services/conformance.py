@@ -89,7 +89,7 @@ class Expected(msgspec.Struct):
     ingress: ExpectedSide | None = None
 
 
-class Case(msgspec.Struct):
+class ConformanceCase(msgspec.Struct):
     """One cluster with its questions. `invalid` None is not judged."""
 
     name: str
@@ -100,7 +100,7 @@ class Case(msgspec.Struct):
     expect: list[Expected] | None = None
 
 
-_DECODER = msgspec.json.Decoder(Case)
+_DECODER = msgspec.json.Decoder(ConformanceCase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,9 @@ class ConformanceReport:
                 self.disagreements += 0 if self.print_expect else len(found)
                 yield from found
 
-    def _answer(self, case: Case, path: str, number: int) -> Sequence[Disagreement | str]:
+    def _answer(
+        self, case: ConformanceCase, path: str, number: int
+    ) -> Sequence[Disagreement | str]:
         try:
             if self.print_expect:
                 return [computed_line(case)]
@@ -185,14 +187,14 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
             raise BadInput(f"`{path}` cannot be read: {error}", file=path) from error
 
 
-def _decode(line: bytes, path: str, number: int) -> Case:
+def _decode(line: bytes, path: str, number: int) -> ConformanceCase:
     try:
         return _DECODER.decode(line)
     except msgspec.MsgspecError as error:
         raise BadInput(f"no conformance case: {error}", file=path, line=number) from error
 
 
-def engine_of(case: Case) -> Engine:
+def engine_of(case: ConformanceCase) -> Engine:
     """Build the case's cluster and its engine."""
     manifests = [_manifest(body) for body in case.objects]
     return Engine.build(build_cluster(manifests, _config(case.config)))
@@ -224,7 +226,7 @@ def _version(text: str) -> tuple[int, int, int]:
     return major, minor, patch
 
 
-def answers(case: Case, engine: Engine) -> Iterator[Decision]:
+def answers(case: ConformanceCase, engine: Engine) -> Iterator[Decision]:
     """Yield the engine's answer to each of a case's questions."""
     ends = {endpoint.key: engine.peer_of(endpoint) for endpoint in engine.cluster.endpoints}
     for query in case.queries:
@@ -264,7 +266,7 @@ def _request(query: Query) -> Request | None:
     return SniRequest(query.sni) if query.sni else None
 
 
-def judge_case(case: Case, path: str, number: int) -> Iterator[Disagreement]:
+def judge_case(case: ConformanceCase, path: str, number: int) -> Iterator[Disagreement]:
     """Yield every answer of the engine that differs from what the case expects."""
     engine = engine_of(case)
     if case.invalid is not None:
@@ -312,7 +314,7 @@ def _verdict(decision: Decision) -> str:
     return "allowed" if decision.verdict is Verdict.ALLOWED else decision.verdict.value
 
 
-def computed_line(case: Case) -> str:
+def computed_line(case: ConformanceCase) -> str:
     """Give the case's computed `invalid` and `expect` as one JSON line."""
     engine = engine_of(case)
     invalid = {str(policy.ref): policy.reason for policy in engine.rejected}

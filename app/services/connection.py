@@ -48,7 +48,7 @@ def describe_failure(
 
 
 @dataclass(slots=True)
-class Connection:
+class SourceConnection:
     """Keeps one source connected; `on_change` is called at every change of state.
 
     `jitter` gives numbers in 0..1. `retry` wakes a waiting loop.
@@ -70,7 +70,7 @@ class Connection:
         clock: Clock,
         on_change: Callable[[], None],
         jitter: Callable[[], float],
-    ) -> Connection:
+    ) -> SourceConnection:
         """A connection that is `off`."""
         off = SourceState(source, "off", since_ns=clock.now_ns())
         return cls(source, clock, on_change, jitter, off, asyncio.Event())

@@ -87,7 +87,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DraftRequest:
     """Who asks for a draft and why; `again` although it was declined before."""
 
     reason: str = ""
@@ -156,7 +156,7 @@ class Drafter:
         asked: Asked,
         *,
         fix: int = 1,
-        request: Request | None = None,
+        request: DraftRequest | None = None,
         flows: FlowEvidence | None = None,
     ) -> Draft:
         """Draft the `fix`-th way to allow a denied question.
@@ -168,16 +168,16 @@ class Drafter:
         found = _plans(_wanted(picture, asked, flows), picture.engine)
         if not 0 < fix <= len(found):
             raise DraftRejected(f"there are {len(found)} ways to allow this, and no number {fix}")
-        return await self._draft(picture, found[fix - 1], request or Request())
+        return await self._draft(picture, found[fix - 1], request or DraftRequest())
 
     async def prepare(self, picture: Picture, answer: WhyAnswer, fix: Fix) -> Draft:
         """Draft a fix of an answer; DraftRejected when the picture has moved on from it."""
         for plan in _plans(_wanted_of(picture, answer), picture.engine):
             if fix_title(plan) == fix.title:
-                return await self._draft(picture, plan, Request())
+                return await self._draft(picture, plan, DraftRequest())
         raise DraftRejected("the policies have changed since; ask again")
 
-    async def _draft(self, picture: Picture, plan: Plan, request: Request) -> Draft:
+    async def _draft(self, picture: Picture, plan: Plan, request: DraftRequest) -> Draft:
         self._check_boundaries(plan, picture)
         files = await self._editor.edit(plan)
         return self._assemble(plan, files, request)
@@ -204,7 +204,7 @@ class Drafter:
                 draft = replace(draft, change=replace(draft.change, files=files))
         return await self._repo.propose(draft.change)
 
-    def _assemble(self, plan: Plan, files: tuple[FileChange, ...], request: Request) -> Draft:
+    def _assemble(self, plan: Plan, files: tuple[FileChange, ...], request: DraftRequest) -> Draft:
         first = plan.changes[0]
         operation = [(str(change.policy), _operation(change)) for change in plan.changes]
         key = change_key(self._repo.name, files[0].path, first.policy, operation)

@@ -180,11 +180,11 @@ def flow_sentence(flows: FlowEffect | None) -> str:
 
 
 Port = tuple[Protocol, int]
-Asked = Mapping[Port, int | None]
+ShownPorts = Mapping[Port, int | None]
 """The ports that stand for all, and what to show for each: None for those that nobody names."""
 
 
-def _changed_pairs(before: Engine, after: Engine, asked: Asked) -> Iterator[PairChange]:
+def _changed_pairs(before: Engine, after: Engine, asked: ShownPorts) -> Iterator[PairChange]:
     outside = {one.name: one.peer for engine in (before, after) for one in outside_parties(engine)}
     peers = tuple(outside.values())
     try:
@@ -219,7 +219,7 @@ def _changed_policies(before: Engine, after: Engine) -> Iterator[ParsedPolicy]:
             yield from (policies[ref] for policies in (old, new) if ref in policies)
 
 
-def _listed(changes: Iterable[PairChange], asked: Asked) -> tuple[PairEffect, ...]:
+def _listed(changes: Iterable[PairChange], asked: ShownPorts) -> tuple[PairEffect, ...]:
     """Rows by pair; one row where every port of a protocol changed alike."""
     by_pair: dict[tuple[str, str, Protocol], set[int | None]] = {}
     for change in changes:

@@ -38,7 +38,7 @@ from app.ports import (
     FlowSource,
     SourceState,
 )
-from app.services.connection import Connection
+from app.services.connection import SourceConnection
 from app.services.names import NameBook
 from app.services.picture import (
     Ingredients,
@@ -76,7 +76,7 @@ class _Feed:
     """
 
     reader: ClusterReader
-    connection: Connection
+    connection: SourceConnection
     read: ClusterPicture | None = None
     fresh: bool = False
     objects: dict[ObjectRef, tuple[Manifest, ...]] = field(default_factory=dict)
@@ -262,12 +262,12 @@ class Workspace:
 
     # Sources
 
-    def _connect(self, name: str) -> Connection:
-        return Connection.create(
+    def _connect(self, name: str) -> SourceConnection:
+        return SourceConnection.create(
             name, clock=self._clock, on_change=self._changed.set, jitter=self._jitter
         )
 
-    def _connections(self) -> Iterable[Connection]:
+    def _connections(self) -> Iterable[SourceConnection]:
         yield from (feed.connection for feed in self._feeds)
         yield from (connection for _, connection in self._flows)
 
@@ -292,7 +292,7 @@ class Workspace:
             if kinds or change.notices is not None:
                 self._mark(policies=True, objects=not kinds <= POLICY_KINDS)
 
-    async def _keep_flowing(self, source: FlowSource, connection: Connection) -> None:
+    async def _keep_flowing(self, source: FlowSource, connection: SourceConnection) -> None:
         """Follow a source; when other flows are asked for, follow it anew."""
         while True:
             try:
@@ -305,13 +305,13 @@ class Workspace:
                 self._following.discard(following)
             return
 
-    async def _serve_flows(self, source: FlowSource, connection: Connection) -> None:
+    async def _serve_flows(self, source: FlowSource, connection: SourceConnection) -> None:
         request = self.narrowing.request if self.narrowing else FlowRequest()
         async with aclosing(source.flows(request)) as items:  # type: ignore[type-var]  # a generator
             async for item in items:
                 self._take_flows(item, connection)
 
-    def _take_flows(self, item: FlowBatch | SourceState, connection: Connection) -> None:
+    def _take_flows(self, item: FlowBatch | SourceState, connection: SourceConnection) -> None:
         if isinstance(item, SourceState):
             connection.hear(item)
             return

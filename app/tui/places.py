@@ -31,7 +31,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ScreenCommand:
     """A word after `:`. `takes` names its arguments for help and completion."""
 
     name: str
@@ -40,30 +40,38 @@ class Command:
     takes: tuple[str, ...] = ()
 
 
-COMMANDS: tuple[Command, ...] = (
-    Command("policies", ("pol", "policy"), "Every policy, of all three kinds", ("namespace",)),
-    Command("np", ("netpol", "knp"), "Kubernetes NetworkPolicies only", ("namespace",)),
-    Command("cnp", (), "CiliumNetworkPolicies only", ("namespace",)),
-    Command("ccnp", (), "CiliumClusterwideNetworkPolicies only"),
-    Command("endpoints", ("ep", "pods"), "Endpoints and what policies do to them", ("namespace",)),
-    Command("flows", ("fl",), "Live flows", ("namespace",)),
-    Command("drops", (), "Live drops, audits and errors only", ("namespace",)),
-    Command("why", ("ts", "explain"), "Why is it blocked: from, to, port", ("end", "end", "port")),
-    Command(
+COMMANDS: tuple[ScreenCommand, ...] = (
+    ScreenCommand(
+        "policies", ("pol", "policy"), "Every policy, of all three kinds", ("namespace",)
+    ),
+    ScreenCommand("np", ("netpol", "knp"), "Kubernetes NetworkPolicies only", ("namespace",)),
+    ScreenCommand("cnp", (), "CiliumNetworkPolicies only", ("namespace",)),
+    ScreenCommand("ccnp", (), "CiliumClusterwideNetworkPolicies only"),
+    ScreenCommand(
+        "endpoints", ("ep", "pods"), "Endpoints and what policies do to them", ("namespace",)
+    ),
+    ScreenCommand("flows", ("fl",), "Live flows", ("namespace",)),
+    ScreenCommand("drops", (), "Live drops, audits and errors only", ("namespace",)),
+    ScreenCommand(
+        "why", ("ts", "explain"), "Why is it blocked: from, to, port", ("end", "end", "port")
+    ),
+    ScreenCommand(
         "what-if",
         ("whatif", "effect"),
         "What if this draft file were in force, or this policy gone",
         ("policy",),
     ),
-    Command("sources", ("src",), "Connections, their state and age, and losses"),
-    Command("can-i", ("rights",), "What this program may read, and what a missing right costs"),
-    Command("log", ("diagnostics",), "What went wrong lately"),
-    Command("doctor", (), "What was found and what is missing"),
-    Command("ns", ("namespace",), "Look at one namespace, or at `all`", ("namespace",)),
-    Command("ctx", ("context",), "Switch to another cluster of the kubeconfig", ("context",)),
-    Command("theme", (), "Change colours", ("theme",)),
-    Command("help", ("keys",), "Keys and commands"),
-    Command("quit", ("q", "exit"), "Quit"),
+    ScreenCommand("sources", ("src",), "Connections, their state and age, and losses"),
+    ScreenCommand(
+        "can-i", ("rights",), "What this program may read, and what a missing right costs"
+    ),
+    ScreenCommand("log", ("diagnostics",), "What went wrong lately"),
+    ScreenCommand("doctor", (), "What was found and what is missing"),
+    ScreenCommand("ns", ("namespace",), "Look at one namespace, or at `all`", ("namespace",)),
+    ScreenCommand("ctx", ("context",), "Switch to another cluster of the kubeconfig", ("context",)),
+    ScreenCommand("theme", (), "Change colours", ("theme",)),
+    ScreenCommand("help", ("keys",), "Keys and commands"),
+    ScreenCommand("quit", ("q", "exit"), "Quit"),
 )
 
 _KINDS = {
@@ -76,7 +84,7 @@ ALL = "all"
 """The word for every namespace."""
 
 
-def find_command(word: str, aliases: Mapping[str, str] | None = None) -> Command | None:
+def find_command(word: str, aliases: Mapping[str, str] | None = None) -> ScreenCommand | None:
     """Find a command by its name, an alias of ours, or one of the user's."""
     word = (aliases or {}).get(word, word)
     for command in COMMANDS:
@@ -126,7 +134,7 @@ def expand_alias(text: str, aliases: Mapping[str, str]) -> str:
     return aliases[word] + blank + rest if word in aliases else text
 
 
-def _place(command: Command, words: tuple[str, ...]) -> Place:
+def _place(command: ScreenCommand, words: tuple[str, ...]) -> Place:
     name = command.name
     if name in ("ns", "theme") and not words:
         raise UsageError(f"`{name}` needs a name", hint=f"`{name} {command.takes[0]}`")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bot.grammar import Command, Help, Inventory, Ping, WhoAmI, WhyBlocked, parse_command
+from app.bot.grammar import ChatCommand, Help, Inventory, Ping, WhoAmI, WhyBlocked, parse_command
 from app.core.errors import UsageError
 from app.core.model.verdict import DnsRequest, HttpRequest, Protocol, SniRequest
 from app.core.text import clean
@@ -106,4 +106,4 @@ def test_mistakes_are_named_with_a_way_out(words: tuple[str, ...], message: str,
 @given(st.lists(st.text(max_size=20).map(clean), max_size=8))
 def test_any_words_give_a_command_or_a_usage_error(words: list[str]) -> None:
     with suppress(UsageError):
-        assert isinstance(parse_command(words), Command)
+        assert isinstance(parse_command(words), ChatCommand)

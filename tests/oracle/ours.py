@@ -20,6 +20,6 @@ def build_engine(case: Case, version: str) -> Engine:
     return conformance.engine_of(_typed(case, version))
 
 
-def _typed(case: Case, version: str) -> conformance.Case:
+def _typed(case: Case, version: str) -> conformance.ConformanceCase:
     config = {**case["config"], "ciliumVersion": version}
-    return msgspec.convert({**case, "config": config}, conformance.Case)
+    return msgspec.convert({**case, "config": config}, conformance.ConformanceCase)

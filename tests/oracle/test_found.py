@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from app.services.conformance import Case, judge_case
+from app.services.conformance import ConformanceCase, judge_case
 from tests.oracle.proof import FOUND
 
 CASES = sorted(FOUND.glob("*.yaml"))
@@ -23,7 +23,7 @@ def read(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_found_case_when_judged_then_agrees_with_cilium(path: Path) -> None:
     written = read(path)
-    case = msgspec.convert({**written, "invalid": written.get("invalid", {})}, Case)
+    case = msgspec.convert({**written, "invalid": written.get("invalid", {})}, ConformanceCase)
 
     assert [str(found) for found in judge_case(case, path.name, 1)] == []
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import BadInput, K8treError, SourceCause, SourceUnavailable
 from app.ports import SourceState
-from app.services.connection import LAST_RETRY_S, Connection, backoff_s
+from app.services.connection import LAST_RETRY_S, SourceConnection, backoff_s
 from app.testing.clock import FakeClock
 
 
@@ -21,7 +21,7 @@ class Rig:
         self.states: list[SourceState] = []
         self.outcomes = list(outcomes)
         self.wake = wake
-        self.connection = Connection.create(
+        self.connection = SourceConnection.create(
             "relay", clock=FakeClock(), on_change=self.hear, jitter=lambda: 1.0
         )
 

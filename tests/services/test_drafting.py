@@ -8,7 +8,7 @@ from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavaila
 from app.core.policy.engine import Engine
 from app.ports import Proposal, ProposedChange
 from app.services.ask import make_question, why
-from app.services.drafting import Drafter, Request, offer
+from app.services.drafting import Drafter, DraftRequest, offer
 from app.services.picture import Ingredients, Picture, make_picture
 from app.testing.repo import FakeRepo
 from integrations.git.local import LocalGit
@@ -94,7 +94,7 @@ async def test_draft_when_the_fix_does_not_exist_then_refused(root: Path) -> Non
 
 
 async def test_draft_when_reason_is_given_then_fenced_in_the_body(root: Path) -> None:
-    request = Request("for @team\n```", "U12")
+    request = DraftRequest("for @team\n```", "U12")
     draft = await _drafter(root).draft(_picture(root), ASKED, request=request)
     assert "````\nfor @team\n```\n````" in draft.change.body
     assert "@\u200bteam" in draft.change.commit_message

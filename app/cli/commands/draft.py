@@ -51,7 +51,7 @@ def run(context: Context) -> int:
 async def _draft(context: Context, question: Asked) -> None:
     from app.bootstrap.drafts import build_checkout, build_drafter
     from app.cli.render.drafts import print_draft
-    from app.services.drafting import Request
+    from app.services.drafting import DraftRequest
 
     args = context.args
     checkout = build_checkout(
@@ -63,7 +63,7 @@ async def _draft(context: Context, question: Asked) -> None:
         workspace.picture,
         question,
         fix=args.fix,
-        request=Request(reason=args.reason, again=args.again),
+        request=DraftRequest(reason=args.reason, again=args.again),
         flows=workspace.evidence(),
     )
     report = _effect(workspace, draft)

@@ -83,7 +83,7 @@ class NothingDenied(DraftRejected):
     """There is nothing that a change of policies could allow."""
 
 
-Asked = tuple[Question, Direction]
+DirectedQuestion = tuple[Question, Direction]
 """One direction of a connection that must be allowed."""
 
 
@@ -93,7 +93,7 @@ def plans(
     *,
     service_port: int | None = None,
     most: int = ENOUGH,
-    sides: Sequence[Asked] = (),
+    sides: Sequence[DirectedQuestion] = (),
 ) -> tuple[Plan, ...]:
     """Give up to `most` ways to allow a connection, the one that opens least first.
 
@@ -119,7 +119,7 @@ def _opened(plan: Plan) -> int:
     return weight((*plan.opened, *plan.requests))
 
 
-def _beside(plan: Plan, wanted: Sequence[Asked]) -> Plan:
+def _beside(plan: Plan, wanted: Sequence[DirectedQuestion]) -> Plan:
     """Leave out of what a plan opens what was asked for by another direction or backend."""
     asked = (plan.trace.question, *(one for one, _ in wanted))
     opened, requests = (
@@ -131,7 +131,7 @@ def _beside(plan: Plan, wanted: Sequence[Asked]) -> Plan:
 
 def _completed(
     first: Option,
-    rest: Sequence[Asked],
+    rest: Sequence[DirectedQuestion],
     question: Question,
     service_port: int | None,
     known: dict[int, Option],
@@ -152,7 +152,7 @@ def _completed(
 
 
 def _once_more(
-    known: Option, asked: Asked, engine: Engine, service_port: int | None
+    known: Option, asked: DirectedQuestion, engine: Engine, service_port: int | None
 ) -> Option | None:
     question, direction = asked
     if side_trace(engine.trace(question), direction).l4 is not Outcome.DENIED:

@@ -30,7 +30,7 @@ Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
-class Connection:
+class ObservedConnection:
     """What is known of one connection with one verdict; grows as flows are added.
 
     `flows` counts every flow, `packets` the twins once, `attempts` the client ports. The address
@@ -95,8 +95,8 @@ class Connections:
     """
 
     def __init__(self, flows: Iterable[Flow] = ()) -> None:
-        self._by_content: dict[Key, Connection] = {}
-        self._by_object: dict[Key, tuple[Connection, Flow]] = {}
+        self._by_content: dict[Key, ObservedConnection] = {}
+        self._by_object: dict[Key, tuple[ObservedConnection, Flow]] = {}
         self.add(flows)
 
     def add(self, flows: Iterable[Flow]) -> None:
@@ -117,14 +117,14 @@ class Connections:
                 known = self._by_object[key] = (self._find(flow, port, is_reply=is_reply), flow)
             known[0].add(flow, client)
 
-    def ranked(self) -> list[Connection]:
+    def ranked(self) -> list[ObservedConnection]:
         """The most frequent first, and among equals the newest."""
         return sorted(self._by_content.values(), key=lambda one: (-one.flows, -one.last_ns))
 
     def __len__(self) -> int:
         return len(self._by_content)
 
-    def _find(self, flow: Flow, port: int, *, is_reply: bool) -> Connection:
+    def _find(self, flow: Flow, port: int, *, is_reply: bool) -> ObservedConnection:
         ends = [(flow.source, flow.source_ip), (flow.destination, flow.destination_ip)]
         if is_reply:
             ends.reverse()
@@ -137,7 +137,7 @@ class Connections:
         )
         connection = self._by_content.get(key)
         if connection is None:
-            connection = self._by_content[key] = Connection(
+            connection = self._by_content[key] = ObservedConnection(
                 source=source,
                 destination=destination,
                 source_ip=source_ip,

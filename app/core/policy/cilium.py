@@ -18,7 +18,7 @@ from app.core.policy.decode import Reader, Refused, Undecodable, flag, items, te
 from app.core.policy.layer4 import PortScope, read_ports
 from app.core.policy.peers import PeerScope, read_peers
 from app.core.policy.rules import WILDCARD, Entry, LabelSelector
-from app.core.policy.selectors import NAMESPACE_KEY, Draft, cilium_draft, read_selector
+from app.core.policy.selectors import NAMESPACE_KEY, SelectorDraft, cilium_draft, read_selector
 
 RULE_FIELDS = (
     "endpointSelector",
@@ -167,7 +167,7 @@ def _read_head(
     )
 
 
-def _confine_subject(reader: Reader, draft: Draft, namespace: str) -> None:
+def _confine_subject(reader: Reader, draft: SelectorDraft, namespace: str) -> None:
     """Force the policy's namespace on its subject; another `k8s:` one is replaced.
 
     Source: Cilium `pkg/k8s/apis/cilium.io/utils/utils.go` `ParseToCiliumRule`.

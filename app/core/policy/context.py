@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from app.core.model.cluster import Cluster, ClusterConfig, Network, Service
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE
-from app.core.policy.selectors import CLUSTER_KEY, Draft, Version, delimiter_of
+from app.core.policy.selectors import CLUSTER_KEY, SelectorDraft, Version, delimiter_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ParseContext:
         """The cluster that peers are confined to; empty when they are not (before 1.19)."""
         return self.config.cluster_name if self.config.default_local_cluster else ""
 
-    def confine_to_cluster(self, draft: Draft) -> None:
+    def confine_to_cluster(self, draft: SelectorDraft) -> None:
         """Add the own cluster to a peer selector that names none.
 
         Source: Cilium `pkg/k8s/apis/cilium.io/utils/utils.go` `addClusterFilterByDefault`.

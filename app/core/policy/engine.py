@@ -28,17 +28,17 @@ from app.core.policy import trace as tracing
 from app.core.policy.context import ParseContext
 from app.core.policy.filters import DirectionPolicy, compile_direction
 from app.core.policy.identities import Identities
-from app.core.policy.named import NamedPorts, number_of
-from app.core.policy.parse import is_enabled, parse_policy
-from app.core.policy.ports import prefix_length
-from app.core.policy.reachability import Reachability, find_reachability
-from app.core.policy.reference import (
-    Connection,
+from app.core.policy.judge import (
+    DirectedConnection,
     Judgement,
     find_misfiled,
     is_denied_by_rule,
     judge,
 )
+from app.core.policy.named import NamedPorts, number_of
+from app.core.policy.parse import is_enabled, parse_policy
+from app.core.policy.ports import prefix_length
+from app.core.policy.reachability import Reachability, find_reachability
 from app.core.policy.requests import (
     Headers,
     RequestVerdict,
@@ -283,7 +283,7 @@ class Engine:
         if subject is None or not _has_policy(subject):
             return _Side(NOT_APPLICABLE)
         policy = self.direction_policy(subject, direction)
-        connection = Connection(
+        connection = DirectedConnection(
             subject,
             self.identity_of(other, seen_from=subject),
             question.protocol.value,
@@ -331,7 +331,7 @@ class _Side:
         self,
         judgement: Judgement,
         policy: DirectionPolicy | None = None,
-        connection: Connection | None = None,
+        connection: DirectedConnection | None = None,
         request: RequestVerdict | None = None,
         note: str = "",
     ) -> None:
@@ -385,7 +385,7 @@ def _verdict_of(egress: _Side, ingress: _Side) -> Verdict:
     return Verdict.REDIRECTED if Outcome.REDIRECTED in outcomes else Verdict.ALLOWED
 
 
-def _implicit(policy: DirectionPolicy, connection: Connection, judgement: Judgement) -> str:
+def _implicit(policy: DirectionPolicy, connection: DirectedConnection, judgement: Judgement) -> str:
     """Name the rule that is no policy's, if one had a say."""
     if policy.implicit:
         return policy.implicit

@@ -21,7 +21,7 @@ from app.core.policy.selectors import (
     CLUSTER_KEY,
     NAMESPACE_KEY,
     NAMESPACE_LABELS_KEY,
-    Draft,
+    SelectorDraft,
     Written,
     add_knp,
     finish_knp,
@@ -92,18 +92,18 @@ def _read_subject(
     reader: Reader, value: Any, namespace: str, context: ParseContext
 ) -> LabelSelector:
     path = "spec.podSelector"
-    draft = Draft(context.delimiter, path)
+    draft = SelectorDraft(context.delimiter, path)
     _add_pods(draft, read_selector(reader, value, path), namespace)
     return _finished(reader, draft)
 
 
-def _add_pods(draft: Draft, written: Written, namespace: str) -> None:
+def _add_pods(draft: SelectorDraft, written: Written, namespace: str) -> None:
     """Ask for pods of the policy's namespace, whatever namespace the selector itself names."""
     add_knp(draft, written)
     draft.imply(NAMESPACE_KEY, namespace)
 
 
-def _finished(reader: Reader, draft: Draft) -> LabelSelector:
+def _finished(reader: Reader, draft: SelectorDraft) -> LabelSelector:
     selector = finish_knp(draft)
     if selector.broken:
         reader.warn(
@@ -123,7 +123,7 @@ def _read_item(
     )
     elements = list(items(fields.get(word), f"{path}.{word}"))
     if not elements:
-        yield (Draft(context.delimiter, path).finish(),), port_rules, path
+        yield (SelectorDraft(context.delimiter, path).finish(),), port_rules, path
     for item, where in elements:
         yield _read_peer(reader, item, where, word, namespace, context), port_rules, where
 
@@ -164,7 +164,7 @@ def _pod_peer(
     reader: Reader, pods: Any, spaces: Any, path: str, namespace: str, context: ParseContext
 ) -> LabelSelector:
     written = read_selector(reader, pods, f"{path}.podSelector")
-    draft = Draft(context.delimiter, path)
+    draft = SelectorDraft(context.delimiter, path)
     if spaces is None:
         _add_pods(draft, written, namespace)
         _add_cluster(draft, written, context)
@@ -175,14 +175,14 @@ def _pod_peer(
     return _finished(reader, draft)
 
 
-def _add_namespaces(draft: Draft, written: Written) -> None:
+def _add_namespaces(draft: SelectorDraft, written: Written) -> None:
     """Turn namespace labels into the labels identities carry; `{}` is any namespace."""
     add_knp(draft, written, f"{NAMESPACE_LABELS_KEY}.")
     if not written.labels and not written.expressions:
         draft.imply(NAMESPACE_KEY, None)
 
 
-def _add_cluster(draft: Draft, written: Written, context: ParseContext) -> None:
+def _add_cluster(draft: SelectorDraft, written: Written, context: ParseContext) -> None:
     named = bool(written.labels.get(CLUSTER_KEY)) or any(
         item.key == CLUSTER_KEY for item in written.expressions
     )

@@ -37,8 +37,8 @@ from app.core.policy.selectors import (
     CLUSTER_KEY,
     NAMESPACE_KEY,
     NAMESPACE_LABELS_KEY,
-    Draft,
     Expression,
+    SelectorDraft,
     cilium_draft,
     group_draft,
     is_subdomain,
@@ -217,7 +217,7 @@ def _read_endpoint(reader: Reader, value: Any, path: str, scope: PeerScope) -> l
     return [draft.finish()]
 
 
-def _confine(draft: Draft, scope: PeerScope) -> None:
+def _confine(draft: SelectorDraft, scope: PeerScope) -> None:
     """Add the namespace and the cluster that a peer selector means without saying so.
 
     A CiliumNetworkPolicy's peers are in its own namespace, unless the selector names a namespace
@@ -267,22 +267,22 @@ def entity_selectors(name: str, context: ParseContext, path: str = "") -> tuple[
     identity of their kind. Source: Cilium `pkg/policy/api/entity.go` `EntitySelectorMapping`.
     """
     if name == "all":
-        return (replace(Draft(context.delimiter, path).finish(), text="entity all"),)
+        return (replace(SelectorDraft(context.delimiter, path).finish(), text="entity all"),)
     reserved = list(_ENTITIES[name])
     if context.version >= FIRST_WITH_AGGREGATES:
         reserved += _AGGREGATES.get(name, ())
     drafts = [_reserved_draft(label, context, path) for label in reserved]
     if name == "cluster":
-        drafts.append(Draft(context.delimiter, path))
+        drafts.append(SelectorDraft(context.delimiter, path))
         drafts[-1].add(K8S_SOURCE, CLUSTER_KEY, context.config.cluster_name)
     if name == "cluster-mesh":
-        drafts.append(Draft(context.delimiter, path))
+        drafts.append(SelectorDraft(context.delimiter, path))
         drafts[-1].expressions.append(Expression(CLUSTER_KEY, "Exists", ()))
     return tuple(replace(draft.finish(), text=f"entity {name}") for draft in drafts)
 
 
-def _reserved_draft(label: str, context: ParseContext, path: str) -> Draft:
-    draft = Draft(context.delimiter, path)
+def _reserved_draft(label: str, context: ParseContext, path: str) -> SelectorDraft:
+    draft = SelectorDraft(context.delimiter, path)
     draft.add(RESERVED_SOURCE, label, "")
     return draft
 
@@ -352,7 +352,7 @@ def _named_group(
 ) -> GroupSelector:
     if not is_subdomain(name):
         reader.warn(f"the API server refuses `{name}`, which is no name of a group", path)
-    draft = Draft(scope.context.delimiter, path)
+    draft = SelectorDraft(scope.context.delimiter, path)
     draft.add_exists(GROUP_SOURCE, f"{GROUP_NAME_KEY}/{name}")
     key = f"{GROUP_SOURCE}:{GROUP_NAME_KEY}/{name}{except_text(excepted)}"
     return _group_selector(draft, key, excepted, f"group {name}", scope, by_label=False)
@@ -373,7 +373,7 @@ def _labelled_group(
 
 
 def _group_selector(
-    draft: Draft,
+    draft: SelectorDraft,
     key: str,
     excepted: Excepted,
     shown: str,

@@ -25,9 +25,9 @@ from app.core.model.verdict import (
 )
 from app.core.policy.expressions import matches_whole
 from app.core.policy.filters import DirectionPolicy, Filter
+from app.core.policy.judge import DirectedConnection, Hit, Judgement, first_port
 from app.core.policy.named import NamedPorts
 from app.core.policy.names import dns_rules_allow
-from app.core.policy.reference import Connection, Hit, Judgement, first_port
 from app.core.policy.rules import HeaderMatch, HttpRule
 
 HTTP_PARSERS = frozenset({"http"})
@@ -77,7 +77,9 @@ Source: Cilium `pkg/proxy/proxyports/proxyports.go`.
 """
 
 
-def undefined_proxy(policy: DirectionPolicy, connection: Connection, names: NamedPorts) -> str:
+def undefined_proxy(
+    policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts
+) -> str:
     """Say why it is not defined which proxy reads the connection's port; empty when it is.
 
     There is one redirect per direction, protocol and first port; where rules of two kinds share it,

@@ -11,9 +11,9 @@ from app.core.model.verdict import Direction, Effect, Protocol
 from app.core.policy.filters import DirectionPolicy, Filter
 from app.core.policy.groups import IdentityGroup
 from app.core.policy.index import Bits, SelectorIndex, bits_of
+from app.core.policy.judge import equal_in_map
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.ports import MAX_PORT
-from app.core.policy.reference import equal_in_map
 from app.core.policy.rules import WILDCARD_KEY, PeerSelector
 from app.core.policy.subjects import Scope, SubjectClass
 

@@ -95,7 +95,7 @@ def _read_expression(reader: Reader, value: Any, path: str) -> Expression:
 
 
 @dataclass(slots=True)
-class Draft:
+class SelectorDraft:
     """A selector under construction; keys carry their source, joined by `delimiter`.
 
     `implied` are the keys that nobody wrote.
@@ -201,14 +201,14 @@ def delimiter_of(version: Version) -> str:
     return ":" if version >= FIRST_WITH_COLON_KEYS else "."
 
 
-def cilium_draft(written: Written, version: Version) -> Draft:
+def cilium_draft(written: Written, version: Version) -> SelectorDraft:
     """Check a selector of a Cilium policy and give its keys their sources; may raise `Refused`."""
     if version >= FIRST_WITH_COLON_KEYS:
         return _colon_draft(written, ANY_SOURCE)
     return check_draft(_draft(written, ".", lambda key: _dotted(key, version)))
 
 
-def group_draft(written: Written, version: Version) -> Draft:
+def group_draft(written: Written, version: Version) -> SelectorDraft:
     """Check a selector over labels of CIDR groups; may raise `Refused`.
 
     Up to 1.19 the source is put in front of whatever is written, so a key that already has one is
@@ -226,7 +226,7 @@ def _dotted(key: str, version: Version) -> str:
     return f"{source or ANY_SOURCE}.{name.partition('=')[0]}"
 
 
-def _colon_draft(written: Written, source: str) -> Draft:
+def _colon_draft(written: Written, source: str) -> SelectorDraft:
     _check(written, _is_colon_key)
     return _draft(written, ":", lambda key: key if ":" in key else f"{source}:{key}")
 
@@ -238,7 +238,7 @@ def _is_colon_key(key: str) -> bool:
     return _SOURCE.match(source) is not None and ":" not in name and is_qualified_name(name)
 
 
-def add_knp(draft: Draft, written: Written, prefix: str = "") -> None:
+def add_knp(draft: SelectorDraft, written: Written, prefix: str = "") -> None:
     """Add what a NetworkPolicy writes; every key there has the source `k8s`."""
     for key, value in written.labels.items():
         draft.labels[_knp_key(draft, prefix + key)] = value
@@ -248,13 +248,13 @@ def add_knp(draft: Draft, written: Written, prefix: str = "") -> None:
     ]
 
 
-def _knp_key(draft: Draft, key: str) -> str:
+def _knp_key(draft: SelectorDraft, key: str) -> str:
     if draft.delimiter == ":" and parse_source(key, ":")[0]:
         return key
     return draft.key(K8S_SOURCE, key)
 
 
-def finish_knp(draft: Draft) -> LabelSelector:
+def finish_knp(draft: SelectorDraft) -> LabelSelector:
     """Give a NetworkPolicy's selector.
 
     Up to 1.19 a key or value that is no valid label after the source was added leaves no
@@ -266,8 +266,8 @@ def finish_knp(draft: Draft) -> LabelSelector:
     return draft.finish(broken=_complaint(draft.labels, draft.expressions, is_qualified_name) != "")
 
 
-def _draft(written: Written, delimiter: str, extend: Any) -> Draft:
-    draft = Draft(delimiter, written.path)
+def _draft(written: Written, delimiter: str, extend: Any) -> SelectorDraft:
+    draft = SelectorDraft(delimiter, written.path)
     draft.labels = {extend(key): value for key, value in written.labels.items()}
     draft.expressions = [
         Expression(extend(item.key), item.operator, item.values) for item in written.expressions
@@ -275,7 +275,7 @@ def _draft(written: Written, delimiter: str, extend: Any) -> Draft:
     return draft
 
 
-def check_draft(draft: Draft) -> Draft:
+def check_draft(draft: SelectorDraft) -> SelectorDraft:
     """Refuse keys and values that are no labels any more once their source is added."""
     is_key = _is_colon_key if draft.delimiter == ":" else is_qualified_name
     complaint = _complaint(draft.labels, draft.expressions, is_key)

@@ -22,7 +22,7 @@ from app.core.policy.selectors import (
     FIRST_WITH_COLON_KEYS,
     NAMESPACE_KEY,
     OPERATORS,
-    Draft,
+    SelectorDraft,
     Written,
     check_draft,
     cilium_draft,
@@ -147,7 +147,7 @@ def _value_fits(operator: Operator, value: str | None, values: tuple[str, ...]) 
 
 def _pods_of(service: Service, context: ParseContext, path: str) -> LabelSelector:
     """Give the pods a Service selects; before 1.19 a dotted key was misread (issue 41151)."""
-    draft = Draft(context.delimiter, path)
+    draft = SelectorDraft(context.delimiter, path)
     for key, value in service.selector.items():
         source, name = K8S_SOURCE, key
         if context.version < FIRST_WITH_SERVICE_KEYS:

@@ -10,9 +10,9 @@ from app.core.model.cluster import IdentityKind
 from app.core.model.labels import RESERVED_SOURCE
 from app.core.model.verdict import Dimension, Effect, Match, Miss
 from app.core.policy.filters import Contribution, DirectionPolicy, contributions_of
+from app.core.policy.judge import DirectedConnection, Judgement, resolve_name
 from app.core.policy.named import NamedPorts
 from app.core.policy.ports import prefix_length
-from app.core.policy.reference import Connection, Judgement, resolve_name
 from app.core.policy.rules import (
     CidrSelector,
     Entry,
@@ -56,7 +56,7 @@ def find_matches(judgement: Judgement) -> tuple[Match, ...]:
 
 
 def find_misses(
-    policy: DirectionPolicy, connection: Connection, judgement: Judgement, names: NamedPorts
+    policy: DirectionPolicy, connection: DirectedConnection, judgement: Judgement, names: NamedPorts
 ) -> tuple[Miss, ...]:
     """Give for every entry that did not match the first dimension that failed."""
     matched = {id(part.entry) for hit in judgement.hits for part in hit.policy.contributions}
@@ -77,7 +77,7 @@ class _Failure:
 
 
 def _miss_of(
-    entry: Entry, policy: DirectionPolicy, connection: Connection, names: NamedPorts
+    entry: Entry, policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts
 ) -> Miss:
     failures = _failures(entry, policy, connection, names)
     nearest = max(failures, key=lambda failure: failure.nearness)
@@ -92,7 +92,7 @@ def _miss_of(
 
 
 def _failures(
-    entry: Entry, policy: DirectionPolicy, connection: Connection, names: NamedPorts
+    entry: Entry, policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts
 ) -> list[_Failure]:
     parts = contributions_of(entry)
     if not parts:
@@ -131,7 +131,7 @@ def _raised(failure: _Failure, by: int) -> _Failure:
     )
 
 
-def _matches_nothing(entry: Entry, connection: Connection) -> _Failure:
+def _matches_nothing(entry: Entry, connection: DirectedConnection) -> _Failure:
     if entry.peers is None:
         wanted = "nobody: an empty list of peers"
     elif entry.ports:
@@ -141,7 +141,7 @@ def _matches_nothing(entry: Entry, connection: Connection) -> _Failure:
     return _Failure(Dimension.PEER, wanted, _peer_text(connection), entry.rule.path, 0)
 
 
-def _peer_text(connection: Connection) -> str:
+def _peer_text(connection: DirectedConnection) -> str:
     if connection.peer_endpoint is not None:
         return f"pod {connection.peer_endpoint.key}"
     if connection.peer.address is not None:
@@ -150,7 +150,7 @@ def _peer_text(connection: Connection) -> str:
 
 
 def _port_failure(
-    part: Contribution, policy: DirectionPolicy, connection: Connection, names: NamedPorts
+    part: Contribution, policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts
 ) -> _Failure | None:
     spec = part.spec
     if spec is None:
@@ -177,7 +177,7 @@ def _spec_text(spec: PortSpec) -> str:
     return f"{shown}{end}/{'+'.join(spec.protocols)}"
 
 
-def _peer_failure(peer: PeerSelector, connection: Connection) -> _Failure | None:
+def _peer_failure(peer: PeerSelector, connection: DirectedConnection) -> _Failure | None:
     if peer.selects(connection.peer):
         return None
     if isinstance(peer, LabelSelector):
@@ -190,19 +190,19 @@ def _peer_failure(peer: PeerSelector, connection: Connection) -> _Failure | None
     return _cidr_failure(peer, connection)
 
 
-def _name_likeness(peer: FqdnSelector, connection: Connection) -> int:
+def _name_likeness(peer: FqdnSelector, connection: DirectedConnection) -> int:
     """Names are meant for what has a name; one of the same domain is closer."""
     domain = peer.text.rsplit(".", 2)[-2:]
     near = any(name.rsplit(".", 2)[-2:] == domain for name in connection.peer.names)
     return _ALIKE * (bool(connection.peer.names) + near)
 
 
-def _without_names(connection: Connection) -> str:
+def _without_names(connection: DirectedConnection) -> str:
     inside = connection.peer.kind is not IdentityKind.WORLD
     return f"{_peer_text(connection)}, {'in the cluster' if inside else 'no name learned for it'}"
 
 
-def _cidr_failure(peer: CidrSelector | GroupSelector, connection: Connection) -> _Failure:
+def _cidr_failure(peer: CidrSelector | GroupSelector, connection: DirectedConnection) -> _Failure:
     got = _peer_text(connection)
     outside = connection.peer.kind is IdentityKind.WORLD or connection.peer.address is not None
     if not outside:
@@ -210,7 +210,7 @@ def _cidr_failure(peer: CidrSelector | GroupSelector, connection: Connection) ->
     return _Failure(Dimension.CIDR, peer.text, got, peer.path, _ALIKE if outside else 0)
 
 
-def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
+def _label_failure(peer: LabelSelector, connection: DirectedConnection) -> _Failure:
     labels = connection.peer.labels
     failed = [item for item in peer.requirements if not item.fits(labels)]
     only_namespace = all(_names_namespace(item) for item in failed)
@@ -225,7 +225,7 @@ def _label_failure(peer: LabelSelector, connection: Connection) -> _Failure:
     return _Failure(dimension, peer.text, got, peer.path, nearness)
 
 
-def _label_likeness(peer: LabelSelector, connection: Connection) -> int:
+def _label_likeness(peer: LabelSelector, connection: DirectedConnection) -> int:
     """Labels are meant for pods; a selector that holds part of this one's is closer."""
     if connection.peer.kind is not IdentityKind.POD:
         return 0

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from app.services.conformance import Case
+from app.services.conformance import ConformanceCase
 
 CASES = Path(__file__).parents[2] / "cases" / "policy"
 FIXTURE = "fixture.yaml"
@@ -82,7 +82,7 @@ def key_of(item: Tree) -> str:
     return f"{item['kind']}/{metadata.get('namespace', '')}/{metadata['name']}"
 
 
-def to_case(written: Tree) -> Case:
+def to_case(written: Tree) -> ConformanceCase:
     """Make a conformance case of a YAML one."""
     config = {"ciliumVersion": written.get("version", "1.19.3")}
     config |= {
@@ -99,7 +99,7 @@ def to_case(written: Tree) -> Case:
             "expect": [_expected(ask) for ask in written["asks"]],
             "invalid": dict.fromkeys(written.get("invalid", ()), ""),
         },
-        Case,
+        ConformanceCase,
     )
 
 

@@ -5,8 +5,8 @@ from app.core.model.labels import LabelSet
 from app.core.policy.decode import Refused
 from app.core.policy.rules import Identity, LabelSelector, Operator, Requirement, cidr_of_label
 from app.core.policy.selectors import (
-    Draft,
     Expression,
+    SelectorDraft,
     Version,
     Written,
     cilium_draft,
@@ -118,7 +118,7 @@ def test_group_key_when_it_has_a_source_then_only_1_20_takes_it() -> None:
 
 
 def test_draft_when_asked_for_a_key_then_looks_in_both_parts() -> None:
-    draft = Draft(".", "spec")
+    draft = SelectorDraft(".", "spec")
     draft.add("k8s", "a", "x")
     draft.add_exists("any", "b")
 

@@ -1,6 +1,7 @@
-"""The slow and obvious evaluation of one direction, kept as the measure of every faster one.
+"""The judge of one direction at layer 3/4: every verdict that is shown is decided here.
 
-For a subject, a direction, a peer and a port it does what the data path does:
+What answers all pairs at once (`reachability`) is measured against it. For a subject, a direction,
+a peer and a port it does what the data path does:
 
 1. collect every (filter, selector) that holds the peer and the port: a *hit*;
 2. a deny hit decides; otherwise any allow hit does; otherwise default deny, if it is on;
@@ -28,7 +29,7 @@ from app.core.policy.rules import WILDCARD_KEY, Identity, lists
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class DirectedConnection:
     """One direction's question: `subject` asks, `peer` is the other end.
 
     `port` is an ICMP type for ICMP. `peer_endpoint` is set when the peer is a pod.
@@ -65,7 +66,7 @@ class Judgement:
     hits: tuple[Hit, ...] = ()
 
 
-def judge(policy: DirectionPolicy, connection: Connection, names: NamedPorts) -> Judgement:
+def judge(policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts) -> Judgement:
     """Answer one direction at layer 3/4.
 
     Source of the order of the steps: Cilium `Documentation/security/policy/deny.rst`.
@@ -83,7 +84,9 @@ def judge(policy: DirectionPolicy, connection: Connection, names: NamedPorts) ->
     return Judgement(outcome, _sorted(winners), parser, hits)
 
 
-def find_hits(policy: DirectionPolicy, connection: Connection, names: NamedPorts) -> Iterator[Hit]:
+def find_hits(
+    policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts
+) -> Iterator[Hit]:
     """Yield every selector policy that holds for the connection."""
     for item in policy.filters:
         length = match_length(item, policy.direction, connection, names)
@@ -92,7 +95,7 @@ def find_hits(policy: DirectionPolicy, connection: Connection, names: NamedPorts
 
 
 def find_misfiled(
-    policy: DirectionPolicy, connection: Connection, names: NamedPorts
+    policy: DirectionPolicy, connection: DirectedConnection, names: NamedPorts
 ) -> Iterator[Hit]:
     """Yield what Envoy takes for rules of every port, although they mean another port."""
     for item in policy.filters:
@@ -102,7 +105,7 @@ def find_misfiled(
 
 
 def match_length(
-    item: Filter, direction: Direction, connection: Connection, names: NamedPorts
+    item: Filter, direction: Direction, connection: DirectedConnection, names: NamedPorts
 ) -> int | None:
     """Give the bits of the filter's key that holds the port; None when it does not hold it."""
     if not item.protocol:
@@ -120,7 +123,7 @@ def match_length(
 
 
 def first_port(
-    item: Filter, direction: Direction, connection: Connection, names: NamedPorts
+    item: Filter, direction: Direction, connection: DirectedConnection, names: NamedPorts
 ) -> int | None:
     """Give the number a filter begins at; None for a name that stands for none."""
     if not item.name:
@@ -129,7 +132,7 @@ def first_port(
 
 
 def resolve_name(
-    name: str, direction: Direction, connection: Connection, names: NamedPorts
+    name: str, direction: Direction, connection: DirectedConnection, names: NamedPorts
 ) -> int | None:
     """Give the number of a port name: the subject's own on ingress, see `NamedPorts` on egress."""
     if direction is Direction.INGRESS:
@@ -138,7 +141,11 @@ def resolve_name(
 
 
 def _peer_hits(
-    item: Filter, direction: Direction, connection: Connection, length: int, names: NamedPorts
+    item: Filter,
+    direction: Direction,
+    connection: DirectedConnection,
+    length: int,
+    names: NamedPorts,
 ) -> Iterator[Hit]:
     wildcard = item.policies.get(WILDCARD_KEY)
     per_identity = bool(item.name) and direction is Direction.EGRESS and names.by_peer
