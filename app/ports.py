@@ -73,7 +73,11 @@ class ClusterChange:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What a source says of itself: `phase` is off, connecting, live, stale, retrying, denied."""
+    """What a source says of itself.
+
+    `phase` is off, connecting, live, ended (all there was has been read), stale (connected, but
+    nothing comes), retrying or denied.
+    """
 
     source: str
     phase: str
@@ -81,6 +85,16 @@ class SourceState:
     since_ns: int = 0
     next_try_s: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether what is shown of it is what there is."""
+        return self.phase in ("live", "ended")
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether what is shown of it, if anything, is getting old."""
+        return self.phase in ("stale", "retrying", "denied")
 
 
 class ClusterReader(Protocol):

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from app.bot.disclosure import ANOTHER_PROJECT
 from app.bot.grammar import COMMAND, GRAMMARS
+from app.core.flows.times import NS_PER_S
 from app.core.model.answer import CauseCode, WhyAnswer
 from app.core.model.chat import Fact, Reply, ReplyKind, Table
+from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import RuleRef
 from app.core.model.verdict import DirectionTrace, Effect, Miss, Outcome
 from app.services.inventory import PolicyRow
 from app.services.wording import (
-    SHORT_KINDS,
     SIGNS,
     direction_title,
     headline,
@@ -204,6 +205,6 @@ def footer_of(cluster: str, as_of_ns: int, flows: int, window_s: int) -> tuple[s
     """Where the answer comes from and how old it is."""
     if not as_of_ns:
         return (cluster, "nothing read yet")
-    read = datetime.fromtimestamp(as_of_ns / 1e9, UTC)
+    read = datetime.fromtimestamp(as_of_ns / NS_PER_S, UTC)
     seen = f"{flows} flows in {max(1, round(window_s / 60))} min" if flows else "no flows"
     return (cluster, f"policies as of {read:%H:%M:%S} UTC", seen)

@@ -20,13 +20,13 @@ from app.bot.grammar import (
 from app.bot.words import split_words
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import Ambiguous, K8treError, NotFound
+from app.core.flows.times import NS_PER_S
 from app.core.model.asked import Asked
 from app.core.model.chat import Caller, Choice, Fact, Reply, ReplyKind
 from app.services import ask, inventory
 from app.services.picture import Picture
 
 MAX_CHOICES = 20
-_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Context:
         flows = self.flows
         first_ns, last_ns = flows.window if flows else (0, 0)
         count = len(flows.flows) if flows else 0
-        window_s = (last_ns - first_ns) // _NS
+        window_s = (last_ns - first_ns) // NS_PER_S
         return footer_of(self.cluster, self.picture.as_of_ns, count, window_s)
 
 

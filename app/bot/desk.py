@@ -13,6 +13,7 @@ from app.bot.audit import Entry
 from app.bot.commands import Context, handle
 from app.bot.limits import RateLimit
 from app.core.diagnose.evidence import FlowEvidence
+from app.core.flows.times import NS_PER_S
 from app.core.model.chat import Incoming, Reply, ReplyKind
 from app.core.text import clean
 from app.ports import Clock
@@ -86,7 +87,7 @@ class Desk:
 
     def _entry(self, incoming: Incoming, reply: Reply, decision: str, started_s: float) -> Entry:
         caller = incoming.caller
-        now = datetime.fromtimestamp(self.clock.now_ns() / 1e9, UTC)
+        now = datetime.fromtimestamp(self.clock.now_ns() / NS_PER_S, UTC)
         return Entry(
             time=now.isoformat(timespec="milliseconds"),
             team=clean(caller.team),

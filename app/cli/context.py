@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from app.cli.options import collect
 from app.cli.output import Output, Style
+from app.core.flows.times import NS_PER_S
 
 if TYPE_CHECKING:
     from app.bootstrap.sources import Sources
@@ -25,7 +26,7 @@ Row = TypeVar("Row")
 
 LISTS = ("policies", "endpoints", "matrix", "doctor")
 
-EVIDENCE_WINDOW_NS = 15 * 60 * 1_000_000_000
+EVIDENCE_WINDOW_NS = 15 * 60 * NS_PER_S
 """How far back live flows are evidence: what Hubble's rings hold of a busy node."""
 
 
@@ -116,7 +117,7 @@ class Context:
     def _say_failures(self, picture: Picture) -> None:
         """What could not be read, where the command goes on without it."""
         for state in picture.sources.values():
-            if state.phase in ("retrying", "denied"):
+            if state.is_broken:
                 self.out.say(f"note: going on without {state.source}: {state.reason}")
 
     def say_notices(self, notices: Sequence[Notice]) -> None:

@@ -81,7 +81,7 @@ def _around(found: Surroundings) -> Iterator[Check]:
 
 def _source(state: SourceState) -> Check:
     words = f"{state.source}: {state.phase}"
-    if state.phase in ("live", "ended"):
+    if state.is_read:
         return Check("source", Health.FINE, f"{state.source}: read")
     reason = f": {state.reason}" if state.reason else ""
     return Check("source", Health.BROKEN, words + reason, str(state.detail.get("hint", "")))

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from app.core.cluster.build import POLICY_KINDS
 from app.core.diagnose.boundaries import broken_boundaries
 from app.core.diagnose.evidence import EVENT_L7, FlowEvidence
 from app.core.errors import NotFound, UsageError
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import Direction, Peer, Protocol, Question, Verdict
 from app.core.policy.difference import PairChange, difference
@@ -28,7 +29,6 @@ from app.services.matrix import By, name_of, outside_parties
 from app.services.picture import Ingredients, Picture, make_picture
 from app.services.wording import counted
 
-_NS = 1_000_000_000
 _MINUTE_S = 60
 PROTOCOLS = (Protocol.TCP, Protocol.UDP)
 
@@ -259,7 +259,7 @@ def _replay(evidence: FlowEvidence, before: Engine, after: Engine) -> FlowEffect
         allowed += was and not now
         denied += now and not was
     first, last = evidence.window
-    return FlowEffect((last - first) // _NS, seen, allowed, denied, evidence.lost)
+    return FlowEffect((last - first) // NS_PER_S, seen, allowed, denied, evidence.lost)
 
 
 def _asking(evidence: FlowEvidence) -> Iterator[Flow]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from app.core.errors import Ambiguous, NotFound
 from app.core.model.cluster import Endpoint
+from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.core.model.verdict import Direction
 from app.core.policy.rules import ParsedPolicy, RejectedPolicy
 from app.services.picture import Picture
 from app.services.rule_tree import RuleNode, rule_items, rule_tree, written_directions
-from app.services.wording import SHORT_KINDS, place
+from app.services.wording import place
 
 Scope = Callable[[str], bool]
 """Says whether a namespace is wanted; cluster-wide objects have the empty one."""

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.core.model.kinds import KNP, SHORT_KINDS
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.ports import ClusterChange, ClusterPicture, ClusterReader
-from app.services.wording import SHORT_KINDS
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def same_rules(one: Manifest, other: Manifest) -> bool:
 
     Source: Kubernetes `pkg/apis/networking/v1/defaults.go` (`policyTypes`, `protocol`).
     """
-    kubernetes = one.ref.kind == "NetworkPolicy"
+    kubernetes = one.ref.kind == KNP
     return all(
         _plain(one.body.get(key), kubernetes=kubernetes)
         == _plain(other.body.get(key), kubernetes=kubernetes)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from app.core.cluster.build import POLICY_KINDS, build_cluster
+from app.core.cluster.build import build_cluster
 from app.core.diagnose.boundaries import Boundary
 from app.core.errors import UsageError
 from app.core.model.cluster import Address, Cluster
+from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, Notice
 from app.core.model.unread import unread
 from app.core.policy.engine import Engine

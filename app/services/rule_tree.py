@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.core.model.kinds import KNP
 from app.core.model.provenance import Manifest
 
 CILIUM_LISTS = ("ingress", "ingressDeny", "egress", "egressDeny")
@@ -60,7 +61,7 @@ def specs_of(policy: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def rule_items(policy: Manifest) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Each rule as (list name, path, item), over every spec."""
-    names = ("ingress", "egress") if policy.ref.kind == "NetworkPolicy" else CILIUM_LISTS
+    names = ("ingress", "egress") if policy.ref.kind == KNP else CILIUM_LISTS
     for path, spec in specs_of(policy):
         for name in names:
             for at, item in enumerate(_list(spec.get(name))):
@@ -75,7 +76,7 @@ def written_directions(policy: Manifest) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for _, spec in specs_of(policy):
-        if policy.ref.kind != "NetworkPolicy":
+        if policy.ref.kind != KNP:
             found |= {name.removesuffix("Deny") for name in CILIUM_LISTS if _says(spec, name)}
         elif types := _list(spec.get("policyTypes")):
             found |= {str(one).lower() for one in types}
@@ -108,7 +109,7 @@ class _Tree:
         return self._node(NodeKind.SUBJECT, "no selector", self.spec_path)
 
     def directions(self, spec: Mapping[str, Any]) -> Iterator[RuleNode]:
-        kubernetes = self.policy.ref.kind == "NetworkPolicy"
+        kubernetes = self.policy.ref.kind == KNP
         for name in ("ingress", "egress") if kubernetes else CILIUM_LISTS:
             if not _says(spec, name):
                 continue

@@ -6,6 +6,7 @@ Each is made from the trace and nothing else, so screen, command line and chat c
 from __future__ import annotations
 
 from app.core.model.answer import CauseCode, WhyAnswer
+from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import ObjectRef, RuleRef
 from app.core.model.verdict import (
     Direction,
@@ -20,12 +21,6 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.core.text import clean
-
-SHORT_KINDS = {
-    "NetworkPolicy": "KNP",
-    "CiliumNetworkPolicy": "CNP",
-    "CiliumClusterwideNetworkPolicy": "CCNP",
-}
 
 SIGNS = {
     Verdict.ALLOWED: "✓",

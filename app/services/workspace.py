@@ -19,7 +19,6 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from app.core.cluster.build import POLICY_KINDS
 from app.core.diagnose.boundaries import Boundary
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import UsageError
@@ -27,6 +26,7 @@ from app.core.flows.observe_flags import Filters
 from app.core.flows.ring import Ring
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import GAP, FlowBatch, NodeStatus
+from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.ports import (
     Clock,
@@ -164,7 +164,7 @@ class Workspace:
 
     def evidence(self) -> FlowEvidence | None:
         """The kept flows as evidence; None when no source of flows could be read."""
-        if not any(one.state.phase in ("live", "ended") for _, one in self._flows):
+        if not any(one.state.is_read for _, one in self._flows):
             return None
         return FlowEvidence(
             list(self.ring),

@@ -7,13 +7,14 @@ from typing import Any
 
 import yaml
 
+from app.core.model.kinds import CCNP, CNP, KNP
 from app.core.model.provenance import Manifest, ObjectRef, Source
 
 API_VERSIONS = {
-    "CiliumNetworkPolicy": "cilium.io/v2",
-    "CiliumClusterwideNetworkPolicy": "cilium.io/v2",
+    CNP: "cilium.io/v2",
+    CCNP: "cilium.io/v2",
     "CiliumCIDRGroup": "cilium.io/v2",
-    "NetworkPolicy": "networking.k8s.io/v1",
+    KNP: "networking.k8s.io/v1",
     "EndpointSlice": "discovery.k8s.io/v1",
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-NS = 1_000_000_000
-START_NS = 1_764_072_000 * NS
+from app.core.flows.times import NS_PER_S
+
+START_NS = 1_764_072_000 * NS_PER_S
 """2025-11-25T12:00:00Z."""
 
 
@@ -20,8 +21,8 @@ class FakeClock:
 
     def monotonic(self) -> float:
         """Seconds since this clock was made."""
-        return (self._now_ns - self._start_ns) / NS
+        return (self._now_ns - self._start_ns) / NS_PER_S
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self._now_ns += round(seconds * NS)
+        self._now_ns += round(seconds * NS_PER_S)

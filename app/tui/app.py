@@ -22,6 +22,7 @@ from textual.filter import LineFilter
 
 from app.config import Settings
 from app.core.errors import ConfigError, K8treError, UsageError
+from app.core.flows.times import NS_PER_S
 from app.ports import Clock
 from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
@@ -280,7 +281,7 @@ class K8treApp(App[None], inherit_bindings=False):
     @on(Save)
     def _save(self) -> None:
         """Save the screen as SVG in the working directory."""
-        stamp = datetime.fromtimestamp(self.session.clock.now_ns() / 1e9, self.session.zone)
+        stamp = datetime.fromtimestamp(self.session.clock.now_ns() / NS_PER_S, self.session.zone)
         name = f"k8tre-tui-{stamp:%Y%m%d-%H%M%S}.svg"
         try:
             path = self.save_screenshot(name, path=".")

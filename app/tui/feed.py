@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from app.core.flows.ring import Predicate, Ring, View
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow
 from widgets.spans import Line
 
@@ -144,7 +145,7 @@ class FlowFeed:
 
     def window(self, seconds: float | None, now_ns: int) -> None:
         """Show the last seconds only; None shows everything kept."""
-        self._window_ns = None if seconds is None else round(seconds * 1e9)
+        self._window_ns = None if seconds is None else round(seconds * NS_PER_S)
         if self._still is not None:
             self._still = None
             self.stop(now_ns)

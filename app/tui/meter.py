@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 from app.core.flows.ring import Ring
-from app.tui.times import NS
+from app.core.flows.times import NS_PER_S
 from widgets.frame import Drops
 
 BARS = 8
-_MINUTE_NS = 60 * NS
+_MINUTE_NS = 60 * NS_PER_S
 
 
 class DropMeter:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.core.errors import UsageError
+from app.core.model.kinds import CCNP, CNP, KNP
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ COMMANDS: tuple[ScreenCommand, ...] = (
 )
 
 _KINDS = {
-    "np": "NetworkPolicy",
-    "cnp": "CiliumNetworkPolicy",
-    "ccnp": "CiliumClusterwideNetworkPolicy",
+    "np": KNP,
+    "cnp": CNP,
+    "ccnp": CCNP,
 }
 
 ALL = "all"

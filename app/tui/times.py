@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
-NS = 1_000_000_000
+from app.core.flows.times import NS_PER_S
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def clock_time(time_ns: int, zone: tzinfo, *, millis: bool = False) -> str:
     """`HH:MM:SS`, with `.mmm` if asked for, in the zone of the screen."""
-    seconds, rest = divmod(time_ns, NS)
+    seconds, rest = divmod(time_ns, NS_PER_S)
     text = datetime.fromtimestamp(seconds, zone).strftime("%H:%M:%S")
     return f"{text}.{rest // 1_000_000:03d}" if millis else text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow
 from app.core.model.verdict import Direction, DnsRequest, HttpRequest, Outcome, Protocol
 from integrations.demo.cast import Actor, Cast
@@ -27,7 +28,7 @@ from integrations.demo.wire import (
     verdict_event,
 )
 
-_US, _MS, _S = 1_000, 1_000_000, 1_000_000_000
+_US, _MS, _S = 1_000, 1_000_000, NS_PER_S
 _HOP_NS = 180 * _US
 _TWIN_NS = 4 * _US
 """How long after its policy-verdict a drop is reported."""

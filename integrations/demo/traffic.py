@@ -10,6 +10,7 @@ from random import Random
 
 import msgspec
 
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowBatch, HttpInfo, L7Info, LostEvents, NodeStatus
 from app.core.policy.engine import Engine
 from integrations.demo.cast import Cast
@@ -19,7 +20,7 @@ from integrations.demo.script import Script, Step
 from integrations.demo.stories import PAST, STORIES
 from integrations.demo.topology import Topology
 
-S = 1_000_000_000
+S = NS_PER_S
 HISTORY_S = 900
 _CATCH_UP_S = 2
 """How much is told at once after a pause; what was missed is reported as lost."""

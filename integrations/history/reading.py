@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint
 from app.ports import HistoryQuery
 from integrations.history.rows import COLUMNS, Rest, read_endpoint, read_rest, read_row
 
-MINUTE_NS = 60 * 1_000_000_000
+MINUTE_NS = 60 * NS_PER_S
 
 DropKey = tuple[str, str, str, int, str]
 """Source, destination, protocol, port and reason of drops."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import BadInput, SourceCause, SourceUnavailable
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowDetail, FlowEndpoint
 from app.core.text import clean
 from app.ports import Clock, DroppedTotal, HistoryQuery, HistorySpan
@@ -32,7 +33,6 @@ from integrations.history.reading import MINUTE_NS, DropKey, drops, edges, opene
 from integrations.history.rows import COLUMNS, Row, endpoint_text, make_row, packed_uuid, rest_of
 from integrations.threads import in_daemon_thread
 
-_NS = 1_000_000_000
 _DAY_S = 86_400
 PARTS = 8
 """Files the history is cut into at least, so that an eighth of it goes at a time."""
@@ -220,7 +220,7 @@ class _Parts:
         newest = _parts(self._folder)[-1:]
         if newest and not self._is_full(newest[0]):
             return newest[0]
-        begun = datetime.fromtimestamp(self._clock.now_ns() / _NS, UTC)
+        begun = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_S, UTC)
         return self._folder / f"flows-{begun:%Y%m%dT%H%M%S.%f}.sqlite"
 
     def _is_full(self, file: Path) -> bool:
@@ -229,7 +229,7 @@ class _Parts:
     def _age_s(self, file: Path) -> float:
         text = f"{file.stem.removeprefix('flows-')}+0000"
         begun = datetime.strptime(text, "%Y%m%dT%H%M%S.%f%z")
-        return self._clock.now_ns() / _NS - begun.timestamp()
+        return self._clock.now_ns() / NS_PER_S - begun.timestamp()
 
     def _retain(self) -> None:
         files = _parts(self._folder)

@@ -16,6 +16,7 @@ from app.core.flows import names
 from app.core.flows.codec import FLAGS
 from app.core.flows.parts import RARE_SCALARS, build_policy
 from app.core.flows.pieces import Pieces, Shared
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import (
     Flow,
     FlowDetail,
@@ -29,7 +30,6 @@ from integrations.hubble.protocol import message_class, thin_class
 
 Item = Flow | LostEvents | NodeStatus
 
-_NS = 1_000_000_000
 
 _RARE_MESSAGES = {
     "emitter": "flow.Emitter",
@@ -159,7 +159,7 @@ class ResponseDecoder:
         empty, rare_l4 = _NOTHING
         if not (ip and (flags or protocol in _FLAGLESS)):
             empty, rare_l4 = _set_empty(wire, protocol, flags), _rare_layer4(l4, protocol)
-        time_ns = time.seconds * _NS + time.nanos
+        time_ns = time.seconds * NS_PER_S + time.nanos
         uuid, summary = clean(wire.uuid), pieces.texts[wire.Summary]
         addresses = pieces.addresses[ip]
 
@@ -320,7 +320,7 @@ class ResponseDecoder:
 
 
 def _time_ns(time: Any) -> int:
-    return int(time.seconds * _NS + time.nanos)
+    return int(time.seconds * NS_PER_S + time.nanos)
 
 
 def _read_event(raw: bytes) -> tuple[int, int]:

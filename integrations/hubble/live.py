@@ -30,6 +30,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from app.core.errors import BadInput, ConfigError, SourceCause, SourceUnavailable
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import GAP, Flow, FlowBatch, NodeStatus
 from app.core.text import clean
 from app.ports import Clock, FlowRequest, SourceState
@@ -57,7 +58,6 @@ QUIET_S, QUIET_NODE_S = 10.0, 2.0
 SILENT = "a node that does not answer"
 _REFUSAL = re.compile("filter|regex|fieldmask|invalid", re.IGNORECASE)
 """Words of agents that cannot parse a request; those about a lost connection have none of them."""
-_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class RelayFlows:
         if self._resume.broke_at is None:
             return None
         away_s = self._clock.monotonic() - self._resume.broke_at
-        if status.ring_s > away_s + OVERLAP_NS / _NS:
+        if status.ring_s > away_s + OVERLAP_NS / NS_PER_S:
             return None
         message = f"flows of up to {away_s:.0f} s may be missing: the connection was away"
         return NodeStatus(GAP, (), message, self._clock.now_ns())

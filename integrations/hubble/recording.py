@@ -15,6 +15,7 @@ from typing import IO
 
 from app.core.errors import BadInput
 from app.core.flows.encode import encode_line
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
 from app.ports import Clock, FlowRequest, FlowSource, SourceState
 
@@ -102,7 +103,7 @@ class Replay:
             burst: list[Flow] = []
             for flow in item.flows:
                 first_ns = flow.time_ns if first_ns is None else first_ns
-                due_s = (flow.time_ns - first_ns) / 1e9 / self._speed
+                due_s = (flow.time_ns - first_ns) / NS_PER_S / self._speed
                 wait_s = due_s - (self._clock.monotonic() - started)
                 if wait_s > 0:
                     if burst:

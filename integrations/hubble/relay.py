@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import ConfigError, SourceCause, SourceUnavailable
+from app.core.flows.times import NS_PER_S
 from app.core.text import clean
 from integrations.hubble.protocol import (
     GET_FLOWS,
@@ -129,7 +130,7 @@ class Relay:
             answer.seen_flows,
             connected.value if answer.HasField("num_connected_nodes") else None,
             tuple(clean(name) for name in answer.unavailable_nodes),
-            answer.uptime_ns / 1e9,
+            answer.uptime_ns / NS_PER_S,
         )
 
     def nodes(self) -> tuple[RelayNode, ...]:
@@ -150,7 +151,7 @@ class Relay:
                 else str(node.state),
                 node.max_flows,
                 node.seen_flows,
-                node.uptime_ns / 1e9,
+                node.uptime_ns / NS_PER_S,
             )
             for node in answer.nodes
         )

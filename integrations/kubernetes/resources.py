@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.core.model.kinds import CCNP, CNP, KNP
+
 CILIUM_NAMESPACE = "kube-system"
 """Where Cilium runs unless the settings say otherwise."""
 
@@ -69,21 +71,21 @@ RESOURCES: tuple[Resource, ...] = (
         namespaced=False,
     ),
     Resource(
-        "NetworkPolicy",
+        KNP,
         "networking.k8s.io",
         ("v1",),
         "networkpolicies",
         "Kubernetes policies are missing: verdicts may be wrong",
     ),
     Resource(
-        "CiliumNetworkPolicy",
+        CNP,
         "cilium.io",
         ("v2",),
         "ciliumnetworkpolicies",
         "Cilium policies are missing: verdicts may be wrong",
     ),
     Resource(
-        "CiliumClusterwideNetworkPolicy",
+        CCNP,
         "cilium.io",
         ("v2",),
         "ciliumclusterwidenetworkpolicies",

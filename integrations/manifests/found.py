@@ -9,22 +9,20 @@ from pathlib import PurePath
 from typing import Any
 
 from app.core.errors import BadInput
+from app.core.model.kinds import CCNP, POLICY_KINDS
 from app.core.model.provenance import Manifest, Notice, ObjectRef, Source
 from app.core.text import clean
 from integrations.manifests.files import KUSTOMIZATION_NAMES
 
-POLICY_KINDS = frozenset(
-    {
-        "NetworkPolicy",
-        "CiliumNetworkPolicy",
-        "CiliumClusterwideNetworkPolicy",
-        "CiliumCIDRGroup",
-        "ClusterNetworkPolicy",
-        "AdminNetworkPolicy",
-        "BaselineAdminNetworkPolicy",
-    }
-)
-LINE_KINDS = POLICY_KINDS | {
+DECIDING_KINDS = POLICY_KINDS | {
+    "CiliumCIDRGroup",
+    "ClusterNetworkPolicy",
+    "AdminNetworkPolicy",
+    "BaselineAdminNetworkPolicy",
+}
+"""Kinds that decide what is allowed, those included that the engine does not judge."""
+
+LINE_KINDS = DECIDING_KINDS | {
     "Namespace",
     "Service",
     "Gateway",
@@ -43,7 +41,7 @@ CLUSTER_KINDS = frozenset(
         "CiliumBGPClusterConfig",
         "CiliumCIDRGroup",
         "CiliumClusterwideEnvoyConfig",
-        "CiliumClusterwideNetworkPolicy",
+        CCNP,
         "CiliumIdentity",
         "CiliumL2AnnouncementPolicy",
         "CiliumLoadBalancerIPPool",

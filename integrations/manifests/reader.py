@@ -13,7 +13,7 @@ from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.ports import ClusterChange, ClusterPicture
 from integrations.manifests.files import FileSet, find_files, read_bytes
-from integrations.manifests.found import CLUSTER_KINDS, POLICY_KINDS, Found, make_ref
+from integrations.manifests.found import CLUSTER_KINDS, DECIDING_KINDS, Found, make_ref
 from integrations.manifests.json_file import JsonFile
 from integrations.manifests.kustomize import (
     Graph,
@@ -160,7 +160,7 @@ def _transformed(manifest: Manifest, reach: Reach, found: Found) -> Manifest:
     if len(reach.transforms) == 1:
         (transform,) = reach.transforms
         return manifest if transform == Transform() else apply(transform, manifest)
-    if manifest.ref.kind in POLICY_KINDS:
+    if manifest.ref.kind in DECIDING_KINDS:
         found.notices.append(
             Notice(
                 f"{manifest.ref} is changed differently by {listing(sorted(reach.roots))}: "
@@ -203,7 +203,7 @@ def _resolve_doubles(
         kept.append(chosen)
         others = [manifest for manifest in same if manifest is not chosen]
         shadowed.extend(others)
-        if others and chosen.ref.kind in POLICY_KINDS:
+        if others and chosen.ref.kind in DECIDING_KINDS:
             notices.append(_double_notice(chosen, others))
     return kept, shadowed, notices
 
@@ -242,7 +242,7 @@ def _orphans(manifests: Iterable[Manifest]) -> list[Notice]:
             manifest.ref,
         )
         for manifest in manifests
-        if manifest.ref.kind in POLICY_KINDS and manifest.source and manifest.source.orphan
+        if manifest.ref.kind in DECIDING_KINDS and manifest.source and manifest.source.orphan
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.core.model.kinds import KNP
 from app.core.model.provenance import Manifest
 from integrations.manifests.found import CLUSTER_KINDS, make_ref
 from integrations.manifests.kustomize import LabelRule, Transform
@@ -20,7 +21,7 @@ _SELECTORS = {
     "ReplicaSet": ("spec.selector.matchLabels",),
     "StatefulSet": ("spec.selector.matchLabels",),
     "DaemonSet": ("spec.selector.matchLabels",),
-    "NetworkPolicy": ("spec.podSelector.matchLabels",),
+    KNP: ("spec.podSelector.matchLabels",),
 }
 """Source: kustomize `api/internal/konfig/builtinpluginconsts/commonlabels.go`."""
 
@@ -53,8 +54,8 @@ def _label(body: Mapping[str, Any], kind: str, rule: LabelRule) -> Mapping[str, 
     if not rule.selectors:
         return body
     for path in _SELECTORS.get(kind, ()):
-        body = _add(body, path, rule, create=kind != "NetworkPolicy")
-    return _label_peers(body, rule) if kind == "NetworkPolicy" else body
+        body = _add(body, path, rule, create=kind != KNP)
+    return _label_peers(body, rule) if kind == KNP else body
 
 
 def _label_peers(body: Mapping[str, Any], rule: LabelRule) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from app.core.documents.split import Chunk, split_documents
 from app.core.documents.tree import TreeBuilder, compose, may_alias, scalar_of
 from app.core.errors import BadInput
 from app.core.model.provenance import Source
-from integrations.manifests.found import LINE_KINDS, POLICY_KINDS, TEMPLATE, Found, tame
+from integrations.manifests.found import DECIDING_KINDS, LINE_KINDS, TEMPLATE, Found, tame
 from integrations.manifests.placeholders import Placeholders
 
 
@@ -55,7 +55,7 @@ class YamlFile:
 
     def _read_object(self, node: Node, chunk: Chunk, index: int, *, aliases: bool) -> None:
         kind = scalar_of(node, "kind")
-        if kind in POLICY_KINDS and TEMPLATE in chunk.text:
+        if kind in DECIDING_KINDS and TEMPLATE in chunk.text:
             self._found.skip("template", self._file)
             return
         lines: dict[str, int] = {}

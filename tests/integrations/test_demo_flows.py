@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from app.core.cluster.build import build_cluster
 from app.core.flows.codec import Decoder
 from app.core.flows.encode import encode_line
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowBatch
 from app.core.model.verdict import Outcome, Protocol, Question
 from app.core.policy.engine import Engine
 from app.ports import FlowRequest, SourceState
-from app.testing.clock import NS, START_NS
+from app.testing.clock import START_NS
 from integrations.demo.cluster import DemoCluster
 from integrations.demo.flows import DemoFlows
 from integrations.demo.topology import read_topology
@@ -49,9 +50,9 @@ def test_history_is_a_quarter_of_an_hour_in_order(history: FlowBatch) -> None:
     times = [flow.time_ns for flow in history.flows]
     assert 300 <= len(times) <= 600
     assert times == sorted(times)
-    assert times[0] >= START_NS - HISTORY_S * NS
+    assert times[0] >= START_NS - HISTORY_S * NS_PER_S
     assert times[-1] <= START_NS
-    assert START_NS - times[-1] < 60 * NS
+    assert START_NS - times[-1] < 60 * NS_PER_S
 
 
 def test_history_holds_every_kind_of_event(history: FlowBatch) -> None:
@@ -65,7 +66,7 @@ def test_history_holds_every_kind_of_event(history: FlowBatch) -> None:
 
 def test_every_flow_has_an_uuid_of_its_own(engine: Engine) -> None:
     teller = traffic(engine)
-    flows = [*teller.history(START_NS).flows, *teller.until(START_NS + 60 * NS).flows]
+    flows = [*teller.history(START_NS).flows, *teller.until(START_NS + 60 * NS_PER_S).flows]
     assert len({flow.uuid for flow in flows}) == len(flows)
 
 
@@ -115,7 +116,7 @@ def test_lost_syn_is_repeated_from_the_same_port_with_backoff(history: FlowBatch
             attempts[flow.source_port].append(flow.time_ns)
     assert len(attempts) >= 5
     for times in attempts.values():
-        gaps = [round((later - times[0]) / NS) for later in times]
+        gaps = [round((later - times[0]) / NS_PER_S) for later in times]
         assert gaps == [0, 1, 3, 7][: len(gaps)]
 
 
@@ -222,7 +223,7 @@ def test_rate_is_kept_on_average(engine: Engine, rate: float, seed: int) -> None
     seconds = max(3, min(600, round(6000 / rate)))
     told = 0
     for tick in range(1, seconds * 2 + 1):
-        told += len(teller.until(START_NS + tick * NS // 2).flows)
+        told += len(teller.until(START_NS + tick * NS_PER_S // 2).flows)
     warm_up = 8 * rate  # retries of the last seconds are still to come
     assert 0.6 * rate * seconds - warm_up <= told <= 1.4 * rate * seconds + 60
 
@@ -230,7 +231,7 @@ def test_rate_is_kept_on_average(engine: Engine, rate: float, seed: int) -> None
 def test_pause_is_not_made_up_for_but_said(engine: Engine) -> None:
     teller = traffic(engine, rate=1000.0)
     teller.history(START_NS)
-    batch = teller.until(START_NS + 30 * NS)
+    batch = teller.until(START_NS + 30 * NS_PER_S)
     assert [lost.source for lost in batch.lost] == ["HUBBLE_RING_BUFFER"]
     assert 27_000 <= batch.lost[0].count <= 29_000
     assert len(batch.flows) < 5_000
@@ -239,7 +240,7 @@ def test_pause_is_not_made_up_for_but_said(engine: Engine) -> None:
 def test_events_are_lost_now_and_then(engine: Engine) -> None:
     teller = traffic(engine)
     teller.history(START_NS)
-    batches = [teller.until(START_NS + second * NS) for second in range(1, 200)]
+    batches = [teller.until(START_NS + second * NS_PER_S) for second in range(1, 200)]
     lost = [one for batch in batches for one in batch.lost]
     assert 2 <= len(lost) <= 5
     assert {one.source for one in lost} == {"OBSERVER_EVENTS_QUEUE"}
@@ -270,7 +271,7 @@ async def test_source_obeys_last_and_since() -> None:
 
 
 async def test_source_goes_on_when_followed() -> None:
-    now = iter(range(START_NS, START_NS + 1000 * NS, NS))
+    now = iter(range(START_NS, START_NS + 1000 * NS_PER_S, NS_PER_S))
     source = DemoFlows(now_ns=lambda: next(now), rate=50_000.0)
     told = 0
     async for item in source.flows(FlowRequest()):

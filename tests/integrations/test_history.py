@@ -14,9 +14,10 @@ from msgspec import structs
 
 from app.core.errors import BadInput
 from app.core.flows.codec import Decoder
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowDetail, FlowEndpoint
 from app.ports import HistoryQuery
-from app.testing.clock import NS, START_NS, FakeClock
+from app.testing.clock import START_NS, FakeClock
 from integrations.history import intake, sqlite
 from integrations.history.reading import opened
 from integrations.history.rows import make_row, read_rest, read_row, rest_of
@@ -30,7 +31,7 @@ WORLD = FlowEndpoint(identity=2, labels=("reserved:world",))
 
 def flow(number: int, **fields: object) -> Flow:
     made = Flow(
-        time_ns=START_NS + number * NS,
+        time_ns=START_NS + number * NS_PER_S,
         uuid=f"u{number}",
         verdict="FORWARDED",
         source=WEB,
@@ -71,7 +72,7 @@ async def test_query_by_time_namespace_identity_and_verdict(history: SqliteHisto
     dropped = flow(2, verdict="DROPPED", destination=WORLD)
     await kept(history, flow(1), dropped, flow(3, source=WORLD))
     ask = HistoryQuery()
-    times = replace(ask, since_ns=START_NS + 2 * NS, until_ns=START_NS + 2 * NS)
+    times = replace(ask, since_ns=START_NS + 2 * NS_PER_S, until_ns=START_NS + 2 * NS_PER_S)
     assert uuids(await history.query(times)) == ["u2"]
     assert uuids(await history.query(replace(ask, namespace="shop"))) == ["u1", "u2"]
     assert uuids(await history.query(replace(ask, identity=2))) == ["u2", "u3"]
@@ -90,10 +91,14 @@ async def test_top_dropped_counts_a_drop_and_its_verdict_once(history: SqliteHis
     )
     first, second = await history.top_dropped(HistoryQuery())
     assert (first.source, first.destination, first.port) == ("shop/web", "data/db-0", 5432)
-    assert (first.reason, first.count, first.last_ns) == ("POLICY_DENIED", 3, START_NS + 2 * NS)
+    assert (first.reason, first.count, first.last_ns) == (
+        "POLICY_DENIED",
+        3,
+        START_NS + 2 * NS_PER_S,
+    )
     assert (second.destination, second.count) == ("world", 1)
     assert len(await history.top_dropped(HistoryQuery(limit=1))) == 1
-    later = HistoryQuery(since_ns=START_NS + 3600 * NS)
+    later = HistoryQuery(since_ns=START_NS + 3600 * NS_PER_S)
     assert await history.top_dropped(later) == ()
     assert len(await history.top_dropped(HistoryQuery(identity=2))) == 1
     assert len(await history.top_dropped(HistoryQuery(namespace="data"))) == 1

@@ -15,9 +15,10 @@ from msgspec import structs
 
 from app.core.errors import SourceCause, SourceUnavailable
 from app.core.flows.codec import Decoder
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint
 from app.ports import HistoryQuery
-from app.testing.clock import NS, START_NS
+from app.testing.clock import START_NS
 from integrations.history.clickhouse import MOST_DAYS, TRIES, ClickHouseHistory, Server
 from tests.core.flows import lines
 
@@ -29,7 +30,7 @@ WORLD = FlowEndpoint(identity=2, labels=("reserved:world",))
 
 def flow(number: int, **fields: object) -> Flow:
     made = Flow(
-        time_ns=START_NS + number * NS,
+        time_ns=START_NS + number * NS_PER_S,
         uuid=f"u{number}",
         verdict="FORWARDED",
         source=WEB,
@@ -85,7 +86,7 @@ async def test_rows_when_sent_then_one_statement_makes_the_table_and_one_holds_t
     assert insert.headers["X-ClickHouse-Key"] == "s3cret"
     assert "s3cret" not in str(insert.url)
     first, second = map(json.loads, insert.content.splitlines())
-    assert first["time"] == f"{START_NS // NS + 1}.{START_NS % NS:09d}"
+    assert first["time"] == f"{START_NS // NS_PER_S + 1}.{START_NS % NS_PER_S:09d}"
     assert (first["source"], first["port"], first["uuid"]) == ("shop/web", 5432, "u1")
     assert len(second["uuid"]) == 32
 
@@ -200,7 +201,7 @@ async def test_query_by_time_namespace_identity_and_verdict(history: ClickHouseH
     dropped = flow(2, verdict="DROPPED", destination=WORLD)
     await kept(history, flow(1), dropped, flow(3, source=WORLD))
     ask = HistoryQuery()
-    times = replace(ask, since_ns=START_NS + 2 * NS, until_ns=START_NS + 2 * NS)
+    times = replace(ask, since_ns=START_NS + 2 * NS_PER_S, until_ns=START_NS + 2 * NS_PER_S)
     assert uuids(await history.query(times)) == ["u2"]
     assert uuids(await history.query(replace(ask, namespace="shop"))) == ["u1", "u2"]
     assert uuids(await history.query(replace(ask, identity=2))) == ["u2", "u3"]
@@ -229,9 +230,13 @@ async def test_drops_are_added_up_by_the_server(history: ClickHouseHistory) -> N
     await kept(history, flow(1), flow(5, **drop), flow(6, **drop), twin, other)
     first, second = await history.top_dropped(HistoryQuery())
     assert (first.source, first.destination, first.port) == ("shop/web", "data/db-0", 5432)
-    assert (first.reason, first.count, first.last_ns) == ("POLICY_DENIED", 2, START_NS + 6 * NS)
+    assert (first.reason, first.count, first.last_ns) == (
+        "POLICY_DENIED",
+        2,
+        START_NS + 6 * NS_PER_S,
+    )
     assert (second.destination, second.count) == ("world", 1)
-    late = HistoryQuery(since_ns=START_NS + 65 * NS)
+    late = HistoryQuery(since_ns=START_NS + 65 * NS_PER_S)
     assert [one.destination for one in await history.top_dropped(late)] == ["world"]
 
 
@@ -239,7 +244,7 @@ async def test_span_tells_how_far_it_reaches(history: ClickHouseHistory) -> None
     assert (await history.span()).oldest_ns is None
     await kept(history, flow(1), flow(9))
     span = await history.span()
-    assert (span.oldest_ns, span.newest_ns) == (START_NS + NS, START_NS + 9 * NS)
+    assert (span.oldest_ns, span.newest_ns) == (START_NS + NS_PER_S, START_NS + 9 * NS_PER_S)
     assert (span.flows, span.dropped, span.writing) == (2, 0, True)
     assert span.size > 0
 

@@ -4,10 +4,11 @@ import pytest
 
 from app.core.errors import K8treError, SourceCause, SourceUnavailable, UsageError
 from app.core.flows.observe_flags import Given
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowBatch, LostEvents
 from app.ports import FlowRequest, SourceState
 from app.services.flows import DEFAULT_LAST, Selection, Sifted, make_request, observe
-from app.testing.clock import NS, START_NS
+from app.testing.clock import START_NS
 from app.testing.sources import FakeFlows
 
 
@@ -53,7 +54,7 @@ def test_request_has_times_and_filters() -> None:
         until="2026-03-02",
     )
     request = make_request(chosen, START_NS, recorded=True)
-    assert request.since_ns == START_NS - 60 * NS
+    assert request.since_ns == START_NS - 60 * NS_PER_S
     assert request.until_ns is not None
     assert request.allow == ({"verdict": ["DROPPED"]}, {"source_pod": ["lung/"]})
     assert request.deny == ({"protocol": ["dns"]},)
@@ -65,7 +66,7 @@ def test_followed_live_flows_begin_now_unless_history_is_asked_for() -> None:
 
     assert since(Selection(follow=True)) == START_NS
     assert since(Selection(follow=True, last=5)) is None
-    assert since(Selection(follow=True, since="1m")) == START_NS - 60 * NS
+    assert since(Selection(follow=True, since="1m")) == START_NS - 60 * NS_PER_S
     assert since(Selection(follow=True), recorded=True) is None
 
 

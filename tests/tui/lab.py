@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from app.config import Settings, UiSettings
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import (
     DnsInfo,
     Flow,
@@ -27,7 +28,7 @@ from app.services.contexts import Contexts
 from app.services.drafting import Drafter
 from app.services.workspace import Workspace
 from app.testing.builders import manifest, namespace, pod
-from app.testing.clock import NS, START_NS, FakeClock
+from app.testing.clock import START_NS, FakeClock
 from app.testing.repo import FakeRepo
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
@@ -118,7 +119,7 @@ def objects() -> list[Manifest]:
 
 def drop(at_s: float = 0, **changes: object) -> Flow:
     fields: dict[str, object] = {
-        "time_ns": START_NS + round(at_s * NS),
+        "time_ns": START_NS + round(at_s * NS_PER_S),
         "verdict": "DROPPED",
         "source": ALICE,
         "destination": MIRROR,

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from app.core.flows.ring import Ring
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow
 from app.tui.feed import FlowFeed, LiveRows, StillRows
-from app.tui.times import NS
 from widgets.spans import Line, line
 
 
@@ -12,7 +12,7 @@ def draw(flow: Flow) -> tuple[Line, ...]:
 
 
 def flow(at_s: int, verdict: str = "FORWARDED") -> Flow:
-    return Flow(at_s * NS, verdict, node=f"n{at_s}")
+    return Flow(at_s * NS_PER_S, verdict, node=f"n{at_s}")
 
 
 def feed_of(*flows: Flow, capacity: int = 10) -> tuple[Ring, FlowFeed]:
@@ -63,10 +63,10 @@ def test_feed_when_stopped_then_twice_the_capacity_changes_nothing_shown() -> No
 
 def test_feed_when_a_window_is_set_then_older_flows_are_left_out() -> None:
     _, feed = feed_of(*(flow(at) for at in range(10)))
-    feed.window(3, 9 * NS)
-    assert nodes(feed.rows(9 * NS)) == ["n6", "n7", "n8", "n9"]
-    feed.window(None, 9 * NS)
-    assert len(feed.rows(9 * NS)) == 10
+    feed.window(3, 9 * NS_PER_S)
+    assert nodes(feed.rows(9 * NS_PER_S)) == ["n6", "n7", "n8", "n9"]
+    feed.window(None, 9 * NS_PER_S)
+    assert len(feed.rows(9 * NS_PER_S)) == 10
 
 
 def test_feed_when_cleared_then_only_what_comes_afterwards() -> None:
@@ -85,7 +85,7 @@ def test_feed_when_filtered_while_standing_then_it_still_stands() -> None:
     feed.update()
     assert feed.is_still
     assert nodes(feed.rows(0)) == ["n1"]
-    feed.window(60, 2 * NS)
+    feed.window(60, 2 * NS_PER_S)
     assert feed.is_still
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from app.core.flows.ring import Ring
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow
 from app.tui.meter import BARS, DropMeter
-from app.tui.times import NS
 
-MINUTE = 60 * NS
+MINUTE = 60 * NS_PER_S
 
 
 def flow(minute: int, verdict: str = "DROPPED") -> Flow:

@@ -4,12 +4,13 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from app.tui.times import NS, clock_time, span_of
+from app.core.flows.times import NS_PER_S
+from app.tui.times import clock_time, span_of
 
 
 def test_clock_time_when_in_a_zone_then_its_hours() -> None:
-    assert clock_time(3661 * NS + 5_000_000, UTC, millis=True) == "01:01:01.005"
-    assert clock_time(3661 * NS, timezone(timedelta(hours=2))) == "03:01:01"
+    assert clock_time(3661 * NS_PER_S + 5_000_000, UTC, millis=True) == "01:01:01.005"
+    assert clock_time(3661 * NS_PER_S, timezone(timedelta(hours=2))) == "03:01:01"
 
 
 @pytest.mark.parametrize(

@@ -76,5 +76,5 @@ async def _try_out(context: Context, workspace: Workspace) -> None:
 
 def _has_something_to_say(picture: Picture) -> bool:
     """Whether objects were read, or a source said why not."""
-    failed = any(state.phase in {"retrying", "denied"} for state in picture.sources.values())
+    failed = any(state.is_broken for state in picture.sources.values())
     return failed or bool(picture.cluster.namespaces or picture.cluster.policies)

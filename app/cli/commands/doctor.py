@@ -44,7 +44,7 @@ def run(context: Context) -> int:
             _print_check(context.out, check)
     else:
         context.print_documents([listing(map(check_form, checks), picture.notices)])
-    broken = any(state.phase in ("denied", "retrying") for state in picture.sources.values())
+    broken = any(state.is_broken for state in picture.sources.values())
     return 3 if broken else 0
 
 

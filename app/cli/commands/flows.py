@@ -143,7 +143,7 @@ class _Printer:
         from app.core.model.flow import FlowBatch
 
         if not isinstance(item, FlowBatch):
-            if item.phase in ("retrying", "denied"):
+            if item.is_broken:
                 self._context.out.say(f"{item.source}: {item.phase}: {item.reason}")
             return
         for flow in item.flows:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from app.cli.output import Cell, Output, Style
+from app.core.model.kinds import SHORT_KINDS
 from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
 from app.services.rule_tree import NodeKind, RuleNode
-from app.services.wording import SHORT_KINDS, counted, place, policy_words
+from app.services.wording import counted, place, policy_words
 
 POLICY_HEAD = ("KIND", "NAMESPACE", "NAME", "DIR", "SELECTS", "RULES", "ALSO", "SOURCE", "VALID")
 ENDPOINT_HEAD = ("NAMESPACE", "NAME", "WORKLOAD", "EGRESS", "INGRESS", "STATE")

@@ -26,10 +26,10 @@ from app.core.model.cluster import (
     Node,
     Service,
 )
+from app.core.model.kinds import POLICY_KINDS
 from app.core.model.labels import Label, LabelSet
 from app.core.model.provenance import Manifest, Notice
 
-POLICY_KINDS = frozenset({"NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"})
 ROUTE_KINDS = ("HTTPRoute", "TLSRoute", "GRPCRoute")
 
 T = TypeVar("T")

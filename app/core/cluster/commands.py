@@ -9,14 +9,15 @@ from __future__ import annotations
 import shlex
 
 from app.core.model.cluster import Endpoint, Service
+from app.core.model.kinds import CCNP, CNP, KNP
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Peer, Protocol
 
 _AGENT = ("kubectl", "-n", "kube-system", "exec", "ds/cilium", "--", "cilium-dbg")
 _RESOURCES = {
-    "CiliumNetworkPolicy": "ciliumnetworkpolicy",
-    "CiliumClusterwideNetworkPolicy": "ciliumclusterwidenetworkpolicy",
-    "NetworkPolicy": "networkpolicy",
+    CNP: "ciliumnetworkpolicy",
+    CCNP: "ciliumclusterwidenetworkpolicy",
+    KNP: "networkpolicy",
     "ClusterNetworkPolicy": "clusternetworkpolicy",
 }
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint
 
 EVENT_DROP = 1
@@ -27,7 +28,6 @@ FORWARDED = frozenset({"FORWARDED", "REDIRECTED"})
 REFUSED = frozenset({"DROPPED", "ERROR"})
 POLICY_REASONS = frozenset({"POLICY_DENIED", "POLICY_DENY", ""})
 """Reasons that stand for network policy; a drop without a reason is taken for one."""
-_SECOND = 1_000_000_000
 _TWINS_NS = 20_000_000
 """Flows of one packet are this close: its verdict and its drop come in either order."""
 _MINUTE_S = 60
@@ -264,12 +264,12 @@ def _request_id(flow: Flow) -> str:
 
 def clock(time_ns: int) -> str:
     """Show a moment as UTC time of day."""
-    return datetime.fromtimestamp(time_ns / _SECOND, UTC).strftime("%H:%M:%S")
+    return datetime.fromtimestamp(time_ns / NS_PER_S, UTC).strftime("%H:%M:%S")
 
 
 def span(window: tuple[int, int]) -> str:
     """Show how long a window is: `45 s`, `15 min`, `3 h`."""
-    seconds = max(0, window[1] - window[0]) // _SECOND
+    seconds = max(0, window[1] - window[0]) // NS_PER_S
     if seconds < 2 * _MINUTE_S:
         return f"{seconds} s"
     minutes = seconds // _MINUTE_S

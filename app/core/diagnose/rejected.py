@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.diagnose.look import Look
+from app.core.model.kinds import KNP
 from app.core.model.provenance import Manifest
 from app.core.model.verdict import Effect
 from app.core.policy.context import ParseContext
-from app.core.policy.parse import KNP, parse_policy, policy_ref
+from app.core.policy.parse import parse_policy, policy_ref
 from app.core.policy.rules import Entry, ParsedPolicy, RejectedPolicy
 
 _LISTS = {"egress": "to", "ingress": "from"}

@@ -22,13 +22,6 @@ _LONGEST_VALUE = 80
 NEAR = 16
 """From this nearness on the engine's misses fit in the port or in the peer."""
 
-KINDS = {
-    "CiliumNetworkPolicy": "CNP",
-    "CiliumClusterwideNetworkPolicy": "CCNP",
-    "NetworkPolicy": "KNP",
-    "ClusterNetworkPolicy": "KCNP",
-}
-
 
 def rule_name(rule: RuleRef) -> str:
     """Name a rule as people count: ``rule 2 of `workspace` ``."""

@@ -15,7 +15,6 @@ from app.core.drafts.change import Change, ChangeKind
 from app.core.drafts.edits import Append, Edit, Path, SetScalar, parse_path, value_at
 from app.core.drafts.proposal import slug
 from app.core.drafts.rules import (
-    CILIUM_KINDS,
     cilium_element,
     cilium_ports,
     cilium_rule,
@@ -25,6 +24,7 @@ from app.core.drafts.rules import (
 )
 from app.core.errors import DraftRejected
 from app.core.model.cluster import Endpoint
+from app.core.model.kinds import CILIUM_KINDS, CNP
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import Direction, Effect, Peer, Protocol, Question
 from app.core.model.workloads import short_name, stable_labels, workload_name
@@ -243,7 +243,7 @@ def new_policies(side: Side, engine: Engine, rule: dict[str, Any], title: str) -
         return
     name = _free_name(side, engine)
     body = new_policy(name, side.subject, side.direction, [rule], side.sentence)
-    ref = ObjectRef("CiliumNetworkPolicy", side.subject.namespace, name)
+    ref = ObjectRef(CNP, side.subject.namespace, name)
     beside = next(
         (
             policy.manifest.source

@@ -19,7 +19,8 @@ from app.core.drafts.candidates import (
 )
 from app.core.drafts.change import Change, ChangeKind
 from app.core.drafts.edits import AddKey, Append, Path, parse_path, value_at
-from app.core.drafts.rules import CILIUM_KINDS, dns_rule
+from app.core.drafts.rules import dns_rule
+from app.core.model.kinds import CILIUM_KINDS
 from app.core.model.provenance import Manifest
 from app.core.model.verdict import Protocol
 from app.core.policy.engine import Engine

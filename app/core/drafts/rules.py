@@ -13,6 +13,7 @@ from typing import Any
 
 from app.core.errors import DraftRejected
 from app.core.model.cluster import Address, Endpoint, IdentityKind
+from app.core.model.kinds import CNP
 from app.core.model.verdict import Direction, Peer, Protocol
 from app.core.model.workloads import stable_labels
 from app.core.text import clean
@@ -32,7 +33,6 @@ _DNS_NAME_LIMIT = 253
 _DNS_NAME = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
-CILIUM_KINDS = frozenset({"CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy"})
 
 
 def cilium_rule(peer: Peer, direction: Direction, port: int, protocol: Protocol) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def new_policy(
     """Write a CiliumNetworkPolicy for the pods of one workload."""
     return {
         "apiVersion": "cilium.io/v2",
-        "kind": "CiliumNetworkPolicy",
+        "kind": CNP,
         "metadata": {"name": name, "namespace": subject.namespace},
         "spec": {
             "description": why,

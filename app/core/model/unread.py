@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.core.model.kinds import CCNP, CNP, KNP
 from app.core.model.provenance import Notice
 
 UNREAD = "error"
@@ -16,14 +17,14 @@ UNREAD = "error"
 _OF_NAMESPACE = frozenset(
     {
         "CiliumEndpoint",
-        "CiliumNetworkPolicy",
+        CNP,
         "CronJob",
         "DaemonSet",
         "Deployment",
         "EndpointSlice",
         "Endpoints",
         "Job",
-        "NetworkPolicy",
+        KNP,
         "Pod",
         "ReplicaSet",
         "Service",
@@ -37,7 +38,7 @@ _OF_CLUSTER = frozenset(
         "AdminNetworkPolicy",
         "BaselineAdminNetworkPolicy",
         "CiliumCIDRGroup",
-        "CiliumClusterwideNetworkPolicy",
+        CCNP,
         "CiliumEndpointSlice",
         "CiliumIdentity",
         "CiliumLocalRedirectPolicy",

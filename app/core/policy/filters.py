@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.core.model.cluster import ClusterConfig, Endpoint, EnforcementMode, IdentityKind
+from app.core.model.kinds import CCNP, CNP, KNP
 from app.core.model.labels import LabelSet
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Effect
@@ -44,9 +45,9 @@ FIRST_WITHOUT_HOST_KEY = (1, 20, 2)
 """Before, a pod label `host` of any source made a pod the host (issue 48027)."""
 
 _RESOURCE_KINDS = {
-    "CiliumClusterwideNetworkPolicy": "ccnp",
-    "CiliumNetworkPolicy": "cnp",
-    "NetworkPolicy": "netpol",
+    CCNP: "ccnp",
+    CNP: "cnp",
+    KNP: "netpol",
 }
 """The agent sorts policies by resource. Source: Cilium `pkg/ipcache/types/types.go`."""
 

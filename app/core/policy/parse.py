@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.core.model.cluster import ClusterConfig
+from app.core.model.kinds import CCNP, CNP, KNP
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.policy.cilium import read_cilium_policy
 from app.core.policy.context import ParseContext
@@ -12,11 +13,6 @@ from app.core.policy.decode import Reader, Refused
 from app.core.policy.kubernetes import read_network_policy
 from app.core.policy.rules import Entry, ParsedPolicy, RejectedPolicy
 from app.core.text import clean
-
-KNP = "NetworkPolicy"
-CNP = "CiliumNetworkPolicy"
-CCNP = "CiliumClusterwideNetworkPolicy"
-POLICY_KINDS = frozenset({KNP, CNP, CCNP})
 
 
 def is_enabled(kind: str, config: ClusterConfig) -> bool:

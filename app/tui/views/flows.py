@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from app.core.flows.drop_reasons import drop_reason
+from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint, PolicyEvidence
 from app.core.model.provenance import ObjectRef
 from app.services.flow_words import (
@@ -19,7 +20,7 @@ from app.services.flow_words import (
     request_words,
     source_words,
 )
-from app.tui.times import NS, clock_time, span_of
+from app.tui.times import clock_time, span_of
 from app.tui.views.words import field, ref_text, section
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column
@@ -85,7 +86,7 @@ def flow_cells(flow: Flow, look: FlowLook) -> tuple[Line, ...]:
 def _when(flow: Flow, look: FlowLook) -> str:
     if look.age_at is None:
         return clock_time(flow.time_ns, look.zone)
-    return span_of((look.age_at - flow.time_ns) / NS)
+    return span_of((look.age_at - flow.time_ns) / NS_PER_S)
 
 
 def _end_line(end: FlowEndpoint, text: str) -> Line:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from app.core.flows.times import NS_PER_S
 from app.ports import SourceState
 from app.tui.session import Session
-from app.tui.times import NS, clock_time, span_of
+from app.tui.times import clock_time, span_of
 from widgets.frame import HeaderView, Pill
 from widgets.marks import Marks
 from widgets.spans import Span, Tone
@@ -27,7 +28,7 @@ _WORDS = {"ended": "read"}
 def pill_of(state: SourceState, now_ns: int, marks: Marks) -> Pill:
     """Show a source's state: glyph, word, and why and how long where that matters."""
     glyph, tone = _LOOKS.get(state.phase, ("unknown", Tone.WARN))
-    age_s = max(0.0, (now_ns - state.since_ns) / NS)
+    age_s = max(0.0, (now_ns - state.since_ns) / NS_PER_S)
     if state.phase == "retrying" and age_s > STALE_BAD_S:
         tone = Tone.BAD
     word = _WORDS.get(state.phase, state.phase)
@@ -46,14 +47,10 @@ def picture_age(session: Session, now_ns: int) -> Span:
     picture = session.picture
     if not session.has_read:
         return Span("nothing read yet", Tone.WARN)
-    lost = [
-        state.since_ns
-        for state in picture.sources.values()
-        if state.phase in ("retrying", "stale", "denied")
-    ]
+    lost = [state.since_ns for state in picture.sources.values() if state.is_broken]
     if not lost:
         return Span(f"as of {clock_time(picture.as_of_ns, session.zone)}", Tone.DIM)
-    age_s = (now_ns - min(lost)) / NS
+    age_s = (now_ns - min(lost)) / NS_PER_S
     tone = Tone.DIM
     if age_s > STALE_WARN_S:
         tone = Tone.BAD if age_s > STALE_BAD_S else Tone.WARN

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.core.flows.times import NS_PER_S
 from app.ports import Right, SourceState
 from app.services.doctor import Check, Health
 from app.services.picture import Picture
 from app.services.tasks import Caught
 from app.tui.session import Session
-from app.tui.times import NS, clock_time, span_of
+from app.tui.times import clock_time, span_of
 from app.tui.views.frame import pill_of
 from app.tui.views.words import field, section
 from widgets.document import Paragraph, heading, paragraph
@@ -35,7 +36,7 @@ def sources(session: Session) -> Iterator[Paragraph]:
 
 def _source(state: SourceState, now_ns: int, session: Session) -> Iterator[Paragraph]:
     pill = pill_of(state, now_ns, session.marks)
-    since = span_of((now_ns - state.since_ns) / NS)
+    since = span_of((now_ns - state.since_ns) / NS_PER_S)
     yield Paragraph(
         (
             Span(f"{state.source:<{_LONG}} ", Tone.STRONG),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import ObjectRef
-from app.services.wording import SHORT_KINDS, place
+from app.services.wording import place
 from app.tui.session import Session
 from widgets.document import Paragraph, heading, paragraph
 from widgets.spans import Line, Span, Tone, line
@@ -35,7 +36,7 @@ def nothing_read(session: Session) -> tuple[Line, ...]:
     """Say why nothing has been read, source by source, and what needs no source at all."""
     lines = [*empty("Nothing has been read yet.")]
     for state in session.picture.sources.values():
-        if state.phase in ("retrying", "denied", "stale"):
+        if state.is_broken:
             lines.append(line(Span(f"{state.source}: {state.reason}", Tone.WARN)))
             if hint := state.detail.get("hint"):
                 lines.append(line(Span(f"{hint}", Tone.KEY)))
