@@ -13,6 +13,7 @@ from app.config import Settings, find_secret
 from app.core.diagnose.boundaries import Boundary, newly_broken, parse_boundaries
 from app.core.errors import BadInput, ConfigError, DraftRejected
 from app.core.model.provenance import Manifest
+from app.core.model.unread import unread
 from app.ports import PolicyRepo
 
 if TYPE_CHECKING:
@@ -75,10 +76,15 @@ def load_boundaries(sources: Sources, settings: Settings, file: str = "") -> tup
 
 
 def load_drafts(paths: tuple[str, ...], sources: Sources) -> tuple[Manifest, ...]:
-    """The objects of draft files, placeholders filled as in the snapshot. Raises `BadInput`."""
+    """The objects of draft files, placeholders filled as in the snapshot.
+
+    Raises `BadInput` when anything of them cannot be read: half a draft is another draft.
+    """
     from integrations.manifests.reader import load
 
     loaded = load(paths, sources.sets)
+    for notice in unread(loaded.notices):
+        raise BadInput(str(notice), file=notice.file or "", line=notice.line or 0)
     if not loaded.manifests:
         raise BadInput(f"no object in {', '.join(paths)}", file=paths[0])
     return loaded.manifests

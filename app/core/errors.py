@@ -35,6 +35,7 @@ class SourceCause(StrEnum):
     OVERLOADED = "overloaded"
     PROTOCOL = "protocol"
     CONFLICT = "conflict"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(eq=False)

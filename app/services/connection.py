@@ -19,7 +19,7 @@ from app.ports import Clock, SourceState
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
 
-DENIALS = frozenset({SourceCause.UNAUTHENTICATED, SourceCause.FORBIDDEN})
+DENIALS = frozenset({SourceCause.UNAUTHENTICATED, SourceCause.FORBIDDEN, SourceCause.UNREADABLE})
 """Causes that trying again does not mend."""
 
 

@@ -14,6 +14,8 @@ from app.ports import Right, SourceState
 from app.services.picture import Picture
 from app.services.wording import counted
 
+MOST_UNREAD = 20
+
 
 class Health(StrEnum):
     """How a check went; `MISSING` narrows what can be said, `BROKEN` prevents it."""
@@ -53,6 +55,7 @@ def examine(picture: Picture, surroundings: Surroundings) -> tuple[Check, ...]:
     return (
         *_around(surroundings),
         *(_source(state) for state in picture.sources.values()),
+        *_unread(picture),
         *_objects(picture),
         *(_right(right) for right in picture.rights if not _readable(right)),
         *_policies(picture),
@@ -85,6 +88,16 @@ def _source(state: SourceState) -> Check:
         return Check("source", Health.FINE, f"{state.source}: read")
     reason = f": {state.reason}" if state.reason else ""
     return Check("source", Health.BROKEN, words + reason, str(state.detail.get("hint", "")))
+
+
+def _unread(picture: Picture) -> Iterator[Check]:
+    """What a source that was read holds and nobody could read."""
+    found = picture.cluster.unread
+    for notice in found[:MOST_UNREAD]:
+        yield Check("unread", Health.BROKEN, str(notice))
+    if (more := len(found) - MOST_UNREAD) > 0:
+        fix = "every command prints them all on stderr"
+        yield Check("unread", Health.BROKEN, f"{more} more could not be read", fix)
 
 
 def _objects(picture: Picture) -> Iterator[Check]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,13 @@ from pathlib import Path
 from app.core.errors import BadInput
 from app.core.model.provenance import Notice
 from app.core.text import clean
+from integrations.packed import read_all
 
 SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 KUSTOMIZATION_NAMES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 """Source: kustomize `api/konfig/general.go` (`RecognizedKustomizationFileNames`)."""
 
-BYTES_MAX = 1 << 30
-"""Of one file, unpacked; more is not a snapshot but an accident or a gzip bomb."""
+STDIN = "-"
 
 
 @dataclass(slots=True)
@@ -31,24 +30,39 @@ class FileSet:
 
     shown: dict[Path, str] = field(default_factory=dict)
     folders: dict[Path, str] = field(default_factory=dict)
+    named: dict[str, list[str]] = field(default_factory=dict)
+    """What the operator named → the files it led to, as shown."""
     notices: list[Notice] = field(default_factory=list)
 
-    def add(self, path: Path, root: Path) -> None:
+    def add(self, path: Path, root: Path, named: str = "") -> None:
         """Take a file in, unless it is there already."""
-        real = path.resolve()
-        if real not in self.shown:
-            self.shown[real] = clean(os.path.normpath(path))
-            self.folders[real] = clean(_inside(real.parent, root.resolve()))
+        real = real_path(path)
+        if real is None:
+            return
+        if named:
+            self.named[named].append(self.shown.get(real) or clean(os.path.normpath(path)))
+        if real in self.shown:
+            return
+        self.shown[real] = clean(os.path.normpath(path))
+        self.folders[real] = clean(_inside(real.parent, real_path(root) or root))
+
+    def add_stream(self, path: Path) -> None:
+        """Take in what was named and is no file of a folder: standard input, a pipe, a device."""
+        name = "standard input" if str(path) == STDIN else clean(str(path))
+        self.named[str(path)] = [name]
+        self.shown[path] = self.folders[path] = name
 
     def follow(self, target: Path, kustomization: Path) -> None:
         """Take in what a kustomization refers to, when it lies in the same git checkout."""
         checkout = find_checkout(kustomization)
-        if checkout is None or not target.resolve().is_relative_to(checkout):
+        real = real_path(target)
+        if checkout is None or real is None or not real.is_relative_to(checkout):
             return
-        if target.is_file():
+        if real.is_file():
             self._follow_file(target, kustomization)
         for name in sorted(KUSTOMIZATION_NAMES):
-            if (target / name).is_file():
+            inner = real_path(target / name)
+            if inner is not None and inner.is_file():
                 self._follow_file(target / name, kustomization)
 
     def _follow_file(self, target: Path, kustomization: Path) -> None:
@@ -65,35 +79,76 @@ def find_checkout(path: Path) -> Path | None:
     return next((folder for folder in path.parents if (folder / ".git").exists()), None)
 
 
+def real_path(path: Path) -> Path | None:
+    """Where a path leads in the end; None when it leads nowhere.
+
+    A link to itself, a name longer than the system takes, or one with a NUL in it leads nowhere.
+    """
+    try:
+        real = path.resolve()
+        real.lstat()
+    except FileNotFoundError:
+        return real
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return real
+
+
 def _inside(folder: Path, root: Path) -> str:
     root = find_checkout(folder / "file") or root
-    return str(folder.relative_to(root)) if folder != root else root.name
+    return (
+        str(folder.relative_to(root))
+        if folder.is_relative_to(root) and folder != root
+        else root.name
+    )
 
 
 def find_files(paths: Iterable[str]) -> FileSet:
     """List the manifests under `paths`; BadInput when one of them does not exist.
 
-    A file that is named is read whatever it is called; in a directory tree only YAML, JSON and
-    kustomization files count. Hidden directories and links that leave the tree are left out.
+    What is named is read whatever it is called and whatever it is: a file, a pipe, `-` for standard
+    input. In a directory tree only YAML, JSON and kustomization files count. Hidden directories and
+    links that leave the tree are left out.
     """
     files = FileSet()
     for text in paths:
         path = Path(text)
-        if path.is_dir():
+        try:
+            kind = _kind(path)
+        except (OSError, ValueError, RuntimeError) as error:
+            words = getattr(error, "strerror", None) or str(error)
+            raise BadInput(f"`{clean(text, 200)}`: {words}", file=clean(text, 200)) from error
+        files.named[text] = []
+        if kind == "folder":
             for file in _walk(path, files.notices):
-                files.add(file, path)
-        elif path.exists():
-            files.add(path, path.parent)
+                files.add(file, path, text)
+        elif kind == "file":
+            files.add(path, path.parent, text)
+        elif kind == "stream":
+            files.add_stream(path)
         else:
             raise BadInput(f"no such file or directory: `{clean(text)}`", file=clean(text))
     return files
 
 
+def _kind(path: Path) -> str:
+    if str(path) == STDIN:
+        return "stream"
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return ""
+    if path.is_dir():
+        return "folder"
+    return "file" if path.is_file() else "stream"
+
+
 def _walk(root: Path, notices: list[Notice]) -> Iterator[Path]:
+    def leave_out(path: Path | str, why: str) -> None:
+        notices.append(Notice(f"not read: {why}", file=clean(str(path)), severity="error"))
+
     def unreadable(error: OSError) -> None:
-        notices.append(
-            Notice(f"not read: {error.strerror}", file=clean(str(error.filename)), severity="error")
-        )
+        leave_out(str(error.filename), error.strerror or "unreadable")
 
     real_root = root.resolve()
     for folder, folders, names in os.walk(root, onerror=unreadable):
@@ -102,29 +157,35 @@ def _walk(root: Path, notices: list[Notice]) -> Iterator[Path]:
             path = Path(folder) / name
             if not (name.endswith(SUFFIXES) or name in KUSTOMIZATION_NAMES):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(real_root):
-                notices.append(Notice("not read: a link out of the tree", file=clean(str(path))))
+            if reason := _not_of_tree(path, real_root):
+                leave_out(path, reason)
                 continue
             yield path
+
+
+def _not_of_tree(path: Path, root: Path) -> str:
+    """Why a file of a folder is not read; empty when it is."""
+    real = real_path(path)
+    if real is None:
+        return "a link that leads nowhere"
+    if not real.is_relative_to(root):
+        return "a link out of the tree"
+    if not real.exists():
+        return "a link that leads nowhere"
+    return "" if real.is_file() else "no regular file"
 
 
 def read_bytes(path: Path, shown: str) -> bytes:
     """Give a file's bytes, unpacked if it is gzip by its content; BadInput when it cannot be."""
     try:
+        if str(path) == STDIN:
+            return read_all(sys.stdin.buffer)
         with path.open("rb") as stream:
-            packed = stream.read(2) == b"\x1f\x8b"
-            stream.seek(0)
-            if not packed:
-                return _limited(stream.read(BYTES_MAX + 1), shown)
-            with gzip.open(stream) as unpacked:
-                return _limited(unpacked.read(BYTES_MAX + 1), shown)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"not readable as gzip: {error}", file=shown) from error
-    except OSError as error:
-        raise BadInput(f"not read: {error.strerror or error}", file=shown) from error
-
-
-def _limited(content: bytes, shown: str) -> bytes:
-    if len(content) > BYTES_MAX:
-        raise BadInput(f"larger than {BYTES_MAX >> 20} MiB", file=shown)
-    return content
+            return read_all(stream)
+    except BadInput as error:
+        raise BadInput(f"not read: {error.message}", hint=error.hint, file=shown) from error
+    except (OSError, ValueError) as error:  # standard input may be closed
+        words = getattr(error, "strerror", None) or str(error)
+        raise BadInput(f"not read: {words}", file=shown) from error
+    except AttributeError as error:  # Python's standard input is None where there is none
+        raise BadInput("not read: there is no standard input", file=shown) from error

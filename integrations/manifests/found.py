@@ -11,8 +11,10 @@ from typing import Any
 from app.core.errors import BadInput
 from app.core.model.kinds import CCNP, POLICY_KINDS
 from app.core.model.provenance import Manifest, Notice, ObjectRef, Source
+from app.core.model.unread import decides
 from app.core.text import clean
 from integrations.manifests.files import KUSTOMIZATION_NAMES
+from integrations.manifests.templates import unrendered
 
 DECIDING_KINDS = POLICY_KINDS | {
     "CiliumCIDRGroup",
@@ -69,7 +71,6 @@ CLUSTER_KINDS = frozenset(
 )
 """Kinds without a namespace that turn up in checkouts; everything else has one."""
 
-TEMPLATE = "{{"
 KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
 _NAME_LIMIT = 253
 _PATH_LIMIT = 80
@@ -89,32 +90,53 @@ class Found:
         """Remember a part that was left out on purpose."""
         self.skipped.setdefault(reason, []).append(where)
 
-    def broken(self, error: BadInput, file: str) -> None:
-        """Remember and report a part that cannot be read."""
+    def broken(self, error: BadInput, file: str, ref: ObjectRef | None = None) -> None:
+        """Remember and report a part that cannot be read, and which object it is where known."""
         self.skip("unreadable", file)
         place = clean(error.path, _PATH_LIMIT)
         text = f"{error.message} (at {place})" if place else error.message
-        self.notices.append(Notice(clean(text), file, error.line or None, severity="error"))
+        if ref is not None and not decides(ref):
+            self.notices.append(Notice(clean(text), file, error.line or None, ref))
+            return
+        self.notices.append(Notice(clean(text), file, error.line or None, ref, severity="error"))
 
-    def add(self, body: Any, source: Source) -> None:
-        """Take in one decoded document, if it is a Kubernetes object with a name."""
+    def add(self, body: Any, source: Source, *, listed: bool = False) -> None:
+        """Take in one decoded document, or an item of a list, if it is a Kubernetes object."""
         kind, api_version = _text(body, "kind"), _text(body, "apiVersion")
         if PurePath(source.file).name in KUSTOMIZATION_NAMES and isinstance(body, Mapping):
             # kustomize does not ask for kind and apiVersion
             kind, api_version = kind or "Kustomization", api_version or KUSTOMIZE_GROUP
         if not kind or not api_version:
-            self.skip("not an object", source.file)
+            if listed:
+                self.broken(
+                    BadInput("an item without apiVersion and kind", line=source.line), source.file
+                )
+            else:
+                self.skip("not an object", source.file)
             return
-        metadata = body.get("metadata")
         if api_version.startswith(KUSTOMIZE_GROUP):
-            ref = ObjectRef(kind, "", source.file)
+            ref = ObjectRef(clean(kind, _NAME_LIMIT), "", source.file)
             self.kustomizations.append(Manifest(ref, api_version, body, source))
             return
+        self._add_object(body, kind, api_version, source)
+
+    def _add_object(self, body: Any, kind: str, api_version: str, source: Source) -> None:
+        metadata = body.get("metadata")
         name = _text(metadata, "name")
-        if not name:
-            self.broken(BadInput(f"{clean(kind)} without a name", line=source.line), source.file)
-            return
         ref = make_ref(kind, _text(metadata, "namespace"), name)
+        if not name:
+            if kind.endswith("List") and "items" in body:
+                return  # a list of nothing, or one whose items were read
+            error = BadInput(
+                f"{clean(kind)} without a name", line=source.line, path="metadata.name"
+            )
+            self.broken(error, source.file, ref)
+            return
+        if path := unrendered(body, ref):
+            line = source.line_of(path)
+            error = BadInput(f"{ref} is a template that nobody rendered", line=line, path=path)
+            self.broken(error, source.file, ref)
+            return
         self.manifests.append(Manifest(ref, api_version, body, source))
 
     def counts(self) -> Mapping[str, int]:
@@ -128,6 +150,16 @@ def make_ref(kind: str, namespace: str, name: str) -> ObjectRef:
     return ObjectRef(
         clean(kind, _NAME_LIMIT), clean(namespace, _NAME_LIMIT), clean(name, _NAME_LIMIT)
     )
+
+
+def item_defaults(kind: str, api_version: str) -> dict[str, str]:
+    """What items of a typed list (`PodList`) take from it: they carry no kind of their own.
+
+    Source: k8s.io/apimachinery `pkg/apis/meta/v1/unstructured` (`UnstructuredList`).
+    """
+    if kind == "List" or not kind.endswith("List"):
+        return {}
+    return {"kind": kind.removesuffix("List"), "apiVersion": api_version}
 
 
 def _text(tree: Any, key: str) -> str:

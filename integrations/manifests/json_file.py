@@ -17,7 +17,7 @@ from app.core.documents.limits import READING
 from app.core.documents.tree import TreeBuilder, compose
 from app.core.errors import BadInput
 from app.core.model.provenance import Source
-from integrations.manifests.found import LINE_KINDS, Found, tame
+from integrations.manifests.found import LINE_KINDS, Found, item_defaults, tame
 from integrations.manifests.placeholders import Placeholders
 
 _JSON_SUFFIXES = (".json", ".json.gz")
@@ -28,7 +28,7 @@ _HOSTILE_ESCAPE = re.compile(rb"\\[bfru]")
 
 
 class _List(msgspec.Struct):
-    items: list[msgspec.Raw]
+    items: list[msgspec.Raw] | None
     kind: str = ""
     apiVersion: str = ""  # noqa: N815  # the wire's name
 
@@ -67,22 +67,38 @@ class JsonFile:
                 self._found.broken(BadInput("nested too deeply", line=line), self._file)
         return True
 
-    def _parts(self) -> tuple[list[bytes], Mapping[str, str]]:
+    def _parts(self) -> tuple[list[bytes], Mapping[str, str] | None]:
+        """The objects as text, and what items of a list take from it; None where they are none."""
         content = self._content
         try:
             msgspec.json.decode(content, type=msgspec.Raw)
         except msgspec.DecodeError as error:
             if "trailing" not in str(error):
                 raise
-            return list(_values(content.decode())), {}
+            return self._values(content), None
         if content.lstrip()[:1] == b"[":
             items = msgspec.json.decode(content, type=list[msgspec.Raw])
             return [bytes(item) for item in items], {}
         try:
             head = _list.decode(content)
         except msgspec.ValidationError:
-            return [content.strip()], {}
-        return [bytes(item) for item in head.items], _item_defaults(head)
+            return [content.strip()], None
+        return [bytes(item) for item in head.items or ()], item_defaults(head.kind, head.apiVersion)
+
+    def _values(self, content: bytes) -> list[bytes]:
+        """Values one after the other; where one is broken, the lines that are whole are read."""
+        found: list[bytes] = []
+        try:
+            found.extend(_values(content.decode()))
+        except (ValueError, RecursionError) as error:
+            lines = [line.strip() for line in content.splitlines()]
+            whole = [line for line in lines if line and _is_json(line)]
+            if not whole:
+                raise
+            said = BadInput(f"not JSON: {error}", line=self._line_of(error))
+            self._found.broken(said, self._file)
+            return whole
+        return found
 
     def _line_of(self, error: Exception) -> int:
         offset = _OFFSET.search(str(error))
@@ -97,30 +113,57 @@ class JsonFile:
             at = start + len(raw)
             line += raw.count(b"\n")
 
-    def _read_object(self, raw: bytes, line: int, defaults: Mapping[str, str]) -> None:
+    def _read_object(self, raw: bytes, line: int, defaults: Mapping[str, str] | None) -> None:
         body: Any = msgspec.json.decode(raw)
-        kind = body.get("kind", defaults.get("kind")) if isinstance(body, dict) else None
+        if isinstance(body, dict) and defaults:
+            body = {**defaults, **body}
+        kind = body.get("kind") if isinstance(body, dict) else None
+        _check_depth(raw, body, line)
         lines: dict[str, int] = {}
-        if kind in LINE_KINDS:
-            body = self._with_lines(raw, body, line, lines)
+        if isinstance(kind, str) and kind in LINE_KINDS:
+            body = {**(defaults or {}), **self._with_lines(raw, body, line, lines)}
             self._placeholders.note_open(body, self._file)
         elif b"${" in raw:
             body = self._placeholders.fill_tree(body)
         if _may_hold_controls(raw):
             body = tame(body)
-        if isinstance(body, dict):
-            body = {**defaults, **body}
-        self._found.add(body, Source(self._file, line, lines=lines))
+        source = Source(self._file, line, lines=lines)
+        self._found.add(body, source, listed=defaults is not None)
 
-    def _with_lines(self, raw: bytes, body: Any, line: int, lines: dict[str, int]) -> Any:
+    def _with_lines(
+        self, raw: bytes, body: Any, line: int, lines: dict[str, int]
+    ) -> dict[str, Any]:
         try:
             node = compose(raw.decode())
         except BadInput:
             # JSON that YAML 1.1 does not take, such as an escaped surrogate pair: no lines then
-            return self._placeholders.fill_tree(body)
+            filled: dict[str, Any] = self._placeholders.fill_tree(body)
+            return filled
         fill = self._placeholders.fill
         builder = TreeBuilder(READING, aliases=False, first_line=line, fill=fill, lines=lines)
-        return builder.build(node)
+        value: dict[str, Any] = builder.build(node)
+        return value
+
+
+def _check_depth(raw: bytes, body: Any, line: int) -> None:
+    """Refuse what is nested deeper than YAML may be, so that no later walk can fail on it."""
+    if raw.count(b"{") + raw.count(b"[") <= READING.nesting:
+        return
+    level, depth = [body], 0
+    while level:
+        if depth > READING.nesting:
+            raise BadInput(f"nested deeper than {READING.nesting} levels", line=line)
+        values = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in values for item in items if isinstance(item, dict | list)]
+        depth += 1
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _may_hold_controls(raw: bytes) -> bool:
@@ -140,13 +183,3 @@ def _values(text: str) -> Iterator[bytes]:
 def _after_space(text: str, at: int) -> int:
     space = _SPACE.match(text, at)
     return space.end() if space else at
-
-
-def _item_defaults(head: _List) -> Mapping[str, str]:
-    """Items of a typed list (`PodList`) carry no kind of their own.
-
-    Source: k8s.io/apimachinery `pkg/apis/meta/v1/unstructured` (`UnstructuredList`).
-    """
-    if head.kind == "List" or not head.kind.endswith("List"):
-        return {}
-    return {"kind": head.kind.removesuffix("List"), "apiVersion": head.apiVersion}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import BadInput
+from app.core.cluster.tree import BrokenObject, items, section, word
+from app.core.errors import BadInput, SourceCause, SourceUnavailable
 from app.core.model.provenance import Manifest, Notice, ObjectRef
+from app.core.model.unread import unread
+from app.core.text import clean
 from app.ports import ClusterChange, ClusterPicture
 from integrations.manifests.files import FileSet, find_files, read_bytes
 from integrations.manifests.found import CLUSTER_KINDS, DECIDING_KINDS, Found, make_ref
@@ -25,8 +29,19 @@ from integrations.manifests.kustomize import (
     report,
 )
 from integrations.manifests.placeholders import Placeholders
+from integrations.manifests.templates import could_hold_policies
 from integrations.manifests.transform import apply
 from integrations.manifests.yaml_file import YamlFile
+
+_HINT = "nothing of it was read, so nothing is said about what it holds"
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 _SKIPPED = {
     "template": "Helm templates are not read: ",
@@ -41,7 +56,8 @@ class Loaded:
 
     `shadowed` are objects that share kind, namespace and name with one of `manifests` and are not
     in force. `skipped` counts what was left out by reason; every reason has a notice. `files` are
-    the paths read, as shown.
+    the paths read, as shown; `failed` are the paths asked for that gave nothing and could not be
+    read, with the reason.
     """
 
     manifests: tuple[Manifest, ...]
@@ -49,12 +65,14 @@ class Loaded:
     shadowed: tuple[Manifest, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    failed: Mapping[str, Notice] = field(default_factory=dict)
 
 
 def load(paths: Iterable[str], sets: Mapping[str, str] | None = None) -> Loaded:
     """Read every object under `paths`; `sets` gives values for `${NAME}` placeholders.
 
-    Raises BadInput when a path does not exist; everything else that cannot be read is a notice.
+    Raises BadInput when a path does not exist; everything else that cannot be read is a notice of
+    severity `error`.
     """
     files = find_files(paths)
     placeholders = Placeholders(sets or {})
@@ -76,7 +94,25 @@ def load(paths: Iterable[str], sets: Mapping[str, str] | None = None) -> Loaded:
         tuple(shadowed),
         found.counts(),
         tuple(files.shown.values()),
+        _failed(files, found),
     )
+
+
+def _failed(files: FileSet, found: Found) -> Mapping[str, Notice]:
+    """What was named and gave nothing, with the first reason why something was not read."""
+    gave = {one.source.file for one in (*found.manifests, *found.kustomizations) if one.source}
+    failed: dict[str, Notice] = {}
+    for named, shown in files.named.items():
+        if not gave.intersection(shown):
+            for notice in reversed(unread(found.notices)):
+                if _is_of(notice, named, shown):
+                    failed[named] = notice
+    return failed
+
+
+def _is_of(notice: Notice, named: str, shown: Iterable[str]) -> bool:
+    file = notice.file or ""
+    return file in shown or file.startswith(clean(named))
 
 
 def _read_all(files: FileSet, placeholders: Placeholders, found: Found) -> list[Kustomization]:
@@ -96,29 +132,55 @@ def _read_all(files: FileSet, placeholders: Placeholders, found: Found) -> list[
 
 
 def _read_file(path: Path, shown: str, placeholders: Placeholders, found: Found) -> None:
-    if _in_chart_templates(path):
-        found.skip("template", shown)
-        return
     try:
-        content = read_bytes(path, shown)
+        content = _decoded(read_bytes(path, shown))
+        if _in_chart_templates(path):
+            _leave_out_template(content, shown, found)
+            return
         if (
             content.lstrip()[:1] in (b"{", b"[")
             and JsonFile(content, shown, placeholders, found).read()
         ):
             return
-        text = _decode(content)
+        text = content.decode()
     except BadInput as error:
         found.broken(error, shown)
+        return
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found.broken(BadInput("not UTF-8", line=line), shown)
         return
     YamlFile(text, shown, placeholders, found).read()
 
 
-def _decode(content: bytes) -> str:
+def _decoded(content: bytes) -> bytes:
+    """The text as UTF-8 without a byte order mark.
+
+    Source: YAML 1.2 §5.2: the encoding is told by its mark; UTF-16 is what PowerShell's `>` writes.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _transcoded(content[len(mark) :], encoding)
+    if content[:2].count(0) == 1:  # an ASCII character in two bytes, without a mark
+        return _transcoded(content, "utf-16-be" if content[0] == 0 else "utf-16-le")
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise BadInput("not text: a NUL byte stands in it", line=line)
+    return content
+
+
+def _transcoded(content: bytes, encoding: str) -> bytes:
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding).encode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BadInput("not UTF-8", line=line) from error
+        raise BadInput(f"not {encoding.upper()}, which its first bytes announce") from error
+
+
+def _leave_out_template(content: bytes, shown: str, found: Found) -> None:
+    """A chart's template; one that makes policies is more than something to know of."""
+    found.skip("template", shown)
+    if could_hold_policies(content.decode(errors="replace")):
+        found.broken(BadInput("a policy in a chart that was not rendered"), shown)
 
 
 def _in_chart_templates(path: Path) -> bool:
@@ -277,8 +339,16 @@ class ManifestReader:
         return ", ".join(self._paths)
 
     async def read(self) -> ClusterPicture:
-        """Read all files in a thread; BadInput when a path does not exist."""
+        """Read all files in a thread.
+
+        Raises BadInput when a path does not exist, SourceUnavailable when one gave nothing because
+        it could not be read.
+        """
         loaded = await asyncio.to_thread(load, self._paths, self._sets)
+        for path, reason in loaded.failed.items():
+            raise SourceUnavailable(
+                str(reason), source=clean(path), cause=SourceCause.UNREADABLE, hint=_HINT
+            )
         return ClusterPicture(
             loaded.manifests,
             time.time_ns(),
@@ -313,9 +383,11 @@ def _agent_version(manifests: Iterable[Manifest]) -> str:
 
 
 def _image_tag(body: Mapping[str, Any]) -> str:
-    pod = body.get("spec", {}).get("template", {}).get("spec", {})
-    for container in pod.get("containers", ()):
-        if container.get("name") == "cilium-agent":
-            _, _, tag = str(container.get("image", "")).partition("@")[0].rpartition(":")
-            return tag.removeprefix("v")
+    try:
+        for container in items(section(body, "spec", "template", "spec"), "containers"):
+            if word(container, "name") == "cilium-agent":
+                _, _, tag = word(container, "image").partition("@")[0].rpartition(":")
+                return tag.removeprefix("v")
+    except BrokenObject:  # whoever builds the cluster says so, with its place
+        return ""
     return ""

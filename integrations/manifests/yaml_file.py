@@ -1,21 +1,30 @@
 """YAML text into Kubernetes objects, each with its line and, where answers need it, every line.
 
-A document that cannot be read becomes a notice with its line, and the rest of the file is read.
+A document that cannot be read becomes a notice with its line, and the rest of the file is read; of
+a `kind: List` in block style only the item that cannot be read is lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
 
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from app.core.documents.limits import READING
-from app.core.documents.split import Chunk, split_documents
+from app.core.documents.split import Chunk, ListText, split_documents, split_items
 from app.core.documents.tree import TreeBuilder, compose, may_alias, scalar_of
 from app.core.errors import BadInput
-from app.core.model.provenance import Source
-from integrations.manifests.found import DECIDING_KINDS, LINE_KINDS, TEMPLATE, Found, tame
+from app.core.model.provenance import ObjectRef, Source
+from integrations.manifests.files import KUSTOMIZATION_NAMES
+from integrations.manifests.found import LINE_KINDS, Found, item_defaults, make_ref, tame
 from integrations.manifests.placeholders import Placeholders
+from integrations.manifests.templates import TEMPLATE, could_hold_policies
+
+_WHOLE_UP_TO = 4 << 20
+"""Characters of a list that is composed at once; a longer one is cut first, to save memory."""
+
+_OBJECT = re.compile(r"""^[ \t-]*["']?(?:apiVersion|kind)["']?[ \t]*:""", re.MULTILINE)
 
 
 class YamlFile:
@@ -33,50 +42,107 @@ class YamlFile:
             too_large = BadInput(f"more than {READING.size >> 20} MiB of YAML; JSON may be larger")
             self._found.broken(too_large, self._file)
             return
-        for index, chunk in enumerate(split_documents(self._text)):
+        chunks = split_documents(self._text)
+        if len(chunks) > READING.documents:
+            self._found.broken(BadInput(f"more than {READING.documents:,} documents"), self._file)
+        for index, chunk in enumerate(chunks[: READING.documents]):
             try:
                 self._read_document(chunk, index)
             except BadInput as error:
                 self._report(error, chunk)
 
-    def _report(self, error: BadInput, chunk: Chunk) -> None:
-        if TEMPLATE in chunk.text:
-            self._found.skip("template", self._file)
-        else:
-            self._found.broken(error, self._file)
+    def _report(self, error: BadInput, chunk: Chunk, ref: ObjectRef | None = None) -> None:
+        """Say what was not read; what only looks like YAML of ours is left out like other files."""
+        if TEMPLATE in chunk.text and ref is None:
+            if not could_hold_policies(chunk.text):
+                self._found.skip("template", self._file)
+                return
+            error = BadInput(f"a template that nobody rendered: {error.message}", line=error.line)
+        elif ref is None and not self._could_be_ours(chunk.text):
+            self._found.skip("not an object", self._file)
+            return
+        self._found.broken(error, self._file, ref)
+
+    def _could_be_ours(self, text: str) -> bool:
+        name = self._file.rpartition("/")[2]
+        return name in KUSTOMIZATION_NAMES or _OBJECT.search(text) is not None
 
     def _read_document(self, chunk: Chunk, index: int) -> None:
-        root = compose(chunk.text, chunk.line)
+        if len(chunk.text) > _WHOLE_UP_TO and (listed := split_items(chunk)):
+            self._read_items(listed, chunk, index)
+            return
+        try:
+            root = compose(chunk.text, chunk.line)
+        except BadInput:
+            listed = split_items(chunk)
+            if listed is None or len(listed.items) < 2:  # noqa: PLR2004  # else all of it is lost
+                raise
+            self._read_items(listed, chunk, index)
+            return
         if root is None:
             return
-        aliases = may_alias(chunk.text)
-        for node in _items(root):
-            self._read_object(node, chunk, index, aliases=aliases)
+        nodes = _items(root)
+        defaults = _defaults(root) if nodes is not None else {}
+        for node in [root] if nodes is None else nodes:
+            self._read_object(node, chunk, index, defaults if nodes is not None else None)
 
-    def _read_object(self, node: Node, chunk: Chunk, index: int, *, aliases: bool) -> None:
-        kind = scalar_of(node, "kind")
-        if kind in DECIDING_KINDS and TEMPLATE in chunk.text:
-            self._found.skip("template", self._file)
-            return
+    def _read_items(self, listed: ListText, chunk: Chunk, index: int) -> None:
+        """Read a list item by item. Raises BadInput where what surrounds them is no list."""
+        head = compose(listed.head, chunk.line)
+        if head is None or not scalar_of(head, "kind").endswith("List"):
+            raise BadInput("not YAML, or too large for one document", line=chunk.line)
+        for item in listed.items:
+            try:
+                root = compose(item.text, item.line)
+            except BadInput as error:
+                self._report(error, item)
+                continue
+            for node in root.value if isinstance(root, SequenceNode) else ():
+                self._read_object(node, item, index, _defaults(head))
+
+    def _read_object(
+        self, node: Node, chunk: Chunk, index: int, defaults: Mapping[str, str] | None
+    ) -> None:
+        """Read one object; `defaults` are those of the list it is an item of."""
+        kind = scalar_of(node, "kind") or (defaults or {}).get("kind", "")
         lines: dict[str, int] = {}
         builder = TreeBuilder(
             READING,
-            aliases=aliases,
+            aliases=may_alias(chunk.text),
             first_line=chunk.line,
             fill=self._placeholders.fill,
             lines=lines if kind in LINE_KINDS else None,
         )
-        body = tame(builder.build(node))
+        try:
+            body = tame(builder.build(node))
+        except BadInput as error:
+            self._report(error, chunk, _ref_of(node, kind))
+            return
+        if isinstance(body, dict) and defaults:
+            body = {**defaults, **body}
         if kind in LINE_KINDS:
             self._placeholders.note_open(body, self._file)
         line = node.start_mark.line + chunk.line
-        self._found.add(body, Source(self._file, line, document=index, lines=lines))
+        source = Source(self._file, line, document=index, lines=lines)
+        self._found.add(body, source, listed=defaults is not None)
 
 
-def _items(root: Node) -> Iterator[Node]:
+def _ref_of(node: Node, kind: str) -> ObjectRef | None:
+    """Which object a node is, as far as it says; None where it does not say its kind."""
+    if not kind or not isinstance(node, MappingNode):
+        return None
+    metadata = next((value for key, value in node.value if key.value == "metadata"), None)
+    return make_ref(kind, scalar_of(metadata, "namespace"), scalar_of(metadata, "name"))
+
+
+def _items(root: Node) -> list[Node] | None:
+    """The items of a list; None where the document is an object of its own."""
     if isinstance(root, MappingNode) and scalar_of(root, "kind").endswith("List"):
         for key, value in root.value:
             if key.value == "items" and isinstance(value, SequenceNode):
-                yield from value.value
-                return
-    yield root
+                return list(value.value)
+    return None
+
+
+def _defaults(root: Node) -> Mapping[str, str]:
+    return item_defaults(scalar_of(root, "kind"), scalar_of(root, "apiVersion"))

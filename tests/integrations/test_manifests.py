@@ -1,14 +1,18 @@
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, SourceUnavailable
 from app.core.model.provenance import Manifest, ObjectRef
+from app.core.model.unread import unread
 from app.core.text import is_clean
 from integrations.manifests.reader import Loaded, ManifestReader, load
 
@@ -93,7 +97,7 @@ def test_load_when_gzip_is_cut_then_notice_and_the_rest(tmp_path: Path) -> None:
     packed = gzip.compress(_policy().encode())[:-12]
     loaded = _load(tmp_path, {"a.yaml.gz": packed, "b.yaml": _policy()})
     assert _names(loaded) == ["web"]
-    assert "a.yaml.gz: not readable as gzip" in _texts(loaded)
+    assert "a.yaml.gz: not read: cut off" in _texts(loaded)
 
 
 def test_load_when_one_document_is_broken_then_line_and_the_others(tmp_path: Path) -> None:
@@ -167,6 +171,7 @@ def test_load_when_json_repeats_a_key_in_a_policy_then_refused(tmp_path: Path) -
     loaded = _load(tmp_path, {"a.json": text})
     assert not loaded.manifests
     assert "a.json:2: key `egress` stands twice (at spec)" in _texts(loaded)
+    assert list(loaded.failed) == [str(tmp_path)]
 
 
 def test_load_when_placeholder_has_a_value_then_filled(tmp_path: Path) -> None:
@@ -205,17 +210,131 @@ def test_load_when_placeholders_have_no_value_then_kept_with_one_notice(tmp_path
     assert "${DOMAIN}, ${ZONE} (--set DOMAIN=VALUE)" in notice.text
 
 
-def test_load_when_helm_template_then_skipped_with_notice(tmp_path: Path) -> None:
+def test_load_when_helm_template_then_no_object_and_a_policy_in_it_is_said(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "broken.yaml": "kind: Pod\n{{- if .Values.x }}\nmetadata: {}\n{{- end }}\n",
         "parses.yaml": _policy().replace("pypi.org", '"{{ .Values.host }}"'),
         "chart/Chart.yaml": "name: c\nversion: 1\n",
         "chart/templates/plain.yaml": _policy(),
+        "chart/templates/other.yaml": "kind: Deployment\n",
     }
     loaded = _load(tmp_path, files)
     assert not loaded.manifests
-    assert loaded.skipped == {"template": 3, "not an object": 1}
+    assert loaded.skipped == {"template": 3, "not an object": 1, "unreadable": 2}
     assert "Helm templates are not read" in _texts(loaded)
+    assert {notice.file for notice in unread(loaded.notices)} == {
+        str(tmp_path / "parses.yaml"),
+        str(tmp_path / "chart/templates/plain.yaml"),
+    }
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "# labels are {{ team }}",
+        "  annotations: {note: '{{ team }}'}",
+        "  annotations: {note: '{{ team }}'}\n  managedFields: [{manager: '{{x}}'}]",
+    ],
+)
+def test_load_when_braces_stand_where_nothing_is_decided_then_read(
+    tmp_path: Path, where: str
+) -> None:
+    text = _policy().replace("  namespace: lung\n", f"  namespace: lung\n{where}\n")
+    loaded = _load(tmp_path, {"a.yaml": text})
+    assert _names(loaded) == ["web"]
+    assert not loaded.notices
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_load_when_one_item_of_a_list_is_a_template_then_the_others_are_read(
+    tmp_path: Path, form: str
+) -> None:
+    dash = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dash"}}
+    policy: Any = yaml.safe_load(_policy())
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "{{ x }}", "namespace": "lung"}}
+    items = [{**dash, "data": {"x": "{{instance}}"}}, policy, pod]
+    document = {"apiVersion": "v1", "kind": "List", "items": items}
+    text = json.dumps(document) if form == "json" else yaml.safe_dump(document)
+    loaded = _load(tmp_path, {f"a.{form}": text})
+    assert _names(loaded) == ["dash", "web"]
+    (notice,) = unread(loaded.notices)
+    assert notice.ref == ObjectRef("Pod", "lung", "{{ x }}")
+
+
+def test_load_when_one_item_of_a_list_is_no_yaml_then_the_others_are_read(tmp_path: Path) -> None:
+    items = [_policy("one"), "kind: Pod\n  x: [\n", _policy("two")]
+    text = "".join("- " + item.replace("\n", "\n  ").rstrip() + "\n" for item in items)
+    loaded = _load(tmp_path, {"a.yaml": f"apiVersion: v1\nitems:\n{text}kind: List\n"})
+    assert _names(loaded) == ["one", "two"]
+    assert loaded.manifests[1].line_of("spec.egress[0]") == 2 + 11 + 2 + 9
+    assert [notice.severity for notice in unread(loaded.notices)] == ["error"]
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_load_when_a_typed_list_then_items_take_its_kind(tmp_path: Path, form: str) -> None:
+    document = {"apiVersion": "v1", "kind": "PodList", "items": [_pod("a"), _pod("b")]}
+    text = json.dumps(document) if form == "json" else yaml.safe_dump(document)
+    loaded = _load(tmp_path, {f"a.{form}": text})
+    assert [manifest.ref for manifest in loaded.manifests] == [
+        ObjectRef("Pod", "lung", name) for name in ("a", "b")
+    ]
+
+
+def test_load_when_an_item_is_no_object_then_said(tmp_path: Path) -> None:
+    loaded = _load(tmp_path, {"a.yaml": "apiVersion: v1\nkind: List\nitems:\n- 1\n- ~\n"})
+    assert len(unread(loaded.notices)) == 2
+
+
+def test_load_when_json_lines_have_a_broken_one_then_the_others_are_read(tmp_path: Path) -> None:
+    good = json.dumps({"apiVersion": "v1", "kind": "Pod", **_pod("a")})
+    loaded = _load(tmp_path, {"a.json": f"{good}\n{good[:-9]}\n{good.replace('a', 'b')}\n"})
+    assert len(loaded.manifests) == 1
+    assert unread(loaded.notices)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_load_when_in_another_encoding_then_read(tmp_path: Path, encoding: str) -> None:
+    loaded = _load(tmp_path, {"a.yaml": _policy().encode(encoding)})
+    assert _names(loaded) == ["web"]
+
+
+def test_load_when_a_pipe_is_named_then_read_as_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "objects"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(gzip.compress(_policy().encode())))
+    writer.start()
+    assert _names(load([str(pipe)])) == ["web"]
+    writer.join()
+
+
+def test_load_when_a_pipe_stands_in_a_folder_then_said_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    loaded = _load(tmp_path, {"b.yaml": _policy()})
+    assert _names(loaded) == ["web"]
+    assert "a.yaml: not read: no regular file" in _texts(loaded)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "loop"])
+def test_load_when_a_path_leads_nowhere_then_bad_input(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(BadInput):
+        load([str(tmp_path / name)])
+
+
+async def test_reader_when_nothing_could_be_read_then_the_source_failed(tmp_path: Path) -> None:
+    _write(tmp_path, {"a.yaml": _policy().encode()[:60] + b"\\0", "b.yaml.gz": b"\x1f\x8b\x08"})
+    with pytest.raises(SourceUnavailable) as raised:
+        await ManifestReader([str(tmp_path)]).read()
+    assert raised.value.exit_code == 3
+    assert "a.yaml" in raised.value.message
+
+
+async def test_reader_when_something_else_could_be_read_then_the_rest_is_said(
+    tmp_path: Path,
+) -> None:
+    _write(tmp_path, {"a.yaml": _policy(), "b.yaml.gz": b"\x1f\x8b\x08"})
+    picture = await ManifestReader([str(tmp_path)]).read()
+    assert [notice.file for notice in unread(picture.notices)] == [str(tmp_path / "b.yaml.gz")]
 
 
 def test_load_when_application_set_has_templates_in_strings_then_kept(tmp_path: Path) -> None:
@@ -236,7 +355,7 @@ def test_load_when_no_namespace_then_default_unless_cluster_scoped(tmp_path: Pat
 
 def test_load_when_object_has_no_name_then_reported(tmp_path: Path) -> None:
     loaded = _load(tmp_path, {"a.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {}\n"})
-    assert "a.yaml:1: Pod without a name" in _texts(loaded)
+    assert "a.yaml:1: Pod without a name (at metadata.name)" in _texts(loaded)
 
 
 def test_load_when_text_is_hostile_then_shown_harmless_and_new_lines_kept(tmp_path: Path) -> None:

@@ -10,13 +10,17 @@ from app.cli.options import add_output_options
 
 if TYPE_CHECKING:
     from app.core.diagnose.boundaries import Ruling
+    from app.core.model.provenance import Notice
+
+UNREAD = 3
+"""The code of a source that failed: no promise can be made over what was not read."""
 
 EXAMPLE = """  k8tre-tui check boundaries.toml --snapshot ./gitops
   k8tre-tui check boundaries.toml --snapshot ./gitops -o junit > boundaries.xml
   k8tre-tui check --demo
 
 a boundary is a table [[boundary]] with name, from, to, ports, must = "allow" or "deny", and why;
-exit code 1 when one does not hold"""
+exit code 1 when one does not hold, 3 when all hold but what could not be read might break one"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,16 +36,24 @@ def run(context: Context) -> int:
     from app.bootstrap.drafts import load_boundaries
     from app.core.diagnose.boundaries import judge_boundaries
     from app.core.errors import UsageError
+    from app.core.model.unread import could_decide
+    from app.services.wording import counted
 
     boundaries = load_boundaries(context.sources, context.config.settings, context.args.file)
     if not boundaries:
         raise UsageError("there are no boundaries to check", hint="name a file of them")
-    rulings = judge_boundaries(boundaries, context.load().picture.engine)
-    _print(context, rulings)
-    return 0 if all(one.holds for one in rulings) else 1
+    picture = context.load().picture
+    rulings = judge_boundaries(boundaries, picture.engine)
+    _print(context, rulings, picture.notices)
+    if not all(one.holds for one in rulings):
+        return 1
+    if unread := [one for one in picture.cluster.unread if could_decide(one)]:
+        context.out.say(f"not certain: {counted(len(unread), 'part')} could not be read (doctor)")
+        return UNREAD
+    return 0
 
 
-def _print(context: Context, rulings: tuple[Ruling, ...]) -> None:
+def _print(context: Context, rulings: tuple[Ruling, ...], notices: tuple[Notice, ...]) -> None:
     from app.cli.render.boundaries import print_junit, print_rulings
     from app.services.contract import listing, ruling_form
 
@@ -50,4 +62,4 @@ def _print(context: Context, rulings: tuple[Ruling, ...]) -> None:
     elif context.args.output == "junit":
         print_junit(context.out, rulings)
     else:
-        context.print_documents([listing(map(ruling_form, rulings))])
+        context.print_documents([listing(map(ruling_form, rulings), notices)])

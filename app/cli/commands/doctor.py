@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLE = """  k8tre-tui doctor
   k8tre-tui doctor --snapshot ./gitops -o json
 
-exit code 3 when a source could not be read"""
+exit code 3 when a source, or a part of one, could not be read"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,8 @@ def run(context: Context) -> int:
             _print_check(context.out, check)
     else:
         context.print_documents([listing(map(check_form, checks), picture.notices)])
-    broken = any(state.is_broken for state in picture.sources.values())
+    failed = any(state.is_broken for state in picture.sources.values())
+    broken = failed or bool(picture.cluster.unread)
     return 3 if broken else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
@@ -39,7 +40,8 @@ def _list(context: Context, picture: Picture) -> int:
     from app.services.inventory import policy_rows
 
     rows = policy_rows(picture, context.in_scope)
-    context.print_items(rows, policy_form, policy_table, picture.notices)
+    table = partial(policy_table, complete=not picture.cluster.unread)
+    context.print_items(rows, policy_form, table, picture.notices)
     return 0
 
 

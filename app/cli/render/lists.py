@@ -14,10 +14,11 @@ POLICY_HEAD = ("KIND", "NAMESPACE", "NAME", "DIR", "SELECTS", "RULES", "ALSO", "
 ENDPOINT_HEAD = ("NAMESPACE", "NAME", "WORKLOAD", "EGRESS", "INGRESS", "STATE")
 
 
-def policy_table(out: Output, rows: Sequence[PolicyRow]) -> None:
-    """One line for each policy."""
+def policy_table(out: Output, rows: Sequence[PolicyRow], *, complete: bool = True) -> None:
+    """One line for each policy; `complete` says that everything could be read."""
     if not rows:
-        out.say("no policies here: all traffic is allowed")
+        rest = ": all traffic is allowed" if complete else ", of what could be read"
+        out.say(f"no policies here{rest}")
         return
     out.table(POLICY_HEAD, [_policy_cells(row) for row in rows])
 

@@ -28,6 +28,10 @@ _INTEGER = re.compile(
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _FIRST = frozenset("+-.0123456789")
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
+"""Source: `resolve` tries `strconv.ParseInt` and `ParseUint`, both of 64 bits."""
+_LONGEST = 64
+"""Digits of the longest such number, in base 2."""
 _EXACT = 1e21
 """Go prints whole floats below this as integers, so they come back as integers."""
 
@@ -48,8 +52,8 @@ def _resolve_number(text: str) -> Scalar:
     if text in _NOT_JSON:
         raise ValueError(text)
     plain = text.replace("_", "") if text[0] != "." else text
-    if integer := _INTEGER.fullmatch(plain):
-        return _integer(integer)
+    if (match := _INTEGER.fullmatch(plain)) and (integer := _integer(match)) is not None:
+        return integer
     if not _FLOAT.fullmatch(plain):
         return text
     number = float(plain)
@@ -58,10 +62,14 @@ def _resolve_number(text: str) -> Scalar:
     return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
-def _integer(match: re.Match[str]) -> int:
+def _integer(match: re.Match[str]) -> int | None:
+    """The number; None where no 64 bits hold it: Go reads a float or text then."""
     for group, base in (("hex", 16), ("bin", 2), ("oct", 8), ("dec", 10)):
         if digits := match[group]:
-            return -int(digits, base) if match["sign"] == "-" else int(digits, base)
+            if len(digits.lstrip("0")) > _LONGEST:
+                return None
+            number = -int(digits, base) if match["sign"] == "-" else int(digits, base)
+            return number if _LEAST <= number <= _MOST else None
     raise AssertionError(match)
 
 

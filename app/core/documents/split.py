@@ -14,6 +14,10 @@ _MARKER = re.compile(r"^(?:---(?=[ \t\r\n]|$)|\.\.\.(?=[ \t\r\n]|$)[^\n]*\n?)", 
 _CONTENT = re.compile(r"^(?![ \t\r]*(?:#|$|\n)|%|---[ \t\r]*(?:#|$|\n))", re.MULTILINE)
 
 
+_ITEMS = re.compile(r"^items:[ \t]*(?:#[^\n]*)?\r?\n", re.MULTILINE)
+_FIRST_ITEM = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*( *)-[ \t\r\n]")
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """The text of one document: `line` is the 1-based line its text starts on."""
@@ -30,15 +34,19 @@ def split_documents(text: str) -> tuple[Chunk, ...]:
     Directives (`%YAML`) stay with the document they precede.
     """
     chunks: list[Chunk] = []
-    start, line = 0, 1
+    start, line, last = 0, 1, 0
+    directive = False
     for end in [*_cuts(text), len(text)]:
-        part = text[start:end]
-        if not _CONTENT.search(part) and _only_directives(part) and end != len(text):
-            continue
-        if _CONTENT.search(part):
-            chunks.append(Chunk(part, line, start, end))
-        line += part.count("\n")
-        start = end
+        part = text[last:end]
+        directive = directive or _only_directives(part)
+        holds_content = _CONTENT.search(part) is not None
+        last = end
+        if directive and not holds_content and end != len(text):
+            continue  # it stays with the document it precedes
+        if holds_content:
+            chunks.append(Chunk(text[start:end], line, start, end))
+        line += text.count("\n", start, end)
+        start, directive = end, False
     return tuple(chunks)
 
 
@@ -53,3 +61,36 @@ def _cuts(text: str) -> list[int]:
 
 def _only_directives(part: str) -> bool:
     return "\n%" in part or part.startswith("%")
+
+
+@dataclass(frozen=True, slots=True)
+class ListText:
+    """A `kind: List` in block style cut into its items; `head` is what stands around them."""
+
+    head: str
+    items: tuple[Chunk, ...]
+
+
+def split_items(chunk: Chunk) -> ListText | None:
+    """Cut a document at its `items`, each a sequence of one; None when it has no such list.
+
+    By indentation alone, so that an item that is no YAML leaves the others readable.
+    """
+    text = chunk.text
+    start = _ITEMS.search(text)
+    first = _FIRST_ITEM.match(text, start.end()) if start else None
+    if start is None or first is None:
+        return None
+    indent = len(first[1])
+    before = r"(?![-# \t\r\n])" if not indent else rf" {{0,{indent - 1}}}[^ \t\r\n#]"
+    outside = re.compile(f"^{before}", re.MULTILINE)
+    left = outside.search(text, start.end())
+    end = left.start() if left else len(text)
+    marks = re.compile(rf"^ {{{indent}}}-(?=[ \t\r\n])", re.MULTILINE)
+    cuts = [mark.start() for mark in marks.finditer(text, start.end(), end)]
+    items, line, last = [], chunk.line, 0
+    for at, to in zip(cuts, [*cuts[1:], end], strict=True):
+        line += text.count("\n", last, at)
+        items.append(Chunk(text[at:to], line, chunk.start + at, chunk.start + to))
+        last = at
+    return ListText(text[: start.start()] + text[end:], tuple(items))

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import yaml
 from yaml._yaml import CParser
+from yaml.composer import Composer
+from yaml.events import Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from app.core.documents.limits import Limits
+from app.core.documents.limits import READING, Limits
 from app.core.documents.scalars import key_text, resolve_plain
 from app.core.errors import BadInput
 
@@ -44,19 +46,76 @@ class _Composer(CParser):
         return
 
 
-def compose(text: str, first_line: int = 1) -> Node | None:
+class _Redefining(Composer):
+    """Composes from libyaml's events where an anchor is defined again, which YAML allows.
+
+    Source: YAML 1.2 §3.2.2.2 (an alias means the anchor most recently defined); PyYAML refuses it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._events = _Composer(text)
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        event: Event = self.peek_event()
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(getattr(event, "anchor", None), None)
+        return super().compose_node(parent, index)
+
+    def peek_event(self) -> Any:
+        return self._events.peek_event()
+
+    def get_event(self) -> Any:
+        return self._events.get_event()
+
+    def check_event(self, *choices: Any) -> bool:
+        return bool(self._events.check_event(*choices))
+
+    def resolve(self, kind: type[Node], value: str | None, implicit: Any) -> str:
+        return self._events.resolve(kind, value, implicit)
+
+    def descend_resolver(self, _parent: Node | None, _index: Any) -> None:
+        return
+
+    def ascend_resolver(self) -> None:
+        return
+
+
+def compose(text: str, first_line: int = 1, limits: Limits = READING) -> Node | None:
     """Give the node of the only document of `text`, None when it is empty.
 
     Raises BadInput with the line that YAML objects to; `first_line` is the text's own.
     """
+    if _least_nodes(text) > limits.nodes:
+        raise BadInput(f"more than {limits.nodes:,} values in one document", line=first_line)
     try:
         return _Composer(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = first_line + (mark.line if mark else 0)
-        raise BadInput(f"not YAML: {_problem(error)}", line=line) from error
+        if "duplicate anchor" in str(error.context or error.problem):
+            return _compose_again(text, first_line)
+        raise _not_yaml(error, first_line) from error
     except yaml.YAMLError as error:
         raise BadInput(f"not YAML: {str(error).splitlines()[0]}", line=first_line) from error
+
+
+def _compose_again(text: str, first_line: int) -> Node | None:
+    try:
+        return _Redefining(text).get_single_node()
+    except RecursionError as error:
+        raise BadInput("nested too deeply", line=first_line) from error
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, first_line) from error
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, first_line: int) -> BadInput:
+    mark = error.problem_mark or error.context_mark
+    line = first_line + (mark.line if mark else 0)
+    return BadInput(f"not YAML: {_problem(error)}", line=line)
+
+
+def _least_nodes(text: str) -> int:
+    """About how many values a text holds: one to a line or a comma, never half of them."""
+    return text.count("\n") + text.count(",")
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
@@ -91,7 +150,7 @@ class TreeBuilder:
         self._fill = fill
         self._lines = lines
         self._nodes_left = limits.nodes
-        self._aliases_left = limits.aliases
+        self._repeated_left = limits.repeated
         self._seen: set[int] | None = set() if aliases else None
         self._in_alias = False
 
@@ -102,15 +161,18 @@ class TreeBuilder:
     def _value(self, node: Node, path: str, depth: int) -> Any:
         self._nodes_left -= 1
         if self._nodes_left < 0:
-            raise self._bad(f"more than {self._limits.nodes} values", node, path)
-        if self._seen is None or self._in_alias:
+            raise self._bad(f"more than {self._limits.nodes:,} values", node, path)
+        if self._seen is None:
+            return self._unfold(node, path, depth)
+        if self._in_alias:
+            self._repeated_left -= 1
+            if self._repeated_left < 0:
+                most = f"{self._limits.repeated:,}"
+                raise self._bad(f"aliases stand for more than {most} values", node, path)
             return self._unfold(node, path, depth)
         if id(node) not in self._seen:
             self._seen.add(id(node))
             return self._unfold(node, path, depth)
-        self._aliases_left -= 1
-        if self._aliases_left < 0:
-            raise self._bad(f"more than {self._limits.aliases} aliases", node, path)
         self._in_alias = True
         value = self._unfold(node, path, depth)
         self._in_alias = False
@@ -169,6 +231,8 @@ class TreeBuilder:
         key = key_text(self._scalar(node, path))
         if key is None:
             raise self._bad("a key is empty", node, path)
+        if len(key) > self._limits.key or len(key) + len(path) > self._limits.path:
+            raise self._bad(f"a key is longer than {self._limits.key:,} characters", node, path)
         return key
 
     def _scalar(self, node: ScalarNode, path: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.core.model.kinds import CCNP, CNP, KNP
-from app.core.model.provenance import Notice
+from app.core.model.provenance import Notice, ObjectRef
 
 UNREAD = "error"
 """The severity of a notice about something that was not read."""
@@ -64,14 +64,16 @@ def unread(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     return tuple(dict.fromkeys(one for one in notices if one.severity == UNREAD))
 
 
-def could_decide(notice: Notice) -> bool:
-    """Whether what was not read could change any verdict at all; what is unknown could."""
-    ref = notice.ref
-    if ref is None or not ref.kind:
-        return True
+def decides(ref: ObjectRef) -> bool:
+    """Whether an object could change any verdict at all."""
     if ref.kind == "ConfigMap":
         return ref.name in ("", _AGENT_CONFIG)
     return ref.kind in _OF_NAMESPACE or ref.kind in _OF_CLUSTER
+
+
+def could_decide(notice: Notice) -> bool:
+    """Whether what was not read could change any verdict at all; what is unknown could."""
+    return notice.ref is None or not notice.ref.kind or decides(notice.ref)
 
 
 def could_change(notice: Notice, namespaces: frozenset[str] | None = None) -> bool:

@@ -56,3 +56,19 @@ def test_resolve_plain_when_json_has_no_such_number_then_refused(text: str) -> N
 )
 def test_key_text_when_key_is_not_text_then_as_json_has_it(value: Scalar, text: str | None) -> None:
     assert key_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0x" + "F" * 10_000, "0x" + "F" * 10_000),
+        ("18446744073709551615", (1 << 64) - 1),
+        ("18446744073709551616", 18446744073709551616),
+        ("9" * 400, "9" * 400),
+        ("0b" + "1" * 65, "0b" + "1" * 65),
+    ],
+)
+def test_resolve_plain_when_no_64_bits_hold_it_then_as_go_reads_it(
+    text: str, value: object
+) -> None:
+    assert resolve_plain(text) == value

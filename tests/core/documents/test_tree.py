@@ -102,8 +102,31 @@ def test_build_when_aliases_multiply_then_refused() -> None:
         f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n"
         for old, new in zip("abcdefg", "bcdefgh", strict=True)
     )
-    with pytest.raises(BadInput, match="more than 20 aliases"):
+    with pytest.raises(BadInput, match="aliases stand for more than 100,000 values"):
         _load(bomb)
+
+
+def test_build_when_many_aliases_stand_for_little_then_fine() -> None:
+    uses = "".join(f"b{number}: *a\n" for number in range(500))
+    assert _load(f"a: &a {{x: 1}}\n{uses}")["b499"] == {"x": 1}
+
+
+def test_compose_when_an_anchor_is_defined_again_then_the_last_one_counts() -> None:
+    text = "a: &a 1\nb: *a\nc: &a 2\nd: *a\n"
+    assert _load(text) == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
+def test_compose_when_too_many_values_then_refused_before_it_costs() -> None:
+    with pytest.raises(BadInput, match="more than 10 values"):
+        compose("[" + "0," * 20 + "]", limits=Limits(size=100, documents=1, nodes=10))
+
+
+@pytest.mark.parametrize(
+    "text", ["? " + "k" * 2000 + "\n: 1\n", "a:\n  ? " + "k" * 2000 + "\n  : 1\n"]
+)
+def test_build_when_a_key_is_too_long_then_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="longer than 1,024 characters"):
+        _load(text)
 
 
 def test_build_when_one_alias_repeats_a_large_part_then_it_counts_once() -> None:
