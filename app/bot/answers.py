@@ -12,10 +12,11 @@ from app.core.model.answer import CauseCode, WhyAnswer
 from app.core.model.chat import Fact, Reply, ReplyKind, Table
 from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import RuleRef
-from app.core.model.verdict import DirectionTrace, Effect, Miss, Outcome
+from app.core.model.verdict import DirectionTrace, Miss, Outcome
 from app.services.inventory import PolicyRow
 from app.services.wording import (
     SIGNS,
+    deciding_rules,
     direction_title,
     headline,
     place,
@@ -97,7 +98,7 @@ def _direction_rows(trace: DirectionTrace, hides: Hides) -> Iterator[tuple[str, 
     if any(hides(ref.namespace) for ref in trace.selected_by):
         yield (*start, ANOTHER_PROJECT, NOTHING, NOTHING)
         return
-    cells = [_rule_cells(rule) for rule in _deciding(trace)]
+    cells = [_rule_cells(rule) for rule in deciding_rules(trace)]
     if not cells and trace.outcome is Outcome.DENIED:
         cells = [_miss_cells(miss) for miss in trace.nearest[:1]]
     by = ", ".join(map(policy_words, trace.selected_by[:3])) or NOTHING
@@ -105,26 +106,15 @@ def _direction_rows(trace: DirectionTrace, hides: Hides) -> Iterator[tuple[str, 
         yield (*start, policy, rule, at)
 
 
-def _deciding(trace: DirectionTrace) -> list[RuleRef]:
-    """The rules behind the outcome; a refused request is the doing of those that let it try."""
-    refused = trace.outcome is Outcome.DENIED and trace.l4 is Outcome.DENIED
-    effect = Effect.DENY if refused else Effect.ALLOW
-    return [match.rule for match in trace.matched if match.effect is effect]
-
-
 def _rule_cells(rule: RuleRef) -> tuple[str, str, str]:
     at = place(rule.file, rule.line) or NOTHING
-    return policy_words(rule.policy), _short_path(rule.path), at
+    return policy_words(rule.policy), rule.short_path, at
 
 
 def _miss_cells(miss: Miss) -> tuple[str, str, str]:
     rule = miss.rule
-    nearly = f"{_short_path(rule.path)}: {miss.failed_on.value} is {miss.wanted}, not {miss.got}"
+    nearly = f"{rule.short_path}, not {miss.failed_on.value}: {miss.words}"
     return policy_words(rule.policy), nearly, place(rule.file, rule.line) or NOTHING
-
-
-def _short_path(path: str) -> str:
-    return path.removeprefix("spec.")
 
 
 def inventory_reply(

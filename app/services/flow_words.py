@@ -42,9 +42,14 @@ def destination_words(flow: Flow) -> str:
 
 def port_words(flow: Flow) -> str:
     """`443/TCP`, `8/ICMPv4`; the protocol alone where there is neither."""
-    if flow.protocol in ("TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6"):
-        return f"{flow.destination_port}/{flow.protocol}"
-    return flow.protocol or "-"
+    return numbered(flow.destination_port, flow.protocol)
+
+
+def numbered(port: int, protocol: str) -> str:
+    """A port or ICMP type with its protocol."""
+    if protocol in ("TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6"):
+        return f"{port}/{protocol}"
+    return protocol or "-"
 
 
 def request_words(l7: L7Info | None) -> str:

@@ -5,6 +5,10 @@ Each is made from the trace and nothing else, so screen, command line and chat c
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
 from app.core.model.answer import CauseCode, WhyAnswer
 from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import ObjectRef, RuleRef
@@ -14,7 +18,6 @@ from app.core.model.verdict import (
     DnsRequest,
     Effect,
     HttpRequest,
-    Match,
     Outcome,
     Request,
     SniRequest,
@@ -90,8 +93,7 @@ def place(file: str | None, line: int | None) -> str:
 def rule_words(rule: RuleRef) -> str:
     """`CNP workspace, egress[1] (file:12)`."""
     at = place(rule.file, rule.line)
-    path = rule.path.removeprefix("spec.")
-    return f"{policy_words(rule.policy)}, {path}" + (f" ({at})" if at else "")
+    return f"{policy_words(rule.policy)}, {rule.short_path}" + (f" ({at})" if at else "")
 
 
 def direction_sentence(trace: DirectionTrace, who: str, *, nearest: bool = True) -> str:
@@ -118,10 +120,53 @@ def nearest_sentence(trace: DirectionTrace) -> str:
     if not allows:
         return ""
     miss = allows[0]
-    return (
-        f"nearest {rule_words(miss.rule)} fails on {miss.failed_on.value}: "
-        f"it names {miss.wanted or 'nothing'}, the connection has {miss.got or 'none'}"
-    )
+    return f"nearest {rule_words(miss.rule)} fails on {miss.failed_on.value}: it {miss.words}"
+
+
+class Bearing(StrEnum):
+    """What a line of a trace does for the connection."""
+
+    FOR = "for"
+    AGAINST = "against"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One thing that the evaluation looked at: `about` says what it is, `text` what it did."""
+
+    bearing: Bearing
+    about: str
+    text: str
+
+
+def trace_lines(trace: DirectionTrace) -> Iterator[TraceLine]:
+    """A direction rule by rule: what turned default deny on, what matched, what nearly did."""
+    if trace.implicit:
+        yield TraceLine(Bearing.NEITHER, "by itself", trace.implicit)
+    for rule in trace.default_deny_by:
+        yield TraceLine(Bearing.NEITHER, "default deny", rule_words(rule))
+    for match in trace.matched:
+        tail = " (layer 7 decides)" if match.l7 else ""
+        denies = match.effect is Effect.DENY
+        yield TraceLine(
+            Bearing.AGAINST if denies else Bearing.FOR,
+            "denies" if denies else "allows",
+            f"{rule_words(match.rule)}{tail}",
+        )
+    for miss in trace.nearest:
+        text = f"{rule_words(miss.rule)}: {miss.words}"
+        yield TraceLine(Bearing.NEITHER, miss.failed_on.value, text)
+    for request in trace.requests:
+        bearing = Bearing.FOR if request.allowed else Bearing.AGAINST
+        yield TraceLine(bearing, "layer 7", f"{rule_words(request.rule)}: {request.text}")
+
+
+def deciding_rules(trace: DirectionTrace) -> tuple[RuleRef, ...]:
+    """The rules behind the outcome; a refused request is the doing of those that let it try."""
+    refused = trace.outcome is Outcome.DENIED and trace.l4 is Outcome.DENIED
+    effect = Effect.DENY if refused else Effect.ALLOW
+    return tuple(match.rule for match in trace.matched if match.effect is effect)
 
 
 def _why_open(trace: DirectionTrace, who: str) -> str:
@@ -136,7 +181,7 @@ def _why_open(trace: DirectionTrace, who: str) -> str:
 
 
 def _denied(trace: DirectionTrace, *, nearest: bool) -> str:
-    if denies := [match for match in trace.matched if match.effect is Effect.DENY]:
+    if denies := [match.rule for match in trace.matched if match.effect is Effect.DENY]:
         return f"denied by {_rules(denies)}"
     if trace.l4 in (Outcome.ALLOWED, Outcome.REDIRECTED):
         return f"the connection is let through by {_deciding(trace)}, the request is refused"
@@ -147,13 +192,13 @@ def _denied(trace: DirectionTrace, *, nearest: bool) -> str:
 
 
 def _deciding(trace: DirectionTrace) -> str:
-    allows = [match for match in trace.matched if match.effect is Effect.ALLOW]
+    allows = [match.rule for match in trace.matched if match.effect is Effect.ALLOW]
     return _rules(allows) if allows else trace.implicit or "no rule that restricts it"
 
 
-def _rules(matches: list[Match]) -> str:
-    first = rule_words(matches[0].rule)
-    return first if len(matches) == 1 else f"{first} and {len(matches) - 1} more"
+def _rules(rules: Sequence[RuleRef]) -> str:
+    first = rule_words(rules[0])
+    return first if len(rules) == 1 else f"{first} and {len(rules) - 1} more"
 
 
 def _list(refs: tuple[ObjectRef, ...]) -> str:

@@ -139,14 +139,14 @@ def test_explained_answer_adds_every_rule_and_the_objects() -> None:
     assert "Or         use the mirror" in lines
     for line in (
         "Egress: denied",
-        "  default deny  CNP workspace, egress[1] (a.yaml:12)",
-        f"  · port        {AT}: names 80, the connection has 8080/TCP",
+        "  · default deny  CNP workspace, egress[1] (a.yaml:12)",
+        f"  · port          {AT}: names 80, the connection has 8080/TCP",
         "Ingress: redirected",
-        f"  ✓ allows      {AT} (layer 7 decides)",
-        "  ✗ denies      CNP workspace, egress[1] (a.yaml:12)",
-        "  ✓ layer 7     CNP workspace, egress[1] (a.yaml:12): GET",
-        "  ✗ layer 7     CNP workspace, egress[1] (a.yaml:12): PUT",
-        "  allow-localhost",
+        f"  ✓ allows        {AT} (layer 7 decides)",
+        "  ✗ denies        CNP workspace, egress[1] (a.yaml:12)",
+        "  ✓ layer 7       CNP workspace, egress[1] (a.yaml:12): GET",
+        "  ✗ layer 7       CNP workspace, egress[1] (a.yaml:12): PUT",
+        "  · by itself     allow-localhost",
     ):
         assert line in lines
 

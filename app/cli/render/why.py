@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from app.cli.output import Output, Style
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
-from app.core.model.verdict import DirectionTrace, Effect, Verdict
+from app.core.model.verdict import DirectionTrace, Verdict
 from app.services.wording import (
     SIGNS,
+    Bearing,
     counted,
     direction_sentence,
     direction_title,
@@ -17,11 +18,13 @@ from app.services.wording import (
     place,
     request_flag,
     request_words,
-    rule_words,
+    trace_lines,
 )
 
 LABEL_COLUMNS = 11
+ABOUT_COLUMNS = 14
 FEW_STEPS = 2
+BEARING_SIGNS = {Bearing.FOR: "✓", Bearing.AGAINST: "✗", Bearing.NEITHER: "·"}
 STEP_SIGNS = {
     StepStatus.FINE: "✓",
     StepStatus.PROBLEM: "✗",
@@ -133,23 +136,9 @@ def _draft_command(answer: WhyAnswer) -> str:
 def _print_trace(out: Output, trace: DirectionTrace) -> None:
     out.line()
     out.line(out.paint(f"{direction_title(trace.direction)}: {trace.outcome.value}", Style.BOLD))
-    for rule in trace.default_deny_by:
-        out.line(f"  default deny  {rule_words(rule)}")
-    for match in trace.matched:
-        verb = "✗ denies" if match.effect is Effect.DENY else "✓ allows"
-        tail = " (layer 7 decides)" if match.l7 else ""
-        out.line(f"  {verb:<14}{rule_words(match.rule)}{tail}")
-    for miss in trace.nearest:
-        line = (
-            f"· {miss.failed_on.value:<12}{rule_words(miss.rule)}: "
-            f"names {miss.wanted}, the connection has {miss.got}"
-        )
-        out.line(f"  {out.wrap(line, 16, first=2)}")
-    for request in trace.requests:
-        sign = "✓" if request.allowed else "✗"
-        out.line(f"  {sign} layer 7     {rule_words(request.rule)}: {request.text}")
-    if trace.implicit:
-        out.line(f"  {trace.implicit}")
+    for one in trace_lines(trace):
+        line = f"{BEARING_SIGNS[one.bearing]} {one.about:<{ABOUT_COLUMNS}}{one.text}"
+        out.line(f"  {out.wrap(line, ABOUT_COLUMNS + 4, first=2)}")
 
 
 def _print_steps(out: Output, steps: Sequence[StepAnswer]) -> None:

@@ -17,7 +17,6 @@ from app.core.model.provenance import Manifest, ObjectRef, RuleRef
 from app.core.model.verdict import Dimension, Direction, Effect, Match, Miss
 
 _RULE = re.compile(r"(?:specs\[(\d+)\]\.)?.*?(ingress|egress)(Deny)?\[(\d+)\]")
-_SPEC = re.compile(r"^(?:spec\.|(specs\[\d+\])\.)")
 _LONGEST_VALUE = 80
 NEAR = 16
 """From this nearness on the engine's misses fit in the port or in the peer."""
@@ -32,11 +31,6 @@ def rule_name(rule: RuleRef) -> str:
     word = "deny rule" if deny else "rule"
     part = f" of spec {int(spec) + 1}" if spec else ""
     return f"{word} {int(index) + 1}{part} of `{rule.policy.name}`"
-
-
-def short_path(path: str) -> str:
-    """Give a path without its leading `spec.`."""
-    return _SPEC.sub(lambda found: f"{found[1]}." if found[1] else "", path)
 
 
 def names_of(refs: Sequence[ObjectRef]) -> str:
@@ -83,7 +77,7 @@ def place(cause: Cause, manifest: Manifest | None, path: str) -> Cause:
     if manifest is None:
         return cause
     value = value_at(manifest, path)
-    look = short_path(path) + (f": {value}" if value else "")
+    look = path.removeprefix("spec.") + (f": {value}" if value else "")
     return replace(cause, file=manifest.file, line=manifest.line_of(path), look_at=look)
 
 
@@ -272,8 +266,7 @@ def nearest_sentence(nearest: Sequence[Miss]) -> str:
     at = f" ({miss.rule.file}:{miss.rule.line})" if miss.rule.file else ""
     what = _DIMENSIONS[miss.failed_on]
     return sentence(
-        f"{rule_name(miss.rule)}{at} would allow this if its {what} fitted: "
-        f"it wants {miss.wanted}, this is {miss.got}"
+        f"{rule_name(miss.rule)}{at} would allow this if its {what} fitted: it {miss.words}"
     )
 
 

@@ -9,7 +9,7 @@ from app.core.diagnose.case import Case
 from app.core.diagnose.denied import Denial, explain_denial, manifest_of
 from app.core.diagnose.dns import NameReport
 from app.core.diagnose.finding import Finding, skipped
-from app.core.diagnose.sentences import place, rule_name, sentence, short_path
+from app.core.diagnose.sentences import place, rule_name, sentence
 from app.core.model.answer import (
     Cause,
     CauseCode,
@@ -131,7 +131,7 @@ def _unlearned(report: NameReport, case: Case) -> Finding | None:
     rule = plain.rule if plain else named.entry.rule
     placed = place(cause, manifest_of(rule.policy, case.engine), rule.path)
     if plain is not None and placed.look_at:
-        look_at = f"{short_path(rule.path)}: allows DNS without `rules.dns`"
+        look_at = f"{rule.short_path}: allows DNS without `rules.dns`"
         placed = replace(placed, look_at=look_at)
     summary = f"the answers for {report.name} are not seen by Cilium"
     shown = replace(denial, cause=placed, rule=rule, path=rule.path, hint=None)

@@ -83,7 +83,7 @@ def describe(trace: DirectionTrace) -> str:
         return f"{text}; no rule comes near"
     return (
         f"{text}; {rule_name(miss.rule)} is nearest and fails on {miss.failed_on.value}: "
-        f"wants {miss.wanted}, is {miss.got}"
+        f"it {miss.words}"
     )
 
 
@@ -95,8 +95,7 @@ def _evidence(trace: DirectionTrace) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
             "object",
-            f"{rule_name(miss.rule)} fails on {miss.failed_on.value}: "
-            f"wants {miss.wanted}, is {miss.got}",
+            f"{rule_name(miss.rule)} fails on {miss.failed_on.value}: it {miss.words}",
             str(miss.rule),
         )
         for miss in trace.nearest[:3]

@@ -26,7 +26,7 @@ MOST_ATTEMPTS = 4_096
 
 _PORT_PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
 
-Key = tuple[object, ...]
+ConnectionKey = tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -35,9 +35,10 @@ class ObservedConnection:
 
     `flows` counts every flow, `packets` the twins once, `attempts` the client ports. The address
     of an end is empty where it is a pod. `newest` is the flow to show; of twins it is the policy
-    verdict, which can name policies.
+    verdict, which can name policies; it may be a reply, whose ends are the other way round.
     """
 
+    key: ConnectionKey
     source: FlowEndpoint
     destination: FlowEndpoint
     source_ip: str
@@ -56,6 +57,12 @@ class ObservedConnection:
     def last_ns(self) -> int:
         """Time of the newest flow."""
         return self.newest.time_ns
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """DNS names of source and destination, as the newest flow has them."""
+        names = (self.newest.source_names, self.newest.destination_names)
+        return names[::-1] if is_turned(self.newest) else names
 
     @property
     def packets(self) -> int:
@@ -87,6 +94,11 @@ def _is_twin(verdict: Flow, drop: Flow) -> bool:
     )
 
 
+def is_turned(flow: Flow) -> bool:
+    """Whether a flow is an answer, so that its source is whom the connection went to."""
+    return flow.is_reply is True and flow.protocol in _PORT_PROTOCOLS
+
+
 class Connections:
     """Connections of the flows added so far.
 
@@ -95,14 +107,14 @@ class Connections:
     """
 
     def __init__(self, flows: Iterable[Flow] = ()) -> None:
-        self._by_content: dict[Key, ObservedConnection] = {}
-        self._by_object: dict[Key, tuple[ObservedConnection, Flow]] = {}
+        self._by_content: dict[ConnectionKey, ObservedConnection] = {}
+        self._by_object: dict[ConnectionKey, tuple[ObservedConnection, Flow]] = {}
         self.add(flows)
 
     def add(self, flows: Iterable[Flow]) -> None:
         """Count flows."""
         for flow in flows:
-            is_reply = flow.is_reply is True and flow.protocol in _PORT_PROTOCOLS
+            is_reply = is_turned(flow)
             port = flow.source_port if is_reply else flow.destination_port
             client = flow.destination_port if is_reply else flow.source_port
             key = (
@@ -138,6 +150,7 @@ class Connections:
         connection = self._by_content.get(key)
         if connection is None:
             connection = self._by_content[key] = ObservedConnection(
+                key=key,
                 source=source,
                 destination=destination,
                 source_ip=source_ip,
@@ -152,7 +165,7 @@ class Connections:
         return connection
 
 
-def _who(end: FlowEndpoint) -> Key:
+def _who(end: FlowEndpoint) -> ConnectionKey:
     """A workload where the node knows it, so that its replicas are one; else a pod or identity."""
     if end.workload:
         return (end.namespace, end.workload_kind, end.workload)

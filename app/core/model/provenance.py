@@ -83,6 +83,11 @@ class RuleRef:
         """Whether the item stands in `ingressDeny` or `egressDeny`."""
         return "Deny[" in self.path
 
+    @property
+    def short_path(self) -> str:
+        """The path without the leading `spec.` that nearly all have."""
+        return self.path.removeprefix("spec.")
+
     def __str__(self) -> str:
         at = f" ({self.file}:{self.line})" if self.file else ""
         return f"{self.policy}: {self.path}{at}"

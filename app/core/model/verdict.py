@@ -175,6 +175,11 @@ class Miss:
     path: str = ""
     nearness: int = 0
 
+    @property
+    def words(self) -> str:
+        """`names 80, the connection has 8080/TCP`, to stand behind what names the rule."""
+        return f"names {self.wanted or 'nothing'}, the connection has {self.got or 'none'}"
+
 
 @dataclass(frozen=True, slots=True)
 class RequestMatch:

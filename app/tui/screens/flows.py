@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 
 from app.core.errors import UsageError
 from app.core.flows.filters import Filter, parse_filter
+from app.core.flows.grouping import Connections, ObservedConnection
 from app.core.flows.ring import Predicate
 from app.core.flows.terms import KEYS
 from app.core.model.flow import Flow
@@ -27,7 +28,7 @@ from app.tui.session import Session
 from app.tui.times import span_of
 from app.tui.views import flows as views
 from app.tui.views.groups import COLUMNS as GROUP_COLUMNS
-from app.tui.views.groups import Group, group_flows, group_rows
+from app.tui.views.groups import connection_rows
 from app.tui.views.words import empty
 from widgets.document import Document, paragraph
 from widgets.frame import StatusView
@@ -69,7 +70,7 @@ class Flows(Frame):
         self._feed = FlowFeed(session.workspace.ring, self._cells, len(views.COLUMNS))
         self._filter: Filter | None = None
         self._grouped = False
-        self._groups: list[Group] = []
+        self._groups: list[ObservedConnection] = []
         self._counted_at = 0.0
         self._stepped_at = 0.0
         self._detailed: Hashable = None
@@ -156,10 +157,10 @@ class Flows(Frame):
         """Count connections and draw them."""
         self._counted_at = self.session.clock.monotonic()
         rows = self.rows()
-        self._groups = group_flows(rows.flows())
+        self._groups = Connections(rows.flows()).ranked()
         self._shown = len(rows)
         self.table.show(
-            TableRows(group_rows(self._groups, self._look)),
+            TableRows(connection_rows(self._groups, self._look)),
             empty=() if self._groups else self._why_empty(),
         )
 
@@ -293,7 +294,7 @@ class Flows(Frame):
         """The flow under the cursor; of a group, its newest."""
         if self._grouped:
             key = self.table.cursor_key
-            return next((group.last for group in self._groups if group.key == key), None)
+            return next((one.newest for one in self._groups if one.key == key), None)
         return self.rows().flow(self.stream.cursor_key)
 
     def missing(self, need: Need) -> str:

@@ -90,9 +90,12 @@ def _when(flow: Flow, look: FlowLook) -> str:
 
 
 def _end_line(end: FlowEndpoint, text: str) -> Line:
-    if not end.pod:
-        return (Span(text),)
-    return (Span(end.namespace, Tone.DIM, yields=True), Span("/", Tone.DIM), Span(end.pod))
+    return object_line(end.namespace, end.pod) if end.pod else (Span(text),)
+
+
+def object_line(namespace: str, name: str) -> Line:
+    """`NS/NAME`, of which the namespace gives way first."""
+    return (Span(namespace, Tone.DIM, yields=True), Span("/", Tone.DIM), Span(name))
 
 
 def connection_text(flow: Flow) -> str:

@@ -12,12 +12,13 @@ from app.core.model.verdict import DirectionTrace, Verdict
 from app.services.ask import explain, make_question, why
 from app.services.picture import Picture
 from app.services.wording import (
+    Bearing,
     direction_sentence,
     headline,
     place,
     policy_words,
     request_words,
-    rule_words,
+    trace_lines,
 )
 from app.tui.questions import Words, split_request, words_of
 from app.tui.session import Session
@@ -34,6 +35,13 @@ _STEP_LOOKS = {
     StepStatus.UNKNOWN: ("unknown", Tone.WARN),
     StepStatus.SKIPPED: ("off", Tone.DIM),
 }
+
+_BEARING_LOOKS = {
+    Bearing.FOR: ("good", Tone.GOOD),
+    Bearing.AGAINST: ("bad", Tone.BAD),
+    Bearing.NEITHER: ("audit", Tone.DIM),
+}
+ABOUT_COLUMNS = 14
 
 FIX = "fix:"
 """Begins the target of a fix; its position follows."""
@@ -237,29 +245,11 @@ def _trace(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
 def _rules(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
     selected = ", ".join(policy_words(ref) for ref in trace.selected_by) or "no policy"
     yield field("Selected by", selected, width=13)
-    if trace.implicit:
-        yield field("By itself", trace.implicit, width=13)
-    for match in trace.matched:
-        glyph = Span(f"{marks.good} ", Tone.GOOD)
-        if match.effect.value == "deny":
-            glyph = Span(f"{marks.bad} ", Tone.BAD)
-        layer7 = "  with layer 7 rules" if match.l7 else ""
-        yield Paragraph(
-            (glyph, Span(f"{match.effect.value}s: {rule_words(match.rule)}{layer7}")), indent=4
-        )
-    for miss in trace.nearest:
-        yield Paragraph(
-            (
-                Span(f"{marks.audit} ", Tone.DIM),
-                Span(f"no match on {miss.failed_on.value}: "),
-                Span(rule_words(miss.rule)),
-                Span(f"  wants {miss.wanted or 'nothing'}, has {miss.got or 'none'}", Tone.DIM),
-            ),
-            indent=4,
-        )
-    for request in trace.requests:
-        mark, tone = (marks.good, Tone.GOOD) if request.allowed else (marks.bad, Tone.BAD)
-        yield Paragraph((Span(f"{mark} ", tone), Span(request.text)), indent=4)
+    for one in trace_lines(trace):
+        glyph, tone = _BEARING_LOOKS[one.bearing]
+        sign = Span(f"{getattr(marks, glyph)} ", tone)
+        about = Span(f"{one.about:<{ABOUT_COLUMNS}}", Tone.DIM)
+        yield Paragraph((sign, about, Span(one.text)), indent=ABOUT_COLUMNS + 4)
     for doubt in trace.uncertain:
         yield field("Uncertain", Span(doubt, Tone.WARN), width=13)
 

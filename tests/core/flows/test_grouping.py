@@ -108,3 +108,22 @@ def test_connections_when_objects_never_repeat_then_content_still_does() -> None
     copies = (change(SYN, source_ip=str(number)) for number in range(KEEP_DISTINCT + 1))
     (only,) = Connections(copies).ranked()
     assert only.flows == KEEP_DISTINCT + 1
+
+
+def test_names_when_the_newest_flow_is_a_reply_then_they_are_turned_with_its_ends() -> None:
+    reply = change(
+        SYN,
+        time_ns=20,
+        verdict="FORWARDED",
+        source=WORLD,
+        destination=ALICE,
+        source_ip="192.0.2.1",
+        destination_ip="10.0.0.1",
+        source_port=443,
+        destination_port=40_000,
+        source_names=("pypi.org",),
+        is_reply=True,
+    )
+    (only,) = Connections([reply]).ranked()
+    assert only.names == ((), ("pypi.org",))
+    assert (only.source, only.destination, only.port) == (ALICE, WORLD, 443)
