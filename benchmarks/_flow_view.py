@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from _figures import Figure, report
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -35,6 +37,7 @@ MEASURE_S = 6.0
 BATCH_S = 0.01
 PEER_S = 3.0
 COLUMNS, LINES = 160, 50
+RATE_BAR, CPU_BAR, STALL_BAR_MS = 50_000, 50, 60
 
 
 def make_flows(count: int) -> tuple[Any, ...]:
@@ -217,13 +220,19 @@ def beside_history() -> bool:
     """Print how the view fares while every flow goes to SQLite; whether the bars are met."""
     with tempfile.TemporaryDirectory() as folder:
         found = on_terminal("history", folder)
-    print(
-        f"flows a second into SQLite beside a live view\t{found['rate']:,.0f}\tflows/s"
-        f"\tbar {KEPT_RATE:,} ({found['cpu']:.0%} of a core,"
-        f" worst stall {found['stall_ms']:.0f} ms, {found['missing']:.0f} missing,"
-        f" {found['dropped']:.0f} dropped)"
+    lost = found["missing"] + found["dropped"]
+    name = "flows a second into SQLite beside a live view"
+    about = f"{found['missing']:.0f} missing, {found['dropped']:.0f} dropped"
+    return (
+        report(
+            [
+                Figure(name, found["rate"], "flows/s", about, KEPT_RATE * 0.99, more=True),
+                Figure(f"{name}: processor", found["cpu"] * 100, "% of a core"),
+                Figure(f"{name}: worst stall", found["stall_ms"], "ms", bar=STALL_BAR_MS),
+            ]
+        )
+        and not lost
     )
-    return found["rate"] > KEPT_RATE * 0.99 and not found["missing"] and found["stall_ms"] < 60
 
 
 def main() -> int:
@@ -232,12 +241,16 @@ def main() -> int:
     filtered = on_terminal("view", "verdict:dropped")
     peer = on_terminal("peer")
     ratio = plain["rate"] / peer["rate"]
-    print(f"flow_view.rate {plain['rate']:.0f} flows/s {ratio:.0f}")
-    print(f"flow_view.cpu {plain['cpu'] * 100:.0f} % -")
-    print(f"flow_view.worst_stall {plain['stall_ms']:.0f} ms -")
-    print(f"flow_view.filtered_cpu {filtered['cpu'] * 100:.0f} % -")
-    print(f"flow_view.filtered_worst_stall {filtered['stall_ms']:.0f} ms -")
-    met = plain["rate"] >= 50_000 and plain["cpu"] < 0.5 and plain["stall_ms"] < 60
+    faster = f"{ratio:.0f}x textual's own table"
+    met = report(
+        [
+            Figure("flow_view.rate", plain["rate"], "flows/s", faster, RATE_BAR, more=True),
+            Figure("flow_view.cpu", plain["cpu"] * 100, "% of a core", bar=CPU_BAR),
+            Figure("flow_view.worst_stall", plain["stall_ms"], "ms", bar=STALL_BAR_MS),
+            Figure("flow_view.filtered_cpu", filtered["cpu"] * 100, "% of a core"),
+            Figure("flow_view.filtered_worst_stall", filtered["stall_ms"], "ms"),
+        ]
+    )
     return 0 if met and plain["kept"] == KEPT else 1
 
 

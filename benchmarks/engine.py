@@ -1,9 +1,10 @@
 """The policy engine's speed, one line for each figure: name, value, unit, and a ratio.
 
-The ratio is to a peer measured in the same run, or to the bar the figure has to stay under; a
-figure over its bar ends the run with 1. Peers: Cilium's own engine in Go, where it has been built
-(`python -m tests.oracle.build`), and network-config-analyzer, in an environment of its own that
-the first run makes under `.build/`. Each part runs in a process of its own, for its memory.
+The ratio is to a peer measured in the same run, or to the bar the figure has to stay under at the
+pace of the machine (`_figures.py`); a missed bar ends the run with 1, after all is measured. Peers:
+Cilium's own engine in Go, where it has been built (`python -m tests.oracle.build`), and
+network-config-analyzer, in an environment of its own that the first run makes under `.build/`. Each
+part runs in a process of its own, for its memory.
 
 `python benchmarks/engine.py [CASES…]` judges recorded cases (JSON lines, `.gz` too) instead of
 random ones.
@@ -22,13 +23,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import _knp
 import _tre
 import yaml
+from _figures import Figure, report
 
 from app.core.cluster.build import build_cluster
 from app.core.model.provenance import Manifest
@@ -61,31 +63,6 @@ class WrongAnswer(Exception):
     """A wrong answer has no speed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measurement. With a `bar` the ratio is to it, and less (or `more`) is wanted."""
-
-    name: str
-    value: float
-    unit: str
-    ratio: str = "-"
-    bar: float | None = None
-    more: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the bar is kept."""
-        if self.bar is None:
-            return True
-        return self.value >= self.bar if self.more else self.value <= self.bar
-
-    def __str__(self) -> str:
-        ratio = self.ratio
-        if self.bar is not None and ratio == "-":
-            ratio = f"{self.value / self.bar:.2f} of the bar ({self.bar:g} {self.unit})"
-        return f"{self.name}\t{self.value:.4g}\t{self.unit}\t{ratio}"
-
-
 # -- verdicts from cold clusters ----------------------------------------------------------------
 
 
@@ -93,12 +70,12 @@ def cold_verdicts(paths: Sequence[str]) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         files = list(paths) or [_random_cases(Path(folder) / "cases.jsonl")]
         started = time.process_time()
-        report = conformance.run(files)
-        disagree = sum(1 for _ in report)
+        judged = conformance.run(files)
+        disagree = sum(1 for _ in judged)
         seconds = time.process_time() - started
     if paths and disagree:
         raise WrongAnswer(f"{disagree} verdicts disagree")
-    scaled = seconds / report.verdicts * 70_000
+    scaled = seconds / judged.verdicts * 70_000
     figures = [Figure("70,000 verdicts, one cold cluster per 30", scaled, "s", bar=15)]
     if not paths and (peer := _cilium_seconds()) is not None:
         ratio = f"{scaled / peer:.1f} times Cilium's own engine in Go ({peer:.2g} s)"
@@ -338,12 +315,8 @@ def _alone(part: Part, paths: Sequence[str]) -> list[Figure]:
 
 
 def main(paths: Sequence[str]) -> int:
-    held = True
-    for part in PARTS:
-        for figure in _alone(part, paths):
-            print(figure, flush=True)
-            held = held and figure.holds
-    return 0 if held else 1
+    kept = [report(_alone(part, paths)) for part in PARTS]
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":

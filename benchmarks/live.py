@@ -21,6 +21,7 @@ from typing import Any
 
 import _flow_view
 import msgspec
+from _figures import Figure, report
 
 from app.core.model.flow import Flow, FlowBatch, FlowDetail, FlowEndpoint
 from app.ports import FlowRequest, HistoryQuery
@@ -31,6 +32,8 @@ PODS = 2_000
 RATE = 8_000
 RATE_S = 10.0
 SPAN_S = 10 * 3600
+MEASURED = 400_000
+TIMES_HUBBLE, FOLLOW_CPU = 3, 30
 _NS = 1_000_000_000
 
 
@@ -153,25 +156,24 @@ def cpu_of(command: list[str]) -> tuple[float, str]:
     return spent, ended.stdout[-200:]
 
 
-def relay_part(count: int) -> None:
+def relay_part(count: int) -> bool:
     from tests.testbed.binaries import FOLDER
     from tests.testbed.hubble.server import RelayServer
 
     if not (FOLDER / "blast").exists():
         print("flows from Relay\t-\t\tneeds tests/testbed/build.sh .build/testbed hubble")
-        return
+        return True
     with tempfile.TemporaryDirectory() as folder:
         agent = BlastAgent(make_flows(count, time.time_ns(), 1000), Path(folder), FOLDER)
         server = RelayServer(Path(folder), FOLDER, [agent])  # type: ignore[list-item]  # its address will do
         try:
             server.start()
-            compare_readers(server.address, count)
-            follow_at_rate(server.address)
+            return report([compare_readers(server.address, count), follow_at_rate(server.address)])
         finally:
             server.stop()
 
 
-def compare_readers(address: str, count: int) -> None:
+def compare_readers(address: str, count: int) -> Figure:
     from tests.testbed.binaries import FOLDER
 
     mine, said = cpu_of([sys.executable, __file__, "--read", address])
@@ -179,18 +181,17 @@ def compare_readers(address: str, count: int) -> None:
     hubble = [str(FOLDER / "hubble"), "observe", "--server", address, "--all", "-o", "json"]
     with_masks = ["--use-default-field-masks=false"]
     theirs, _ = cpu_of(["sh", "-c", f"{' '.join([*hubble, *with_masks])} | wc -l"])
-    print(
-        f"flows per CPU second from Relay\t{count / mine:,.0f}\tflows/s"
-        f"\t{theirs / mine:.1f}x the hubble command ({count / theirs:,.0f})"
-    )
+    name = "flows per CPU second from Relay, times the hubble command"
+    about = f"{count / mine:,.0f} and {count / theirs:,.0f} flows/s"
+    return Figure(name, theirs / mine, "x", about, TIMES_HUBBLE, more=True)
 
 
-def follow_at_rate(address: str) -> None:
+def follow_at_rate(address: str) -> Figure:
     spent, said = cpu_of([sys.executable, __file__, "--follow", address])
     idle, _ = cpu_of([sys.executable, __file__, "--follow", "nowhere"])
     seen = int(said.split()[-1])
-    share = (spent - idle) / RATE_S
-    print(f"CPU at {seen / RATE_S:,.0f} flows/s\t{share:.0%}\tof a core\tbar 30 %")
+    percent = (spent - idle) / RATE_S * 100
+    return Figure(f"CPU at {seen / RATE_S:,.0f} flows/s", percent, "% of a core", bar=FOLLOW_CPU)
 
 
 async def read(address: str, *, follow: bool) -> int:
@@ -211,30 +212,36 @@ async def read(address: str, *, follow: bool) -> int:
     return seen
 
 
-async def history_part(rows: int) -> None:
+async def history_part(rows: int) -> list[Figure]:
     from integrations.history.sqlite import Limits, SqliteHistory
 
     with tempfile.TemporaryDirectory() as folder:
         history = SqliteHistory(
             Path(folder), clock=SystemClock(), limits=Limits(days=30, size=64 << 30)
         )
-        await fill(history, 400_000, "flows a second into SQLite")
-        started = time.perf_counter()
-        await fill(history, rows - 400_000, "")
+        seconds, cpu = await fill(history, MEASURED)
+        await fill(history, rows - MEASURED)
         span = await history.span()
-        print(f"rows on disk\t{span.flows:,}\trows\t{span.size / span.flows:.0f} bytes a row")
         started = time.perf_counter()
         await history.top_dropped(HistoryQuery(limit=20))
-        print(
-            f"most dropped over them\t{(time.perf_counter() - started) * 1000:.0f}\tms\tbar 300 ms"
-        )
+        top_ms = (time.perf_counter() - started) * 1000
         started = time.perf_counter()
         await history.query(HistoryQuery(namespace="ns-7", limit=200))
-        print(f"newest 200 of a namespace\t{(time.perf_counter() - started) * 1000:.0f}\tms\t")
+        newest_ms = (time.perf_counter() - started) * 1000
         await history.close()
+    about = f"{MEASURED / cpu:,.0f} a CPU second"
+    return [
+        Figure(
+            "flows a second into SQLite", MEASURED / seconds, "flows/s", about, 20_000, more=True
+        ),
+        Figure("rows on disk", span.flows, "rows", f"{span.size / span.flows:.0f} bytes a row"),
+        Figure("most dropped over them", top_ms, "ms", bar=300),
+        Figure("newest 200 of a namespace", newest_ms, "ms"),
+    ]
 
 
-async def fill(history: Any, count: int, name: str) -> None:
+async def fill(history: Any, count: int) -> tuple[float, float]:
+    """Keep so many flows; seconds by the clock and of the processor."""
     start_ns = time.time_ns() - SPAN_S * _NS
     batch: list[Flow] = []
     started, spent = time.perf_counter(), time.process_time()
@@ -247,11 +254,7 @@ async def fill(history: Any, count: int, name: str) -> None:
             await history.flush()
     history.keep(batch)
     await history.flush()
-    if name:
-        seconds, cpu = time.perf_counter() - started, time.process_time() - spent
-        print(
-            f"{name}\t{count / seconds:,.0f}\tflows/s\tbar 20,000 ({count / cpu:,.0f} a CPU second)"
-        )
+    return time.perf_counter() - started, time.process_time() - spent
 
 
 def repeated(count: int, start_ns: int) -> Iterator[Flow]:
@@ -264,7 +267,7 @@ def repeated(count: int, start_ns: int) -> Iterator[Flow]:
         yield change(few[number % len(few)], time_ns=start_ns + number * step_ns, uuid=uuid)
 
 
-def main() -> None:
+def main() -> int:
     if sys.argv[1:2] == ["--read"]:
         print(asyncio.run(read(sys.argv[2], follow=False)))
         os._exit(0)
@@ -274,9 +277,12 @@ def main() -> None:
         sys.stdout.flush()
         os._exit(0)
     counts = [int(word) for word in sys.argv[1:]]
-    relay_part(counts[0] if counts else FLOWS)
-    _flow_view.beside_history()
-    asyncio.run(history_part(counts[1] if len(counts) > 1 else ROWS))
+    kept = [
+        relay_part(counts[0] if counts else FLOWS),
+        _flow_view.beside_history(),
+        report(asyncio.run(history_part(counts[1] if len(counts) > 1 else ROWS))),
+    ]
+    return 0 if all(kept) else 1
 
 
 def idle() -> int:
@@ -289,4 +295,4 @@ def idle() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

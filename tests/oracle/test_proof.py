@@ -45,6 +45,7 @@ def oracle(drivers: None) -> Iterator[Oracle]:
 
 
 @pytest.mark.oracle
+@pytest.mark.timeout(1200)
 def test_random_clusters_when_judged_by_both_engines_then_all_agree(
     drivers: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,7 +161,7 @@ def _pip_settings() -> dict[str, str]:
 def test_wheel_when_installed_as_a_user_would_then_the_demo_answers(
     checkout: Path, tmp_path: Path
 ) -> None:
-    python = os.environ.get("SETUP_PYTHON", sys.executable)
+    python = os.environ.get("SETUP_PYTHON") or sys.executable
     subprocess.check_call([python, "-m", "venv", tmp_path / "venv"])
     pip: list[str | Path] = [tmp_path / "venv/bin/python", "-m", "pip", "--quiet"]
     subprocess.check_call([*pip, "wheel", "--no-deps", "-w", tmp_path / "dist", "."], cwd=checkout)
