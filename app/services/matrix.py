@@ -89,7 +89,7 @@ def find_parties(picture: Picture, by: By) -> tuple[Party, ...]:
     """Every identity of the picture: pods, entities, and what rules name outside the cluster."""
     engine = picture.engine
     outside = {party.name: party for party in outside_parties(engine)}
-    return (*_pods(picture, by), *map(_entity(engine), ENTITIES), *outside.values())
+    return (*_pods(picture, by), *_reserved(engine), *outside.values())
 
 
 def _refuse_flood(parties: int) -> None:
@@ -151,11 +151,14 @@ def _service_targets(picture: Picture) -> dict[str, set[tuple[Protocol, int]]]:
     return targets
 
 
-def _entity(engine: Engine) -> Callable[[str], Party]:
-    def make(name: str) -> Party:
-        return Party(f"entity:{name}", "", engine.peer_of_entity(name))
-
-    return make
+def _reserved(engine: Engine) -> Iterator[Party]:
+    """The reserved identities; where the host firewall is on, one host for each node."""
+    hosts = engine.hosts()
+    for name in ENTITIES:
+        if name != "host" or not hosts:
+            yield Party(f"entity:{name}", "", engine.peer_of_entity(name))
+    for host in hosts:
+        yield Party(f"entity:{host.text}", "", host)
 
 
 def outside_parties(engine: Engine) -> Iterator[Party]:

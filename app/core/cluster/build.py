@@ -7,11 +7,12 @@ notice with its file and line, and the rest is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from app.core.cluster import network, pods
+from app.core.cluster import network, nodes, pods, routes
 from app.core.cluster import settings as agent
 from app.core.cluster.identity import bare_namespace
 from app.core.cluster.tree import BrokenObject, Tree, pairs, section
@@ -71,10 +72,11 @@ class _Builder:
             namespaces=namespaces,
             endpoints=tuple(self._endpoints(namespaces, config)),
             services=services,
-            nodes=self._nodes(api_server),
+            nodes=self._nodes(),
             cidr_groups=tuple(self._cidr_groups()),
             routes=tuple(self._routes()),
             apiserver_addresses=tuple(sorted(api_server, key=str)),
+            local_addresses=self._local_addresses(services),
             policies=policies,
             notices=tuple(self.notices),
         )
@@ -142,12 +144,21 @@ class _Builder:
             frozenset(backend.address for backend in api_server),
         )
 
-    def _nodes(self, api_server: frozenset[Address]) -> tuple[Node, ...]:
-        parts: dict[str, list[network.NodePart]] = {}
-        for kind, read in (("Node", network.read_node), ("CiliumNode", network.read_cilium_node)):
+    def _nodes(self) -> tuple[Node, ...]:
+        parts: dict[str, list[nodes.NodePart]] = {}
+        for kind, read in (("Node", nodes.read_node), ("CiliumNode", nodes.read_cilium_node)):
             for name, part in self._read(self._of(kind), partial(_named, read=read)):
                 parts.setdefault(name, []).append(part)
-        return tuple(network.make_node(name, known, api_server) for name, known in parts.items())
+        return tuple(nodes.make_node(name, known) for name, known in parts.items())
+
+    def _local_addresses(self, services: tuple[Service, ...]) -> tuple[Address, ...]:
+        """Give what nodes have for themselves; a Service's address among them is translated."""
+        virtual = {ip for service in services for ip in service.cluster_ips}
+        found: dict[Address, None] = {}
+        for manifest in self._of("Pod", "DaemonSet"):
+            with suppress(BrokenObject):  # the reader of pods says what is wrong with it
+                found.update(dict.fromkeys(nodes.local_addresses(manifest)))
+        return tuple(ip for ip in found if ip not in virtual)
 
     def _cidr_groups(self) -> Iterator[CidrGroup]:
         for group, notices in self._read(self._of("CiliumCIDRGroup"), network.read_cidr_group):
@@ -158,14 +169,14 @@ class _Builder:
         gateways = dict(
             self._read(
                 self._of("Gateway"),
-                lambda item: ((item.ref.namespace, item.ref.name), network.read_gateway(item.body)),
+                lambda item: ((item.ref.namespace, item.ref.name), routes.read_gateway(item.body)),
             )
         )
-        for routes in self._read(
-            self._of(*ROUTE_KINDS), lambda item: list(network.read_route(item, gateways))
+        for found in self._read(
+            self._of(*ROUTE_KINDS), lambda item: list(routes.read_route(item, gateways))
         ):
-            yield from routes
-        yield from self._read(self._of("Ingress"), network.read_ingress)
+            yield from found
+        yield from self._read(self._of("Ingress"), routes.read_ingress)
 
     def _endpoints(
         self, namespaces: Mapping[str, Namespace], config: ClusterConfig
@@ -209,8 +220,8 @@ class _Builder:
 
 
 def _named(
-    manifest: Manifest, read: Callable[[Tree], network.NodePart]
-) -> tuple[str, network.NodePart]:
+    manifest: Manifest, read: Callable[[Tree], nodes.NodePart]
+) -> tuple[str, nodes.NodePart]:
     return manifest.ref.name, read(manifest.body)
 
 

@@ -99,6 +99,19 @@ def is_identity_label(
     return (not whitelist and not ignored) or included > ignored
 
 
+@lru_cache(maxsize=4096)
+def keeps_node_label(key: str, filters: tuple[str, ...] = ()) -> bool:
+    """Say whether a node's label counts, where `fromNodes` and `toNodes` are enabled.
+
+    Nothing is left out unless `node-labels` says so. Source: Cilium `pkg/labelsfilter/filter.go`
+    `ParseLabelPrefixCfg`, `FilterNodeLabels`.
+    """
+    included = _compiled([one for one in filters if not one.startswith("!")])
+    excluded = _compiled([one[1:] for one in filters if one.startswith("!")])
+    kept, ignored = max(_lengths(included, key), default=0), min(_lengths(excluded, key), default=0)
+    return (not included and not ignored) or kept > ignored
+
+
 def _lengths(patterns: tuple[re.Pattern[str], ...], key: str) -> list[int]:
     found = (pattern.search(key) for pattern in patterns)
     return [match.end() for match in found if match is not None and match.start() == 0]

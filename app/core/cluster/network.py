@@ -1,9 +1,9 @@
-"""Services and their backends, nodes, CIDR groups, and host names served by the own gateway."""
+"""Services and their backends, and CIDR groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_network
 
 from app.core.cluster.tree import (
@@ -17,15 +17,10 @@ from app.core.cluster.tree import (
     words,
 )
 from app.core.model.cluster import (
-    Address,
     BackendAddress,
     CidrGroup,
     ContainerPort,
-    GatewayRoute,
     Network,
-    Node,
-    RouteBackend,
-    RoutePath,
     Service,
     ServicePort,
 )
@@ -34,8 +29,6 @@ from app.core.model.provenance import Manifest, Notice
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 API_SERVER_SERVICE = ("default", "kubernetes")
 """Source: Cilium `pkg/k8s/watchers/endpoint_slice.go`: its addresses are `kube-apiserver`."""
-
-HTTP_PORT, HTTPS_PORT = 80, 443
 
 ServiceKey = tuple[str, str]
 Backends = dict[ServiceKey, list[BackendAddress]]
@@ -130,52 +123,6 @@ def with_backends(services: Iterable[Service], backends: Backends) -> tuple[Serv
     )
 
 
-@dataclass(frozen=True, slots=True)
-class NodePart:
-    """What one object says of a node; a Node and a CiliumNode of one name make one node."""
-
-    addresses: tuple[Address, ...] = ()
-    health: tuple[Address, ...] = ()
-    ingress: tuple[Address, ...] = ()
-    labels: Mapping[str, str] | None = None
-
-
-def read_node(body: Tree) -> NodePart:
-    """Read a Kubernetes Node."""
-    listed = [word(item, "address") for item in items(section(body, "status"), "addresses")]
-    return NodePart(addresses(listed), labels=pairs(section(body, "metadata"), "labels"))
-
-
-def read_cilium_node(body: Tree) -> NodePart:
-    """Read a CiliumNode, which also knows the health and gateway addresses of its node."""
-    spec = section(body, "spec")
-    listed = [word(item, "ip") for item in items(spec, "addresses")]
-    return NodePart(
-        addresses(listed), _families(section(spec, "health")), _families(section(spec, "ingress"))
-    )
-
-
-def _families(tree: Tree) -> tuple[Address, ...]:
-    return addresses([word(tree, "ipv4"), word(tree, "ipv6")])
-
-
-def make_node(name: str, parts: Iterable[NodePart], api_server: frozenset[Address]) -> Node:
-    """Join what is known of a node."""
-    known = list(parts)
-    own = tuple(dict.fromkeys(one for part in known for one in part.addresses))
-    labels: dict[str, str] = {}
-    for part in known:
-        labels.update(part.labels or {})
-    return Node(
-        name,
-        own,
-        tuple(one for part in known for one in part.health),
-        tuple(one for part in known for one in part.ingress),
-        labels,
-        runs_apiserver=bool(api_server & set(own)),
-    )
-
-
 def read_cidr_group(manifest: Manifest) -> tuple[CidrGroup, list[Notice]]:
     """Read a CiliumCIDRGroup; the agent skips what is no block."""
     blocks: list[Network] = []
@@ -191,104 +138,3 @@ def read_cidr_group(manifest: Manifest) -> tuple[CidrGroup, list[Notice]]:
             notices.append(Notice(said, manifest.file, where, manifest.ref))
     labels = pairs(section(manifest.body, "metadata"), "labels")
     return CidrGroup(manifest.ref.name, tuple(blocks), labels), notices
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """A Gateway's own address, ports and host names."""
-
-    addresses: tuple[Address, ...]
-    ports: tuple[int, ...]
-    hostnames: tuple[str, ...]
-
-
-def read_gateway(body: Tree) -> Gateway:
-    """Read a Gateway of the Gateway API."""
-    listeners = list(items(section(body, "spec"), "listeners"))
-    asked = [word(item, "value") for item in items(section(body, "spec"), "addresses")]
-    given = [word(item, "value") for item in items(section(body, "status"), "addresses")]
-    ports = dict.fromkeys(whole(item, "port") for item in listeners)
-    names = (word(item, "hostname") for item in listeners)
-    return Gateway(
-        addresses([*given, *asked]),
-        tuple(port for port in ports if port) or (HTTPS_PORT,),
-        tuple(dict.fromkeys(name for name in names if name)),
-    )
-
-
-def read_route(
-    manifest: Manifest, gateways: Mapping[tuple[str, str], Gateway]
-) -> Iterator[GatewayRoute]:
-    """Yield a route of the Gateway API once per Gateway it hangs on."""
-    spec, ref = section(manifest.body, "spec"), manifest.ref
-    rules = [(rule, tuple(_route_backends(rule, ref.namespace))) for rule in items(spec, "rules")]
-    backends = (one for _, found in rules for one in found)
-    behind = tuple(dict.fromkeys(backends))
-    paths = tuple(path for rule, found in rules for path in _route_paths(rule, found))
-    own = words(spec, "hostnames")
-    for parent in items(spec, "parentRefs"):
-        if word(parent, "kind", "Gateway") != "Gateway":
-            continue
-        key = (word(parent, "namespace") or ref.namespace, word(parent, "name"))
-        gateway = gateways.get(key, Gateway((), (HTTPS_PORT,), ()))
-        yield GatewayRoute(
-            ref,
-            "/".join(key),
-            own or gateway.hostnames,
-            behind,
-            gateway.addresses,
-            gateway.ports,
-            manifest.source,
-            paths,
-        )
-
-
-def _route_backends(rule: Tree, namespace: str) -> Iterator[RouteBackend]:
-    for item in items(rule, "backendRefs"):
-        if word(item, "kind", "Service") == "Service":
-            name, port = word(item, "name"), whole(item, "port")
-            yield word(item, "namespace") or namespace, name, port
-
-
-def _route_paths(rule: Tree, backends: tuple[RouteBackend, ...]) -> Iterator[RoutePath]:
-    matches = list(items(rule, "matches"))
-    if not matches:
-        yield RoutePath("/", backends)
-    for match in matches:
-        path = section(match, "path")
-        kind = word(path, "type") or "PathPrefix"
-        plain = set(match) <= {"path"} and kind in ("Exact", "PathPrefix")
-        value = (word(path, "value") or "/") if plain else None
-        yield RoutePath(value, backends, exact=kind == "Exact")
-
-
-def read_ingress(manifest: Manifest) -> GatewayRoute:
-    """Read an Ingress, which Cilium's own proxy serves like a Gateway."""
-    spec, ref = section(manifest.body, "spec"), manifest.ref
-    balancer = section(manifest.body, "status", "loadBalancer")
-    paths = [
-        section(path, "backend")
-        for rule in items(spec, "rules")
-        for path in items(section(rule, "http"), "paths")
-    ]
-    backends = (
-        _ingress_backend(backend, ref.namespace)
-        for backend in [section(spec, "defaultBackend"), *paths]
-    )
-    names = dict.fromkeys(word(rule, "host") for rule in items(spec, "rules"))
-    secure = bool(list(items(spec, "tls")))
-    return GatewayRoute(
-        ref,
-        f"{ref.namespace}/{word(spec, 'ingressClassName') or 'ingress'}",
-        tuple(name for name in names if name),
-        tuple(dict.fromkeys(backend for backend in backends if backend is not None)),
-        addresses([word(item, "ip") for item in items(balancer, "ingress")]),
-        (HTTP_PORT, HTTPS_PORT) if secure else (HTTP_PORT,),
-        manifest.source,
-    )
-
-
-def _ingress_backend(tree: Tree, namespace: str) -> tuple[str, str, int] | None:
-    service = section(tree, "service")
-    name = word(service, "name")
-    return (namespace, name, whole(section(service, "port"), "number")) if name else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from app.core.cluster.tree import Tree, items, section, word
+from app.core.cluster.tree import Tree, blocks_of, items, section, word
 from app.core.model.cluster import ClusterConfig, EnforcementMode
 
 AGENT_DAEMONSET = "cilium"
@@ -52,6 +52,9 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
         node_selector_labels=flag(
             "enable-node-selector-labels", default=config.node_selector_labels
         ),
+        node_label_filter=_listed(settings.get("node-labels")) or config.node_label_filter,
+        excluded_local=blocks_of(_listed(settings.get("exclude-local-address")))
+        or config.excluded_local,
         extended_ip_protocols=flag(
             "enable-extended-ip-protocols", default=config.extended_ip_protocols
         ),
@@ -72,6 +75,10 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
             default=config.enable_cilium_clusterwide_policy,
         ),
     )
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    return tuple((value or "").replace(",", " ").split())
 
 
 def version_of_daemonset(body: Tree) -> tuple[int, int, int] | None:

@@ -6,12 +6,12 @@ type raises `BrokenObject`, and only that one object is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from app.core.model.cluster import Address
+from app.core.model.cluster import Address, Network
 
 
 @dataclass(eq=False)
@@ -114,3 +114,14 @@ def addresses(texts: Iterator[str] | tuple[str, ...] | list[str]) -> tuple[Addre
     """Read the addresses among texts, each once, in order."""
     found = (address(text) for text in texts)
     return tuple(dict.fromkeys(item for item in found if item is not None))
+
+
+def blocks_of(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Read the address blocks among texts, each once, in order."""
+    found: list[Network] = []
+    for text in texts:
+        try:
+            found.append(ip_network(text, strict=False))
+        except ValueError:
+            continue  # an empty field, or no block: no address lies in it
+    return tuple(dict.fromkeys(found))

@@ -78,9 +78,11 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     """
     port = asked.port or asked.destination.port
     asked = replace(asked, port=port)
-    everyone = resolve(asked.source, engine)
+    everyone, reached = _own_hosts(
+        resolve(asked.source, engine), resolve(asked.destination, engine, port)
+    )
     sources = representatives(everyone)
-    found = _routed(resolve(asked.destination, engine, port), asked, engine)
+    found = _routed(reached, asked, engine)
     service = service_asked(asked.destination, engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
     destinations = representatives(_with_usable_names(found, name, engine))
@@ -103,6 +105,27 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     case = replace(case, story=_story(case, everyone), name_story=_name_story(case))
     request = _request_in_flows(case)
     return case if request is None else gather(replace(asked, request=request), engine, evidence)
+
+
+def _own_hosts(
+    sources: tuple[ResolvedEnd, ...], destinations: tuple[ResolvedEnd, ...]
+) -> tuple[tuple[ResolvedEnd, ...], tuple[ResolvedEnd, ...]]:
+    """Leave of all hosts those of the nodes at the other end: a pod's host is its own node."""
+    return _hosts_beside(sources, destinations), _hosts_beside(destinations, sources)
+
+
+def _hosts_beside(
+    ends: tuple[ResolvedEnd, ...], others: tuple[ResolvedEnd, ...]
+) -> tuple[ResolvedEnd, ...]:
+    nodes = {other.endpoint.node for other in others if other.endpoint is not None}
+    own = tuple(
+        end
+        for end in ends
+        if end.peer.kind is not IdentityKind.HOST
+        or end.peer.endpoint is None
+        or end.peer.endpoint.node in nodes
+    )
+    return own or ends
 
 
 def _request_in_flows(case: Case) -> Request | None:

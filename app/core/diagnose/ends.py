@@ -193,7 +193,13 @@ def hypothetical(namespace: str, labels: dict[str, str], engine: Engine) -> Endp
 
 
 def _entity(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
-    return (ResolvedEnd(engine.peer_of_entity(end.name), end.text),)
+    """A reserved identity; nodes one by one where the host firewall gives each its own policy."""
+    kind = IdentityKind(end.name)
+    known = engine.hosts() if kind is IdentityKind.HOST else engine.nodes_with_policy()
+    nodes = [peer for peer in known if peer.kind is kind]
+    if not nodes:
+        return (ResolvedEnd(engine.peer_of_entity(end.name), end.text),)
+    return tuple(ResolvedEnd(peer, peer.text) for peer in nodes)
 
 
 def find_service(namespace: str, name: str, cluster: Cluster) -> Service:

@@ -52,19 +52,21 @@ def _unjudged_groups(case: Case) -> Iterator[str]:
 
 
 def _unjudged_host(case: Case) -> tuple[str, ...]:
-    """What the host firewall of a node decides: its policies are judged for `entity:host` only."""
+    """What the host firewall decides of a node whose labels were not read.
+
+    `nodeSelector` looks at the node's own labels. Source: Cilium `pkg/policy/rule.go`
+    `matchesSubject`.
+    """
     main, engine = case.main, case.engine
     if main is None or not engine.cluster.config.host_firewall:
         return ()
     if not any(entry.node for policy in engine.policies for entry in policy.entries):
         return ()
-    nodes = [
-        end.text
-        for end in (main.source, main.destination)
-        if end.peer.kind in NODE_KINDS and end.peer.endpoint is None
-    ]
+    known = [host.endpoint for host in engine.hosts()]
     return tuple(
-        f"what the host firewall of {node} decides: ask about entity:host" for node in nodes
+        f"what the host firewall of {end.text} decides: no Node object was read for its labels"
+        for end in (main.source, main.destination)
+        if end.peer.kind in NODE_KINDS and end.peer.endpoint not in known
     )
 
 

@@ -27,7 +27,7 @@ from app.core.model.cluster import Endpoint
 from app.core.model.kinds import CILIUM_KINDS, CNP
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import Direction, Effect, Peer, Protocol, Question
-from app.core.model.workloads import short_name, stable_labels, workload_name
+from app.core.model.workloads import short_name, stable_labels, subject_name, workload_name
 from app.core.policy.engine import Engine
 from app.core.policy.rules import NO_LAYER7, Entry
 
@@ -54,7 +54,7 @@ class Side:
         return f"{source} → {destination}:{self.port}/{self.protocol.value}"
 
     def _ends(self) -> tuple[str, str]:
-        own = f"{self.subject.namespace}/{workload_name(self.subject)}"
+        own = subject_name(self.subject)
         if self.subject.labels.has_reserved("ingress"):
             own = "the gateway"
         other = short_name(self.peer)

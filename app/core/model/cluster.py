@@ -64,6 +64,8 @@ class ClusterConfig:
     l7_proxy: bool = True
     icmp_rules: bool = True
     node_selector_labels: bool = False
+    node_label_filter: tuple[str, ...] = ()
+    excluded_local: tuple[Network, ...] = ()
     extended_ip_protocols: bool = False
     non_default_deny_policies: bool = True
     audit_mode: bool = False
@@ -193,14 +195,19 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node by its addresses, and those of its health and ingress endpoints."""
+    """A node by its addresses, and those of its health and ingress endpoints.
+
+    `addresses` are all of them, `router_addresses` those of its Cilium router among them
+    (CiliumInternalIP), `pod_blocks` the blocks its pods get theirs from.
+    """
 
     name: str
     addresses: tuple[Address, ...] = ()
+    router_addresses: tuple[Address, ...] = ()
+    pod_blocks: tuple[Network, ...] = ()
     health_addresses: tuple[Address, ...] = ()
     ingress_addresses: tuple[Address, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    runs_apiserver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +285,8 @@ class Cluster:
     cidr_groups: tuple[CidrGroup, ...] = ()
     routes: tuple[GatewayRoute, ...] = ()
     apiserver_addresses: tuple[Address, ...] = ()
+    local_addresses: tuple[Address, ...] = ()
+    """Addresses that every node has for itself, as node-local DNS listens on."""
     policies: tuple[Manifest, ...] = ()
     learned_names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     """FQDN (lower-case, no final dot) to addresses seen in DNS answers or flows."""

@@ -76,6 +76,13 @@ def short_name(peer: Peer) -> str:
     return f"{endpoint.namespace}/{workload_name(endpoint)}"
 
 
+def subject_name(endpoint: Endpoint) -> str:
+    """Say whose policy it is: a pod's workload, else the reserved endpoint or the node."""
+    if not endpoint.namespace:
+        return endpoint.name.replace("reserved:", "entity ")
+    return f"{endpoint.namespace}/{workload_name(endpoint)}"
+
+
 def workload_name(endpoint: Endpoint) -> str:
     """Give a pod's workload, else the label that says most, else its labels."""
     if endpoint.workload is not None:

@@ -129,6 +129,15 @@ class Engine:
         """Give a reserved identity (`host`, `ingress`, `world`, …)."""
         return self._identities.of_entity(name)
 
+    def hosts(self) -> tuple[Peer, ...]:
+        """Give every node as its own pods see it, where the host firewall is on."""
+        return self._identities.own_hosts()
+
+    def nodes_with_policy(self) -> tuple[Peer, ...]:
+        """Give every node as other nodes see it, where the host firewall is on."""
+        hosts, nodes = self._identities.hosts, self.cluster.nodes
+        return tuple(self._identities.of_node(node) for node in nodes if node.name in hosts)
+
     def identity_of(self, peer: Peer, *, seen_from: Endpoint | None = None) -> Identity:
         """Give what selectors see of a peer from the node of `seen_from`."""
         node = seen_from.node if seen_from is not None else ""

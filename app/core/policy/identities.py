@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 
+from app.core.cluster.identity import CLUSTER_KEY, is_identity_label, keeps_node_label
 from app.core.model.cluster import (
     Address,
     CidrGroup,
@@ -21,7 +22,7 @@ from app.core.model.cluster import (
     Network,
     Node,
 )
-from app.core.model.labels import RESERVED_SOURCE, Label, LabelSet
+from app.core.model.labels import K8S_SOURCE, RESERVED_SOURCE, Label, LabelSet
 from app.core.model.verdict import Peer
 from app.core.policy.peers import GROUP_NAME_KEY
 from app.core.policy.rules import (
@@ -40,6 +41,13 @@ CILIUM_LABEL_PREFIX = "io.cilium.k8s"
 Source: Cilium `pkg/k8s/utils/utils.go` `RemoveCiliumLabels`.
 """
 
+NODE_SOURCE = "node"
+NODE_LOCAL_DNS = IPv4Address("169.254.20.10")
+"""Where node-local DNS listens on every node unless it is told another address.
+
+Source: Kubernetes `cluster/addons/dns/nodelocaldns/README.md`.
+"""
+FIRST_WITH_LOCAL_ADDRESSES = (1, 17, 0)
 FIRST_WITH_AGGREGATES = (1, 20, 0)
 NODE_KINDS = frozenset({IdentityKind.HOST, IdentityKind.REMOTE_NODE, IdentityKind.KUBE_APISERVER})
 _RESERVED = {
@@ -106,11 +114,43 @@ class Identities:
         """What the cluster's own addresses stand for besides pods."""
         found: dict[Address, tuple[Node, IdentityKind]] = {}
         for node in self.cluster.nodes:
-            kind = IdentityKind.KUBE_APISERVER if node.runs_apiserver else IdentityKind.REMOTE_NODE
             found.update(dict.fromkeys(node.health_addresses, (node, IdentityKind.HEALTH)))
             found.update(dict.fromkeys(node.ingress_addresses, (node, IdentityKind.INGRESS)))
-            found.update(dict.fromkeys(node.addresses, (node, kind)))
+            found.update({one: (node, self._node_kind(one)) for one in node.addresses})
         return found
+
+    def _node_kind(self, address: Address | None) -> IdentityKind:
+        """Tell the API server's own address from the other ones of its node.
+
+        Only the backends of `default/kubernetes` are `kube-apiserver`: the router's address of a
+        control-plane node is a remote node's. Source: Cilium
+        `pkg/ipcache/cell/apiserver_watcher.go`, `pkg/node/manager/manager.go` `NodeUpdated`.
+        """
+        if address in self.cluster.apiserver_addresses:
+            return IdentityKind.KUBE_APISERVER
+        return IdentityKind.REMOTE_NODE
+
+    @cached_property
+    def hosts(self) -> Mapping[str, Endpoint]:
+        """The host endpoint of each node, by name, where the host firewall is on.
+
+        Its labels are `reserved:host` and the node's own that the label filter keeps. Source:
+        Cilium `pkg/endpoint/endpoint.go` `InitWithNodeLabels`, `pkg/policy/rule.go`
+        `matchesSubject`.
+        """
+        if not self.config.host_firewall:
+            return {}
+        return {node.name: self._host_of(node) for node in self.cluster.nodes}
+
+    def _host_of(self, node: Node) -> Endpoint:
+        filters, version = self.config.label_filter, self.config.cilium_version
+        own = (
+            Label(K8S_SOURCE, key, value)
+            for key, value in node.labels.items()
+            if is_identity_label(key, filters, version)
+        )
+        labels = LabelSet([*own, Label(RESERVED_SOURCE, "host")])
+        return Endpoint("", f"node {node.name}", labels, addresses=node.addresses, node=node.name)
 
     @cached_property
     def nodes_by_name(self) -> Mapping[str, Node]:
@@ -150,18 +190,41 @@ class Identities:
         text = f"pod {endpoint.key} (host network)"
         node = self.nodes_by_name.get(endpoint.node)
         if node is not None:
-            return self._of_node(node, text)
+            return self.of_node(node, text)
         for own in endpoint.addresses:
             if own in self.nodes_by_address:
-                return self._of_node(self.nodes_by_address[own][0], text)
+                return self.of_node(self.nodes_by_address[own][0], text)
         address = endpoint.addresses[0] if endpoint.addresses else None
         peer = self.of_entity("remote-node")
         return replace(peer, text=text, address=address)
 
-    def _of_node(self, node: Node, text: str) -> Peer:
-        kind = IdentityKind.KUBE_APISERVER if node.runs_apiserver else IdentityKind.REMOTE_NODE
-        address = node.addresses[0] if node.addresses else None
-        return Peer(kind, reserved_labels(*_RESERVED[kind]), text, None, address)
+    def of_node(self, node: Node, text: str = "", address: Address | None = None) -> Peer:
+        """Give a node as an end: by its API server's address where it has one, or by `address`.
+
+        Where the host firewall is on it comes with its host endpoint.
+        """
+        served = (one for one in node.addresses if one in self.cluster.apiserver_addresses)
+        own = address or next(served, None) or next(iter(node.addresses), None)
+        kind = self._node_kind(own)
+        labels = self._node_labels(kind, node)
+        return Peer(kind, labels, text or f"node {node.name}", self.hosts.get(node.name), own)
+
+    def _node_labels(self, kind: IdentityKind, node: Node) -> LabelSet:
+        """Give the labels of another node, its own ones too where node labels are enabled.
+
+        Source: Cilium `pkg/node/manager/manager.go` `nodeIdentityLabels`,
+        `pkg/labelsfilter/filter.go` `FilterNodeLabels`.
+        """
+        reserved = reserved_labels(*_RESERVED[kind])
+        if not self.config.node_selector_labels:
+            return reserved
+        known = {**node.labels, CLUSTER_KEY: self.config.cluster_name}
+        own = (
+            Label(K8S_SOURCE if key == CLUSTER_KEY else NODE_SOURCE, key, value)
+            for key, value in known.items()
+            if keeps_node_label(key, self.config.node_label_filter)
+        )
+        return LabelSet([*own, *reserved.values()])
 
     def of_address(self, address: Address, names: frozenset[str] = frozenset()) -> Peer:
         """Give an address as the cluster knows it: pod, node, health, gateway or outside."""
@@ -172,12 +235,28 @@ class Identities:
         if known is not None:
             node, kind = known
             if kind in NODE_KINDS:
-                return replace(self._of_node(node, f"node {node.name}"), address=address)
+                return self.of_node(node, address=address)
             return replace(self.of_entity(kind.value), address=address)
+        if self.is_local(address):
+            host = self.of_entity("host")
+            return replace(host, text=f"{address}, an address of every node", address=address)
         learned = {
             name for name, addresses in self.cluster.learned_names.items() if address in addresses
         }
         return self.of_outside(address, names | learned)
+
+    def is_local(self, address: Address) -> bool:
+        """Say whether every node has an address for itself, so that it is `host` to its pods.
+
+        Source: Cilium `daemon/cmd/hostips-sync.go` `sync`, which leaves out what
+        `exclude-local-address` names.
+        """
+        if any(address in block for block in self.config.excluded_local):
+            return False
+        if address in self.cluster.local_addresses or address.is_loopback:
+            return True
+        modern = self.config.cilium_version >= FIRST_WITH_LOCAL_ADDRESSES
+        return modern and address == NODE_LOCAL_DNS
 
     def of_outside(self, address: Address, names: frozenset[str] = frozenset()) -> Peer:
         """Give an address outside the cluster, with the names it was learned for."""
@@ -201,6 +280,23 @@ class Identities:
         )
         endpoint = Endpoint("", f"reserved:{name}", labels) if own_policy else None
         return Peer(kind, labels, f"entity {name}", endpoint)
+
+    def own_hosts(self) -> tuple[Peer, ...]:
+        """Give every node as its own pods see it, where the host firewall is on."""
+        host = self.of_entity("host")
+        return tuple(
+            replace(
+                host, text=f"host of {name}", endpoint=one, address=next(iter(one.addresses), None)
+            )
+            for name, one in self.hosts.items()
+        )
+
+    def reserved_ends(self, names: Iterable[str]) -> tuple[Peer, ...]:
+        """Give the reserved identities, and node by node what policies tell apart of them."""
+        own = self.own_hosts()
+        told_apart = self.cluster.nodes if own or self.config.node_selector_labels else ()
+        reserved = (self.of_entity(name) for name in names if name != "host" or not own)
+        return (*reserved, *own, *(self.of_node(node) for node in told_apart))
 
     def identity(self, peer: Peer, *, local_to: Endpoint | None = None) -> Identity:
         """Give what selectors see of `peer` from the node of `local_to`.
@@ -244,18 +340,21 @@ class Identities:
             labels = LabelSet(
                 Label(RESERVED_SOURCE, "host") if label.key == "remote-node" else label
                 for label in labels.values()
+                if label.source == RESERVED_SOURCE
             )
         return self._node_by_cidr(kind, labels, peer)
 
     def _node_by_cidr(self, kind: IdentityKind, labels: LabelSet, peer: Peer) -> Identity:
         """With `policy-cidr-match-mode: nodes` CIDR rules see nodes, which keep no world label."""
-        if peer.address is None or not self.config.cidr_match_nodes:
-            return Identity(kind, labels)
-        extra = self._external_labels(peer.address, peer.names)
         aggregate = ""
-        local_scope = kind is not IdentityKind.HOST
+        local_scope = kind is not IdentityKind.HOST and (
+            self.config.cidr_match_nodes or self.config.node_selector_labels
+        )
         if local_scope and self.config.cilium_version >= FIRST_WITH_AGGREGATES:
             aggregate = "aggregate-remote-node"
+        if peer.address is None or not self.config.cidr_match_nodes:
+            return Identity(kind, labels, aggregate=aggregate if len(labels) > 1 else "")
+        extra = self._external_labels(peer.address, peer.names)
         return Identity(
             kind,
             LabelSet([*extra.values(), *labels.values()]),

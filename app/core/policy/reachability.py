@@ -91,13 +91,13 @@ def find_reachability(
     `known` are the pairs before a change: what still holds is taken over.
     """
     cluster, policies = identities.cluster, identities.policies
-    ends = (*(identities.of_entity(name) for name in ENTITIES), *peers)
+    ends = (*identities.reserved_ends(ENTITIES), *peers)
     reserved = [group_of_peer(peer, identities) for peer in ends]
     outside = tuple(group for group in reserved if group.subject is None)
     if known is None or not _same_ends(known.rows.scope, identities):
         own_policy = tuple(group for group in reserved if group.subject is not None)
         groups = (*group_endpoints(cluster.endpoints, identities), *own_policy)
-        scope = Scope.of(cluster.endpoints, groups, cluster.config)
+        scope = Scope.of(cluster, groups)
         return Reachability(
             Rows(scope, outside, names),
             Subjects(scope, Direction.EGRESS, policies),
@@ -113,7 +113,8 @@ def find_reachability(
 
 def _same_ends(scope: Scope, identities: Identities) -> bool:
     cluster = identities.cluster
-    return scope.endpoints is cluster.endpoints and scope.config == cluster.config
+    same_pods = scope.endpoints is cluster.endpoints and scope.config == cluster.config
+    return same_pods and (scope.nodes is cluster.nodes or not scope.hosts)
 
 
 class _Accepted:

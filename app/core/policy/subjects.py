@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakValueDictionary
 
-from app.core.model.cluster import ClusterConfig, Endpoint
+from app.core.model.cluster import Cluster, ClusterConfig, Endpoint, Node
 from app.core.model.labels import Label
 from app.core.model.verdict import Direction
 from app.core.policy.filters import DirectionPolicy, compile_direction
 from app.core.policy.groups import IdentityGroup, PortNames
 from app.core.policy.index import Bits, SelectorIndex, bits_of, members_of
-from app.core.policy.rules import Entry, LabelSelector, ParsedPolicy
+from app.core.policy.rules import Entry, ParsedPolicy
 
 ClassKey = tuple[tuple[int, ...], Label | None, Label | None, PortNames]
 
@@ -47,43 +47,59 @@ class SubjectClass:
 class Scope:
     """The groups that can be subjects, or pods, with their index and the agent's settings.
 
-    `endpoints` are the pods the groups were made of, `subjects` one of each group with a policy.
+    `endpoints` are the pods the groups were made of, `subjects` one of each group with a policy,
+    `hosts` those of them that are nodes.
     """
 
     endpoints: tuple[Endpoint, ...]
+    nodes: tuple[Node, ...]
     groups: tuple[IdentityGroup, ...]
     index: SelectorIndex
     config: ClusterConfig
     subjects: Mapping[int, Endpoint]
     policed: Bits
+    hosts: Bits
     by_namespace: Mapping[str, Bits]
 
     @classmethod
     def of(
         cls,
-        endpoints: tuple[Endpoint, ...],
+        cluster: Cluster,
         groups: tuple[IdentityGroup, ...],
-        config: ClusterConfig,
     ) -> Scope:
         """Index the groups."""
         members: dict[str, list[int]] = {}
         for number, group in enumerate(groups):
             members.setdefault(group.key.namespace, []).append(number)
         subjects = {n: one.subject for n, one in enumerate(groups) if one.subject is not None}
+        hosts = [number for number, one in subjects.items() if one.labels.has_reserved("host")]
         return cls(
-            endpoints,
+            cluster.endpoints,
+            cluster.nodes,
             groups,
             SelectorIndex([group.identity for group in groups]),
-            config,
+            cluster.config,
             subjects,
             bits_of(subjects, len(groups)),
+            bits_of(hosts, len(groups)),
             {name: bits_of(found, len(groups)) for name, found in members.items()},
         )
 
-    def subjects_of(self, namespace: str, selector: LabelSelector) -> Bits:
-        """Give the groups that a subject selector means; no namespace is all of them."""
+    def subjects_of(self, entry: Entry) -> Bits:
+        """Give the groups that an entry is about; no namespace is all of them.
+
+        A node as a subject has labels of its own, which its peers do not see.
+        """
+        if entry.node:
+            found = (
+                number
+                for number in members_of(self.hosts)
+                if entry.selects_subject(self.subjects[number].labels, "")
+            )
+            return bits_of(found, len(self.groups))
+        namespace = entry.namespace
         within = self.by_namespace.get(namespace, 0) if namespace else self.policed
-        return self.index.labelled(selector) & within & self.policed
+        return self.index.labelled(entry.subject) & within & self.policed & ~self.hosts
 
 
 class Subjects:
@@ -138,18 +154,14 @@ class Subjects:
         return found
 
     def _read(self, policy: ParsedPolicy) -> tuple[SubjectRules, ...]:
-        by_subject: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
+        by_subject: dict[tuple[str, str, bool], list[tuple[int, Entry]]] = {}
         for place, entry in enumerate(policy.entries):
-            if entry.direction is self.direction and not entry.node:
-                key = (entry.namespace, entry.subject.key)
+            if entry.direction is self.direction:
+                key = (entry.namespace, entry.subject.key, entry.node)
                 by_subject.setdefault(key, []).append((place, entry))
         return tuple(
-            SubjectRules(
-                policy,
-                tuple(placed),
-                self.scope.subjects_of(namespace, placed[0][1].subject),
-            )
-            for (namespace, _), placed in by_subject.items()
+            SubjectRules(policy, tuple(placed), self.scope.subjects_of(placed[0][1]))
+            for placed in by_subject.values()
         )
 
     def _place_all(self) -> Bits:
@@ -200,7 +212,7 @@ class Subjects:
 
     def _class_of(self, number: int, entries: tuple[Entry, ...]) -> SubjectClass:
         group = self.scope.groups[number]
-        labels = group.key.labels
+        labels = self.scope.subjects[number].labels
         names = group.key.names if self._needs_names(entries) else ()
         key = (tuple(map(id, entries)), labels.get("host"), labels.get("init"), names)
         found = self._by_key.get(key)

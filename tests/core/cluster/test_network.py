@@ -126,7 +126,8 @@ def test_backends_when_only_legacy_endpoints_then_are_read_from_them() -> None:
 def test_node_when_both_objects_were_read_then_is_one() -> None:
     status = {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"address": "n1"}]}
     spec = {
-        "addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}],
+        "addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2", "type": "CiliumInternalIP"}],
+        "ipam": {"podCIDRs": ["10.244.0.0/24", ""]},
         "health": {"ipv4": "10.1.0.1", "ipv6": "fd00::1"},
         "ingress": {"ipv4": "10.1.0.2"},
     }
@@ -139,13 +140,15 @@ def test_node_when_both_objects_were_read_then_is_one() -> None:
     assert found == Node(
         "n1",
         (ONE, TWO),
+        (TWO,),
+        (ip_network("10.244.0.0/24"),),
         (ip_address("10.1.0.1"), ip_address("fd00::1")),
         (ip_address("10.1.0.2"),),
         {"zone": "x"},
     )
 
 
-def test_api_server_when_its_endpoints_are_a_node_then_that_node_runs_it() -> None:
+def test_api_server_when_its_endpoints_are_a_node_then_are_its_addresses() -> None:
     addresses = [{"addresses": [{"ip": "10.0.0.1"}]}]
     cluster = build(
         manifest("Endpoints", "kubernetes", "default", subsets=addresses),
@@ -154,7 +157,6 @@ def test_api_server_when_its_endpoints_are_a_node_then_that_node_runs_it() -> No
     )
 
     assert cluster.apiserver_addresses == (ONE,)
-    assert [node.runs_apiserver for node in cluster.nodes] == [True, False]
 
 
 def test_cidr_group_when_a_block_is_none_then_is_skipped_and_said() -> None:

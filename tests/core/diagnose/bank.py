@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Fault:
     settings: Mapping[str, str] = field(default_factory=dict)
     flows: tuple[Mapping[str, Any], ...] = ()
     lost: int = 0
+    version: tuple[int, int, int] | None = None
 
     @property
     def asked(self) -> Asked:
@@ -60,7 +61,11 @@ class Fault:
 
     def engine(self) -> Engine:
         """The engine of the changed cluster."""
-        return Engine.build(build_cluster(self.manifests(), settings=self.settings))
+        found = build_cluster(self.manifests(), settings=self.settings)
+        if self.version is not None:
+            config = replace(found.config, cilium_version=self.version)
+            found = build_cluster(self.manifests(), config)
+        return Engine.build(found)
 
 
 def load_faults(folder: Path = FOLDER) -> tuple[Fault, ...]:
@@ -74,11 +79,19 @@ def load_faults(folder: Path = FOLDER) -> tuple[Fault, ...]:
             case.get("settings", {}),
             tuple(case.get("flows", ())),
             case.get("lost", 0),
+            _version(case.get("version")),
         )
         for path in sorted(folder.glob("*.yaml"))
         if path.name != "base.yaml"
         for case in yaml.safe_load(path.read_text(encoding="utf-8"))
     )
+
+
+def _version(numbers: list[int] | None) -> tuple[int, int, int] | None:
+    if numbers is None:
+        return None
+    major, minor, patch = numbers
+    return major, minor, patch
 
 
 @cache

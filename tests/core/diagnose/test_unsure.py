@@ -1,10 +1,12 @@
 """What lowers the confidence of an answer, and what is said beside it."""
 
+from typing import Any
+
 from app.core.diagnose.why import diagnose
 from app.core.model.answer import CauseCode, Confidence, WhyAnswer
 from tests.core.diagnose.bank import Fault
 
-HOST_FIREWALL = {
+HOST_FIREWALL: dict[str, Any] = {
     "apiVersion": "cilium.io/v2",
     "kind": "CiliumClusterwideNetworkPolicy",
     "metadata": {"name": "hostfw"},
@@ -29,16 +31,18 @@ def test_name_without_address_where_no_block_has_the_port_then_it_is_certain() -
     assert answer(Fault("x", ask, {})).cause.confidence is Confidence.CERTAIN
 
 
-def test_node_with_a_host_firewall_then_what_it_decides_is_not_known() -> None:
-    ask = {"from": "metrics/scraper-0", "to": "10.0.0.12", "port": 9100}
-    settings = {"enable-host-firewall": "true"}
-    open_to_all = Fault("x", ask, {}, settings=settings)
-    closed = Fault("x", ask, {}, ({"create": HOST_FIREWALL},), settings)
-    assert answer(open_to_all).cause.confidence is Confidence.CERTAIN
-    assert answer(closed).cause.confidence is Confidence.POSSIBLE
-    assert "what the host firewall of 10.0.0.12 decides: ask about entity:host" in (
-        answer(closed).not_known
+def test_host_firewall_where_no_node_was_read_then_what_it_decides_is_not_known() -> None:
+    ask = {"from": "metrics/scraper-0", "to": "entity:host", "port": 9100}
+    policy = {
+        **HOST_FIREWALL,
+        "spec": {**HOST_FIREWALL["spec"], "nodeSelector": {"matchLabels": {"tier": "a"}}},
+    }
+    gone = tuple({"delete": f"Node//{name}"} for name in ("control", "worker-1", "worker-2"))
+    found = answer(
+        Fault("x", ask, {}, (*gone, {"create": policy}), {"enable-host-firewall": "true"})
     )
+    assert found.cause.confidence is Confidence.POSSIBLE
+    assert any("no Node object was read" in one for one in found.not_known)
 
 
 def test_audit_mode_is_said_of_what_policies_deny() -> None:
