@@ -347,7 +347,8 @@ def _wanted(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> _Want
         )
     end, question = main.destination, main.question
     if end.name and end.peer.kind is IdentityKind.WORLD:
-        return _wanted_by_name(case, question, end.name)
+        learned_as = case.answered[0].query if case.answered else end.name
+        return _wanted_by_name(case, question, learned_as)
     port = end.service_port.port if end.service_port else None
     several = [leg.question for leg in case.legs if leg.is_denied][: _MOST_LEGS + 1]
     if case.name is not None and case.name.leg.is_denied:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from app.core.diagnose.boundaries import broken_boundaries
-from app.core.diagnose.evidence import EVENT_L7, FlowEvidence
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.story import EVENT_L7
 from app.core.errors import NotFound, UsageError
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint

@@ -246,13 +246,17 @@ class ResponseDecoder:
             )
         for number in _unknown_fields(wire):
             pieces.unknown[f"flow.field {number}"] += 1
-        reason, point = wire.drop_reason_desc, wire.trace_observation_point
+        point, number = wire.trace_observation_point, wire.drop_reason
+        reason = pieces.named(wire.drop_reason_desc, names.DROP_REASON_NAMES, "drop_reason_desc")
+        if not reason:
+            reason = names.reason_by_number(number, event=event, sub_event=sub_event)
+            bare = (*bare, names.BY_NUMBER) if reason else bare
         return _Common(
             pieces.enum(wire.verdict, names.VERDICTS, "verdict"),
             pieces.endpoints[source],
             pieces.endpoints[destination],
             pieces.enum(wire.traffic_direction, names.DIRECTIONS, "traffic_direction"),
-            pieces.named(reason, names.DROP_REASON_NAMES, "drop_reason_desc"),
+            reason,
             wire.is_reply == _TRUE if wire.HasField("is_reply") else None,
             event,
             sub_event,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
 
+from app.core.diagnose.answered import Answered, answered_as, with_answers
 from app.core.diagnose.denied import PLAIN, Denial, explain_denial
 from app.core.diagnose.dns import NameReport, NamingRule, dns_servers, report_name, rules_naming
 from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
-from app.core.diagnose.evidence import FlowEvidence, Story
+from app.core.diagnose.evidence import FlowEvidence, Spot, Wanted, own_cluster, tell_story
 from app.core.diagnose.gateway import GatewayPath, through_gateway
-from app.core.diagnose.observed import request_in_flows, story_of
+from app.core.diagnose.observed import request_in_flows, spot_of, wanted_of
 from app.core.diagnose.question import Leg, alike, ask, choose_port, representatives
+from app.core.diagnose.story import Story
 from app.core.model.asked import Asked
 from app.core.model.cluster import IdentityKind, Service
 from app.core.model.verdict import (
@@ -31,7 +34,8 @@ class Case:
 
     `paths` are the ways through the own gateway, `denials` the denied directions of `main` in the
     order in which a packet meets them. `service` is the Service that was asked for. `story` is what
-    flows show of the connection, `name_story` of the questions to the DNS server before it.
+    flows show of the connection (of those that are `wanted`), `name_story` of the questions to the
+    DNS server before it, `answered` under which other names the asked one was answered.
     """
 
     asked: Asked
@@ -45,7 +49,9 @@ class Case:
     paths: tuple[GatewayPath, ...] = ()
     name: NameReport | None = None
     naming: tuple[NamingRule, ...] = ()
+    answered: tuple[Answered, ...] = ()
     denials: tuple[Denial, ...] = ()
+    wanted: Wanted | None = None
     story: Story | None = None
     name_story: Story | None = None
 
@@ -85,6 +91,8 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     found = _routed(reached, asked, engine)
     service = service_asked(asked.destination, engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
+    answered = _answered(everyone, name, evidence)
+    found = with_answers(found, answered, engine)
     destinations = representatives(_with_usable_names(found, name, engine))
     legs, paths = _legs(sources, destinations, asked, engine)
     main = next((leg for leg in legs if leg.is_denied), next(iter(legs), None))
@@ -100,9 +108,11 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
         paths=paths,
         name=name,
         naming=naming,
+        answered=answered,
     )
     case = replace(case, denials=_denials(case))
-    case = replace(case, story=_story(case, everyone), name_story=_name_story(case))
+    if evidence is not None:
+        case = _with_stories(case, everyone, evidence)
     request = _request_in_flows(case)
     return case if request is None else gather(replace(asked, request=request), engine, evidence)
 
@@ -231,20 +241,37 @@ def _denials(case: Case) -> tuple[Denial, ...]:
     )
 
 
-def _story(case: Case, sources: tuple[ResolvedEnd, ...]) -> Story | None:
-    """The story of all ends alike: of those whose policy is that of the explained leg.
+def _answered(
+    sources: tuple[ResolvedEnd, ...], report: NameReport | None, evidence: FlowEvidence | None
+) -> tuple[Answered, ...]:
+    if report is None:
+        return ()
+    source = reduce(Spot.joined, map(spot_of, sources))
+    return answered_as(evidence, source, report.name)
 
-    When nothing is denied it is the story of all of them.
+
+def _with_stories(case: Case, sources: tuple[ResolvedEnd, ...], evidence: FlowEvidence) -> Case:
+    cluster = own_cluster(evidence, case.engine.cluster.config.cluster_name)
+    wanted = _wanted(case, sources, cluster)
+    story = tell_story(evidence, wanted) if wanted is not None else None
+    name_story = _name_story(case, evidence, cluster)
+    return replace(case, wanted=wanted, story=story, name_story=name_story)
+
+
+def _wanted(case: Case, sources: tuple[ResolvedEnd, ...], cluster: str) -> Wanted | None:
+    """The flows of all ends alike: of those whose policy is that of the explained leg.
+
+    When nothing is denied they are those of all of them.
     """
-    if case.evidence is None or case.main is None:
+    if case.main is None:
         return None
     destinations = case.destinations
     if case.path is not None:
-        return story_of(case.legs, _clients_of(case.path, sources), destinations, case.evidence)
+        return wanted_of(case.legs, _clients_of(case.path, sources), destinations, cluster)
     if case.main.is_denied:
         sources = alike(sources, case.main.source)
         destinations = alike(destinations, case.main.destination)
-    return story_of(case.legs, sources, destinations, case.evidence)
+    return wanted_of(case.legs, sources, destinations, cluster)
 
 
 def _clients_of(path: GatewayPath, sources: tuple[ResolvedEnd, ...]) -> tuple[ResolvedEnd, ...]:
@@ -254,14 +281,13 @@ def _clients_of(path: GatewayPath, sources: tuple[ResolvedEnd, ...]) -> tuple[Re
     return sources if path.denied.hop == 1 else (path.gateway,)
 
 
-def _name_story(case: Case) -> Story | None:
+def _name_story(case: Case, evidence: FlowEvidence, cluster: str) -> Story | None:
     """The story of the source's questions to the cluster's DNS servers."""
-    if case.evidence is None or case.name is None:
+    if case.name is None:
         return None
     leg = case.name.leg
-    return story_of(
-        (leg,), (leg.source,), dns_servers(case.engine) or (leg.destination,), case.evidence
-    )
+    servers = dns_servers(case.engine) or (leg.destination,)
+    return tell_story(evidence, wanted_of((leg,), (leg.source,), servers, cluster))
 
 
 def asks_dns(case: Case) -> bool:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 
-from app.core.diagnose import evidence as ev
+from app.core.diagnose import story as ev
 from app.core.diagnose.ends import ResolvedEnd
-from app.core.diagnose.evidence import FlowEvidence, Spot, Story, clock, span
+from app.core.diagnose.evidence import FlowEvidence, Place, Spot, Wanted, clock, span
 from app.core.diagnose.question import Leg
+from app.core.diagnose.seen_as import seen_as
 from app.core.diagnose.sentences import destination_text, sentence
+from app.core.diagnose.story import Story
 from app.core.flows.drop_reasons import drop_reason
 from app.core.model.answer import Cause, CauseCode, Confidence, Evidence
+from app.core.model.cluster import Address
 from app.core.model.flow import Flow, HttpInfo
 from app.core.model.verdict import (
     DnsRequest,
@@ -27,55 +31,58 @@ _MOST_REASONS = 3
 
 
 def spot_of(end: ResolvedEnd) -> Spot:
-    """How flows show an end: Services and gateways also by the address in front."""
-    endpoint, peer, service = end.endpoint, end.peer, end.service
-    addresses = {str(ip) for ip in (peer.address, end.frontend) if ip is not None}
+    """How flows show an end itself, a pod by name or an address; not what stands before it."""
+    endpoint, peer = end.endpoint, end.peer
     names = frozenset({end.name} if end.name else ()) | peer.names
-    if service is not None:
-        addresses |= {str(ip) for ip in (*service.cluster_ips, *service.external_ips)}
     if endpoint is None:
+        addresses = frozenset({str(peer.address)} if peer.address else ())
         in_flows = f"reserved:{peer.kind.value}" if not addresses and not names else ""
-        return Spot(addresses=frozenset(addresses), names=names, reserved=in_flows)
+        return Spot(addresses=addresses, names=names, reserved=in_flows)
     workload = endpoint.workload
     name = workload.name if workload else endpoint.name
-    addresses |= {str(ip) for ip in endpoint.addresses if not endpoint.host_network}
+    own = () if endpoint.host_network else endpoint.addresses
     return Spot(
         pods=frozenset({(endpoint.namespace, endpoint.name)}),
         workloads=frozenset({(endpoint.namespace, name)} if endpoint.template else ()),
-        addresses=frozenset(addresses),
+        addresses=frozenset(str(ip) for ip in own),
         names=names,
     )
 
 
-def story_of(
+def wanted_of(
     legs: Sequence[Leg],
     sources: Sequence[ResolvedEnd],
     destinations: Sequence[ResolvedEnd],
-    evidence: FlowEvidence,
-) -> Story:
-    """Every flow between some ends on the ports of the legs, in one pass over all flows.
+    cluster: str = "",
+) -> Wanted:
+    """Which flows are those between some ends on the ports of the legs.
 
-    Flows of a Service are found by the port of the pod, and by the Service's own where no
-    translation happened.
+    Flows of a Service are found at its pods by their port, and at the Service's own address by its
+    own, where no translation happened.
     """
-    source = reduce(Spot.joined, map(spot_of, sources))
-    destination = reduce(Spot.joined, map(spot_of, destinations))
-    ports = {port for leg in legs for port in _ports_of(leg)}
+    places = [place for end in destinations for place in _places_of(end, legs)]
     protocols = {leg.question.protocol.value for leg in legs} | {""}
     if Protocol.ICMP.value in protocols:
         protocols.add("ICMPv4")
-
-    def wanted(flow: Flow, *, back: bool) -> bool:
-        port = flow.source_port if back else flow.destination_port
-        return port in ports and flow.protocol in protocols
-
-    return ev.tell_story(evidence, source, destination, wanted)
+    source = reduce(Spot.joined, map(spot_of, sources))
+    return Wanted(source, tuple(places), frozenset(protocols), cluster)
 
 
-def _ports_of(leg: Leg) -> set[int]:
-    end = leg.destination
-    service = {end.service_port.port} if end.service_port else set()
-    return {leg.question.port, *service, *(end.route.listener_ports if end.route else ())}
+def _places_of(end: ResolvedEnd, legs: Sequence[Leg]) -> Iterator[Place]:
+    own = {leg.question.port for leg in legs if leg.destination.port == end.port}
+    yield Place(spot_of(end), frozenset(own or {leg.question.port for leg in legs}))
+    service, port = end.service, end.service_port
+    if service is not None and port is not None:
+        addresses = {*service.cluster_ips, *service.external_ips}
+        yield Place(_at(addresses), frozenset({port.port}))
+        if end.frontend is not None and end.frontend not in addresses and end.route is None:
+            yield Place(_at({end.frontend}), frozenset({port.node_port, port.port}))
+    if end.route is not None and end.frontend is not None:
+        yield Place(_at({end.frontend}), frozenset(end.route.listener_ports))
+
+
+def _at(addresses: set[Address]) -> Spot:
+    return Spot(addresses=frozenset(str(ip) for ip in addresses))
 
 
 def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidence) -> Cause | None:
@@ -83,16 +90,11 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
     if verdict is Verdict.DENIED:
         return _passes_all_the_same(leg, story, evidence)
     refused = _refused(story, leg.question.request)
-    if verdict is Verdict.ALLOWED and refused and refused[-1].verdict != "ERROR":
+    if verdict is Verdict.ALLOWED and refused:
         return _request_disagrees(leg, refused, evidence)
     denied = story.last_denied
     if denied is not None and story.ends_denied and denied.drop_reason in ev.POLICY_REASONS:
-        reason = denied.drop_reason or "no reason given"
-        return _disagree(
-            f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
-            f"Hubble saw {_times(story.drops, 'drop')} ({reason}) until "
-            f"{clock(story.last_drop_ns)}, and none got through since"
-        )
+        return _drops_disagree(leg, denied, story, evidence)
     audited = _audited_last(story)
     if audited is not None:
         return _disagree(
@@ -100,6 +102,25 @@ def disagreement(leg: Leg, verdict: Verdict, story: Story, evidence: FlowEvidenc
             f"Hubble marked it AUDIT, which means denied, at {clock(audited.time_ns)}"
         )
     return None
+
+
+def _drops_disagree(leg: Leg, denied: Flow, story: Story, evidence: FlowEvidence) -> Cause:
+    """Say what was dropped, up to when, and as whom the datapath saw the ends."""
+    reason = denied.drop_reason or "no reason given"
+    what = f"{_times(story.drops, 'drop')}{' of its answers' if story.is_answer_denied else ''}"
+    since = "none arrived since" if story.passed_since else "none got through since"
+    cause = _disagree(
+        f"the policies{_as_of(evidence)} allow {destination_text(leg)} for {leg.source.text}; "
+        f"Hubble saw {what} ({reason}) until {clock(story.last_drop_ns)}, and {since}"
+    )
+    seen = seen_as(leg, story)
+    if not seen:
+        return cause
+    detail = f"{seen}; look at what the agent there knows: {_IPCACHE}"
+    return replace(cause, detail=sentence(detail))
+
+
+_IPCACHE = "`cilium-dbg bpf ipcache list` and `cilium-dbg identity list`"
 
 
 def _request_disagrees(leg: Leg, refused: Sequence[Flow], evidence: FlowEvidence) -> Cause:
@@ -183,9 +204,10 @@ def other_drop(leg: Leg, story: Story) -> Cause | None:
     if denied.drop_reason in ev.POLICY_REASONS:
         return None
     reason = drop_reason(denied.drop_reason)
+    of = " for the drop of its answers" if story.is_answer_denied else ""
     text = (
         f"no policy denies {leg.source.text} → {destination_text(leg)}; "
-        f"Hubble's reason is {denied.drop_reason}"
+        f"Hubble's reason{of} is {denied.drop_reason}"
     )
     if reason is None:
         return Cause(CauseCode.NOT_A_POLICY_DROP, sentence(text), confidence=Confidence.LIKELY)
@@ -201,10 +223,8 @@ def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | 
     """A request that a proxy refused, where the policies leave the answer to layer 7."""
     refused = _refused(story, request)
     if not refused:
-        return None
+        return _proxy_failed(leg, story, request)
     last = refused[-1]
-    if last.verdict == "ERROR":
-        return _proxy_failed(leg, last)
     dns = last.l7.dns if last.l7 else None
     if dns is not None:
         text = f"the DNS proxy refused {leg.source.text} the name {dns.query}"
@@ -219,7 +239,7 @@ def refused_request(leg: Leg, story: Story, request: Request | None) -> Cause | 
 def request_in_flows(story: Story) -> Request | None:
     """The newest request that a proxy refused by its rules, for a question that names none."""
     refused = _refused(story, None)
-    l7 = refused[-1].l7 if refused and refused[-1].verdict != "ERROR" else None
+    l7 = refused[-1].l7 if refused else None
     if l7 is None:
         return None
     if l7.http is not None:
@@ -229,22 +249,31 @@ def request_in_flows(story: Story) -> Request | None:
 
 def _refused(story: Story, request: Request | None) -> list[Flow]:
     """The refusals of a request, or of any; none when the newest was let through later."""
-    refused = [flow for flow in story.refused_requests if _is_asked(flow, request)]
-    served = [flow for flow in story.flows if refused and _is_served(flow, refused[-1])]
-    return [] if served and served[-1].time_ns > refused[-1].time_ns else refused
+    return _unserved(story, story.refused_requests, request)
 
 
-def _proxy_failed(leg: Leg, flow: Flow) -> Cause:
-    """A proxy that could not do its work refused nothing.
+def _unserved(story: Story, requests: Sequence[Flow], request: Request | None) -> list[Flow]:
+    """Those of some requests that are asked about; none when the newest was served later."""
+    asked = [flow for flow in requests if _is_asked(flow, request)]
+    served = [flow for flow in story.flows if asked and _is_served(flow, asked[-1])]
+    return [] if served and served[-1].time_ns > asked[-1].time_ns else asked
+
+
+def _proxy_failed(leg: Leg, story: Story, request: Request | None) -> Cause | None:
+    """A proxy that could not do its work refused nothing, and dropped nothing.
 
     Source: Cilium `pkg/fqdn/dnsproxy`, `pkg/hubble/parser/seven` (verdict ERROR).
     """
+    failed = _unserved(story, story.failed_requests, request)
+    if not failed:
+        return None
     text = (
         f"no policy refuses {leg.source.text} → {destination_text(leg)}; the proxy failed on its "
-        f"request at {clock(flow.time_ns)}"
+        f"request at {clock(failed[-1].time_ns)}"
     )
     detail = "look at the log of the agent on its node, and at the server behind the proxy"
-    return Cause(CauseCode.NOT_A_POLICY_DROP, sentence(text), sentence(detail))
+    cause = Cause(CauseCode.NOT_A_POLICY_DROP, sentence(text), sentence(detail))
+    return replace(cause, confidence=Confidence.LIKELY)
 
 
 def _request_line(flow: Flow) -> str:
@@ -281,38 +310,57 @@ def _is_served(flow: Flow, refused: Flow) -> bool:
     return _request_line(flow) == _request_line(refused)
 
 
-def seen(story: Story, evidence: FlowEvidence) -> tuple[Evidence, ...]:
+def seen(leg: Leg, story: Story, evidence: FlowEvidence) -> tuple[Evidence, ...]:
     """What was seen of the connection: counts always with their window and what was lost."""
     window = evidence.window
     within = f"in {span(window)} of flows{_until(window)}, {_lost(evidence)}"
     if story.is_empty:
         looked = f"{len(evidence.flows):,} flows looked at"
         return (Evidence("flow", f"no flow of this connection {within} ({looked})"),)
-    lines = []
-    if story.drops:
-        reasons = ", ".join(name for name, _ in story.reasons.most_common(_MOST_REASONS))
-        lines.append(
-            f"{_times(story.drops, 'drop')}{f' ({reasons})' if reasons else ''} in "
-            f"{_times(story.attempts, 'attempt')} {within}, first {clock(story.first_drop_ns)}, "
-            f"last {clock(story.last_drop_ns)}"
-        )
-    else:
-        lines.append(f"no drops seen {within}")
-    if by := _denied_by(story.last_denied):
-        lines.append(f"Hubble names {by} as what denies it")
-    if story.refused_requests:
-        last = story.refused_requests[-1]
-        refused = _times(len(story.refused_requests), "request")
-        lines.append(f"{refused} refused by the proxy, last {_request_line(last)}")
-    if story.application_403:
-        lines.append(f"{story.application_403:,} answers 403 from the application, not the proxy")
-    if story.audited:
-        lines.append(f"{_times(story.audited, 'packet')} let through in audit mode only")
-    if story.last_passed is not None:
-        passed = clock(story.last_passed.time_ns)
-        lines.append(f"forwarded {_times(story.forwarded, 'time')}, last {passed}")
     ref = story.last_denied or story.last_passed
-    return tuple(Evidence("flow", line, ref.uuid if ref else "") for line in lines)
+    lines = (_drops_seen(story, within), *_requests_seen(story), *_passes_seen(story))
+    if story.last_denied is not None:
+        lines = (*lines, seen_as(leg, story))
+    return tuple(Evidence("flow", line, ref.uuid if ref else "") for line in lines if line)
+
+
+def _drops_seen(story: Story, within: str) -> str:
+    if not story.drops:
+        return f"no drops seen {within}"
+    reasons = ", ".join(name for name, _ in story.reasons.most_common(_MOST_REASONS))
+    return (
+        f"{_times(story.drops, 'drop')}{f' ({reasons})' if reasons else ''} in "
+        f"{_times(story.attempts, 'attempt')} {within}, first {clock(story.first_drop_ns)}, "
+        f"last {clock(story.last_drop_ns)}"
+    )
+
+
+def _requests_seen(story: Story) -> Iterator[str]:
+    if by := _denied_by(story.last_denied):
+        yield f"Hubble names {by} as what denies it"
+    if story.refused_requests:
+        last = _request_line(story.refused_requests[-1])
+        yield f"{_times(len(story.refused_requests), 'request')} refused by the proxy, last {last}"
+    if story.failed_requests:
+        last = _request_line(story.failed_requests[-1])
+        yield f"{_times(len(story.failed_requests), 'request')} failed at the proxy, last {last}"
+    if story.application_403:
+        yield f"{story.application_403:,} answers 403 from the application, not the proxy"
+    if story.audited:
+        yield f"{_times(story.audited, 'packet')} let through in audit mode only"
+
+
+def _passes_seen(story: Story) -> Iterator[str]:
+    """What got through, and how far: past the source's policy is not yet past the destination's."""
+    if story.last_passed is None:
+        return
+    passed = f"{_times(story.forwarded, 'time')}, last {clock(story.last_passed.time_ns)}"
+    if not (story.drops and story.ends_denied and story.passed_since):
+        yield f"forwarded {passed}"
+    elif story.is_answer_denied:
+        yield f"forwarded {passed}; its answers are what was dropped"
+    else:
+        yield f"let out at the source {passed}; no arrival was seen after the last drop"
 
 
 def _denied_by(flow: Flow | None) -> str:

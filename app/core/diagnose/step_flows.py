@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+
 from app.core.cluster import commands
 from app.core.diagnose import observed
 from app.core.diagnose.case import Case
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.others import Other, others_dropped, say_others
 from app.core.diagnose.question import Leg
-from app.core.model.answer import Cause, NextStep, StepStatus
+from app.core.model.answer import Cause, Evidence, NextStep, StepStatus
 from app.core.model.verdict import DnsRequest, Verdict
 
 NO_FLOWS = "whether it was tried, and what happened: no flows were at hand"
@@ -22,7 +25,7 @@ def look_at_drops(case: Case) -> Finding:
     if story is None or main is None:
         return skipped("there is nothing to connect to")
     question = _where_it_ends(case, main).question
-    show = (
+    show: tuple[NextStep, ...] = (
         NextStep(
             "see the flows",
             commands.observe(
@@ -30,7 +33,12 @@ def look_at_drops(case: Case) -> Finding:
             ),
         ),
     )
-    seen = observed.seen(story, evidence)
+    seen = observed.seen(main, story, evidence)
+    if story.is_empty and case.wanted is not None:
+        others = others_dropped(evidence, case.wanted, case.engine)
+        texts = say_others(others, main, case.engine)
+        seen += tuple(Evidence("flow", text, uuid) for text, uuid in texts)
+        show = (*_ask_instead(others, main), *show)
     cause: Cause | None = None
     if case.policy_verdict is not Verdict.DENIED:
         cause = observed.other_drop(main, story)
@@ -40,6 +48,16 @@ def look_at_drops(case: Case) -> Finding:
         return Finding(StepStatus.PROBLEM, seen[0].text, seen, show, cause)
     status = StepStatus.UNKNOWN if story.is_empty else StepStatus.FINE
     return Finding(status, seen[0].text, seen, show)
+
+
+def _ask_instead(others: tuple[Other, ...], main: Leg) -> tuple[NextStep, ...]:
+    """Ask the same for the source that was dropped most."""
+    if not others:
+        return ()
+    question, end = main.question, others[0].end
+    words = ["k8tre-tui", "why", end, main.destination.text]
+    port = f"{question.port}/{question.protocol.value}"
+    return (NextStep(f"ask about {end}, if that is who connects", shlex.join([*words, port])),)
 
 
 def _where_it_ends(case: Case, main: Leg) -> Leg:

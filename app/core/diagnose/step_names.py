@@ -39,6 +39,7 @@ def look_at_name(case: Case) -> Finding:
         or _refused(report, case)
         or _silent(report)
         or _unlearned(report, case)
+        or _answered_otherwise(report, case)
     )
     if finding is None:
         text = f"{source.text} may ask for {report.name}"
@@ -136,6 +137,37 @@ def _unlearned(report: NameReport, case: Case) -> Finding | None:
     summary = f"the answers for {report.name} are not seen by Cilium"
     shown = replace(denial, cause=placed, rule=rule, path=rule.path, hint=None)
     return _problem(summary, shown)
+
+
+def _answered_otherwise(report: NameReport, case: Case) -> Finding | None:
+    """A toFQDNs rule names it, but the pod's question was another name, which Cilium learned.
+
+    Source: as `app.core.diagnose.answered`.
+    """
+    denial = case.denials[0] if case.denials else None
+    if denial is None or denial.direction is not Direction.EGRESS:
+        return None
+    if not case.answered or not case.naming or _is_inside(case):
+        return None
+    answer, named = case.answered[0], case.naming[0]
+    how = "by its search list (CoreDNS's autopath answers that at once)"
+    if not answer.is_search_form:
+        how = f"for which {report.name} is a CNAME"
+    text = (
+        f"{rule_name(named.entry.rule)} allows {report.name}, but {report.leg.source.text} was "
+        f"answered for {answer.query}, {how}; Cilium learns the name that is asked, so no address "
+        f"counts as {report.name}"
+    )
+    ways = f"name {answer.query} in the rule, or ask for `{report.name}.` with a final dot"
+    if not answer.is_search_form:
+        ways = f"name {answer.query} in the rule"
+    cause = Cause(CauseCode.FQDN_NOT_LEARNED, sentence(text), sentence(ways), Confidence.LIKELY)
+    rule = named.entry.rule
+    placed = place(cause, manifest_of(rule.policy, case.engine), named.selector.path)
+    shown = replace(denial, cause=placed, rule=rule, path=named.selector.path, hint=None)
+    seen = f"the answer for {answer.query} gave {', '.join(map(str, answer.addresses))}"
+    found = _problem(f"{report.name} was answered under another name", shown)
+    return replace(found, evidence=(Evidence("dns", seen, answer.uuid), *found.evidence))
 
 
 def _is_inside(case: Case) -> bool:

@@ -153,6 +153,9 @@ class Decoder:
         ip, l7 = bytes(wire.ip), bytes(wire.l7)
         addresses, event = pieces.addresses[ip], wire.event_type
         empty = _set_empty(wire, l4, source, destination, ip)
+        reason = pieces.named(wire.drop_reason_desc, names.DROP_REASON_NAMES, "drop_reason_desc")
+        if not reason and (reason := _reason_by_number(wire)):
+            empty = tuple(sorted((*empty, names.BY_NUMBER)))
         key = (
             *(addresses.version, addresses.encrypted, addresses.translated),
             *(wire.kind, l4.code, l4.rare, empty),
@@ -177,9 +180,7 @@ class Decoder:
             source_port=pieces.ports[l4.source_port],
             destination_port=pieces.ports[l4.destination_port],
             direction=pieces.enum(wire.traffic_direction, names.DIRECTIONS, "traffic_direction"),
-            drop_reason=pieces.named(
-                wire.drop_reason_desc, names.DROP_REASON_NAMES, "drop_reason_desc"
-            ),
+            drop_reason=reason,
             is_reply=wire.is_reply,
             event=0 if event is None else event.type,
             sub_event=0 if event is None else event.sub_type,
@@ -253,6 +254,12 @@ def _tree_or_text(body: bytes) -> object:
 
 def _time(text: str) -> int:
     return parse_time(text) if text else 0
+
+
+def _reason_by_number(wire: WireFlow) -> str:
+    event = wire.event_type
+    kinds = (event.type, event.sub_type) if event is not None else (0, 0)
+    return names.reason_by_number(wire.drop_reason, event=kinds[0], sub_event=kinds[1])
 
 
 def _layer4(wire: WireLayer4) -> _L4:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from app.core.flows import names
 from app.core.flows.times import format_time
 from app.core.model.flow import (
     DnsInfo,
@@ -107,7 +108,7 @@ def _flow(flow: Flow) -> Tree:
         trace_observation_point=_enum(flow.trace_point),
         trace_reason=_enum(detail.trace_reason),
         file=_pair("name", "line", detail.file),
-        drop_reason_desc=_enum(flow.drop_reason),
+        drop_reason_desc="" if names.BY_NUMBER in empty else _enum(flow.drop_reason),
     )
     if flow.is_reply is not None:
         body["is_reply"] = flow.is_reply

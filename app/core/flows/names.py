@@ -41,6 +41,23 @@ DROP_REASON_NAMES = _table(
     [reason.name for reason in DROP_REASONS if reason.name],
     [reason.number for reason in DROP_REASONS if reason.name],
 )
+BY_NUMBER = "drop_reason_desc"
+"""In `FlowDetail.set_empty`: the wire gives the reason of a drop by its number only."""
+
+
+def reason_by_number(number: int, *, event: int, sub_event: int) -> str:
+    """Name why a flow was dropped where no `drop_reason_desc` says so; empty when nothing does.
+
+    `number` is the deprecated `drop_reason`; a drop event has the same number as its sub-type. A
+    number that the schema does not know stays that number as text.
+    Source: Cilium `pkg/hubble/parser/threefour/parser.go` `decodeDropReason`,
+    `pkg/monitor/datapath_drop.go` (event type 1).
+    """
+    found = number or (sub_event if event == _EVENT_DROP else 0)
+    return DROP_REASON_NAMES.get(found, str(found)) if found else ""
+
+
+_EVENT_DROP = 1
 TRACE_POINTS = _table(
     (
         "UNKNOWN_POINT",

@@ -21,6 +21,10 @@ DEFAULT_CILIUM_VERSION = (1, 19, 3)
 """What K8TRE pins; used when neither the cluster nor the user says."""
 
 
+DEFAULT_CLUSTER_NAME = "default"
+"""What Cilium calls a cluster that was given no name."""
+
+
 class IdentityKind(StrEnum):
     """What stands behind an identity. Values are Hubble's and the entities' own names."""
 
@@ -52,7 +56,7 @@ class ClusterConfig:
     """
 
     cilium_version: tuple[int, int, int] = DEFAULT_CILIUM_VERSION
-    cluster_name: str = "default"
+    cluster_name: str = DEFAULT_CLUSTER_NAME
     dual_stack: bool = False
     enforcement: EnforcementMode = EnforcementMode.DEFAULT
     host_firewall: bool = False

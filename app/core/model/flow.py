@@ -83,7 +83,8 @@ class FlowDetail(msgspec.Struct, frozen=True, gc=False):
     workloads are `(namespace, name)`, `interface` is `(index, name)`, `file` `(name, line)`,
     `emitter` `(name, version)`. `l4_code` is the ICMP code. `other` is compact JSON of what only
     output needs (tunnel, aggregate, extensions, VRRP and IGMP numbers); `set_empty` names messages
-    that were present without any field set, which Hubble's JSON prints as `{}`.
+    that were present without any field set, which Hubble's JSON prints as `{}`, and
+    `drop_reason_desc` where the reason of a drop came as a number only.
     """
 
     kind: str = ""
@@ -124,8 +125,9 @@ class Flow(msgspec.Struct, frozen=True, gc=False):
     `protocol` is Hubble's name of the layer 4 message: TCP, UDP, SCTP, ICMPv4, ICMPv6, VRRP, IGMP.
     `destination_port` is the ICMP type for ICMP. `is_reply` None means unknown. `event` is
     Hubble's event type (1 drop, 4 trace, 5 policy verdict, 129 layer 7) with `sub_event`.
-    `tcp_flags` are comma-separated, as `SYN,ACK`. `drop_reason` is `drop_reason_desc`, empty when
-    there is none. `node` is the envelope's, `cluster/node` or `node`.
+    `tcp_flags` are comma-separated, as `SYN,ACK`. `drop_reason` names why it was dropped, whichever
+    field of Hubble's says so, and is empty when none does. `node` is the envelope's, `cluster/node`
+    or `node`.
     """
 
     time_ns: int

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from app.core.cluster.build import build_cluster
@@ -366,7 +367,7 @@ def flows_of(fault: Fault) -> FlowEvidence | None:
 
 
 def _flow(flow: Mapping[str, Any], places: Mapping[str, str]) -> Flow:
-    ends = [_end(flow["from"], places), _end(flow["to"], places)]
+    ends = [_seen(flow, "from", places), _seen(flow, "to", places)]
     ports = [40_000, flow["port"]]
     if flow.get("reply") or flow.get("answer"):  # of an answer dropped nothing says that it is one
         ends.reverse()
@@ -387,8 +388,21 @@ def _flow(flow: Mapping[str, Any], places: Mapping[str, str]) -> Flow:
         is_reply=flow.get("reply", False),
         event=flow["event"],
         trace_point=flow.get("trace", ""),
+        node=flow.get("node", ""),
         l7=_l7(flow),
     )
+
+
+def _seen(
+    flow: Mapping[str, Any], side: str, places: Mapping[str, str]
+) -> tuple[FlowEndpoint, str]:
+    """An end with what Hubble saw of it beside its name: `from_as`, `to_as`, and its `cluster`."""
+    end, ip = _end(flow[side], places)
+    seen = {name: tuple(one) if isinstance(one, list) else one
+            for name, one in flow.get(f"{side}_as", {}).items()}  # fmt: skip
+    if end.pod and "cluster" in flow:
+        seen["cluster"] = flow["cluster"]
+    return msgspec.structs.replace(end, **seen), ip
 
 
 def _end(text: str, places: Mapping[str, str]) -> tuple[FlowEndpoint, str]:
@@ -401,7 +415,8 @@ def _end(text: str, places: Mapping[str, str]) -> tuple[FlowEndpoint, str]:
 def _l7(flow: Mapping[str, Any]) -> L7Info | None:
     kind = "RESPONSE" if flow.get("reply") else "REQUEST"
     if "dns" in flow:
-        return L7Info(kind, dns=DnsInfo(query=flow["dns"]))
+        ips, cnames = tuple(flow.get("ips", ())), tuple(flow.get("cnames", ()))
+        return L7Info(kind, dns=DnsInfo(query=flow["dns"], ips=ips, cnames=cnames))
     if "http" not in flow:
         return None
     method, url = flow["http"].split(" ", 1)

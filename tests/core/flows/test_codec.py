@@ -156,6 +156,28 @@ def test_decode_when_an_enum_is_a_known_number_then_it_gets_its_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"drop_reason": 151, "drop_reason_desc": None}, "STALE_OR_UNROUTABLE_IP"),
+        ({"drop_reason": None, "drop_reason_desc": None}, "POLICY_DENIED"),
+        ({"drop_reason": 251, "drop_reason_desc": None}, "251"),
+        ({"drop_reason": None, "event_type": {"type": 5, "sub_type": 133},
+          "drop_reason_desc": None}, ""),
+        ({"drop_reason": 151}, "POLICY_DENIED"),
+        ({"drop_reason": None, "event_type": None, "drop_reason_desc": None}, ""),
+    ],
+)  # fmt: skip
+def test_decode_when_a_drop_has_a_number_only_then_it_has_a_reason_and_comes_back_as_it_was(
+    fields: dict[str, Any], reason: str
+) -> None:
+    item = decode(line(**fields))
+    assert item.drop_reason == reason
+    written = encode(item)["flow"]
+    assert written.get("drop_reason_desc") == fields.get("drop_reason_desc", "POLICY_DENIED")
+    assert written.get("drop_reason") == fields.get("drop_reason")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         line()[:-40],
