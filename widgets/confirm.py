@@ -15,6 +15,7 @@ from textual.widgets import Input
 from widgets.document import Document, Paragraph
 from widgets.lines import Lines
 from widgets.spans import Span, Tone
+from widgets.sturdy import Sturdy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Question:
     word: str = ""
 
 
-class Confirm(ModalScreen[bool], inherit_bindings=False):
+class Confirm(Sturdy, ModalScreen[bool], inherit_bindings=False):
     """Gives True for yes. `y`, or the typed word and enter, is the only way to it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -31,6 +31,7 @@ from widgets.spans import (
     width_of,
     wrap,
 )
+from widgets.sturdy import Sturdy
 
 _STEP = 1
 _SIDE_STEP = 8
@@ -62,7 +63,7 @@ class _Drawn:
     paragraph: int
 
 
-class Document(ScrollView, can_focus=True):
+class Document(Sturdy, ScrollView, can_focus=True):
     """Paragraphs, wrapped to the width, with a cursor over the stops and a search."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

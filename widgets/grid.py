@@ -37,6 +37,7 @@ from widgets.spans import (
     width_of,
     wrap,
 )
+from widgets.sturdy import Sturdy
 
 GAP = 1
 """Blank cells between columns."""
@@ -193,7 +194,7 @@ def _yielded(cell: Line, width: int) -> Line:
     return tuple(spans)
 
 
-class Grid(ScrollView, can_focus=True):
+class Grid(Sturdy, ScrollView, can_focus=True):
     """Rows under a header line, with a cursor that follows its row's key."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--cursor", "grid--header", *TONE_CLASSES}

@@ -9,9 +9,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from widgets.spans import TONE_CLASSES, TONE_CSS, Line, Styles, strip_of, tone_styles
+from widgets.sturdy import Sturdy
 
 
-class Lines(Widget):
+class Lines(Sturdy, Widget):
     """Lines of spans at their own height, cut at the right."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)

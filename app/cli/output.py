@@ -6,6 +6,8 @@ cluster was cleaned where it entered and is written as it is.
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import shutil
@@ -99,25 +101,52 @@ class Output:
 
     def json(self, value: Any) -> None:
         """One JSON document."""
-        self.line(json.dumps(value, ensure_ascii=False, indent=2))
+        self.line(json.dumps(value, ensure_ascii=not self._is_utf8, indent=2))
 
     def jsonl(self, values: Iterable[Any]) -> None:
         """One JSON document a line."""
+        ascii_only = not self._is_utf8
         for value in values:
-            self.line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+            self.line(json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")))
 
     def yaml(self, value: Any) -> None:
         """One YAML document."""
         import yaml
 
-        yaml.safe_dump(value, self.stdout, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=self._is_utf8, width=100)
+        self.stdout.write(text)
 
-    def close(self) -> None:
-        """Flush, and keep the interpreter from complaining of a reader that went away."""
+    @property
+    def _is_utf8(self) -> bool:
+        """Whether stdout takes every character; JSON and YAML have escapes of their own for it."""
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        return codecs.lookup(encoding).name == "utf-8"
+
+    def close(self) -> OSError | None:
+        """Flush; what cannot be written is given back, and the interpreter tries no more."""
         try:
             self.stdout.flush()
-        except BrokenPipeError:
+        except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            return error
+        return None
+
+
+def standard_output(stream: TextIO | None) -> TextIO:
+    """A standard stream that takes any text: what its encoding lacks is written as an escape.
+
+    Python has None where the caller closed it; then what is written goes nowhere.
+    """
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  # for as long as we run
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def standard_input(stream: TextIO | None) -> TextIO:
+    """Standard input; an empty one where the caller closed it."""
+    return io.StringIO() if stream is None else stream
 
 
 @dataclass(frozen=True, slots=True)

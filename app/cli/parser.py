@@ -24,7 +24,9 @@ EPILOG = f"""without a command: the terminal interface
   {PROGRAM} why project-lung/jupyter svc:mirror/mirror:80
   {PROGRAM} policies --snapshot ./gitops --set DOMAIN=tre.example.org
 
-exit codes: 0 fine · 1 the answer is no · 2 wrong usage or input · 3 a source failed · 130 stopped
+exit codes: 0 fine · 1 the answer is no · 2 wrong usage or input · 3 a source failed or could not be
+read · 70 a defect of this program · 74 the output could not be written · 130 stopped · 141 its
+reader went away
 """
 
 

@@ -6,10 +6,9 @@ line, so memory does not grow with their size.
 
 from __future__ import annotations
 
-import gzip
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import IO, Any
@@ -17,6 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from app.core.cluster.build import build_cluster
+from app.core.documents.packed import blocks_of, cut_lines, unpacked
 from app.core.errors import BadInput
 from app.core.model.cluster import DEFAULT_CILIUM_VERSION, ClusterConfig, EnforcementMode
 from app.core.model.provenance import Manifest, ObjectRef
@@ -34,6 +34,9 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.core.policy.engine import Engine, without_policy
+
+LONGEST_CASE = 64 << 20
+"""Bytes of one case; the largest recorded one has 2 MB."""
 
 _WORDS = {
     Outcome.ALLOWED: "allowed",
@@ -164,27 +167,28 @@ def run(paths: Iterable[str], *, print_expect: bool = False) -> ConformanceRepor
     return ConformanceReport(paths, print_expect=print_expect)
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: PTH123, SIM115  # closed by the with below
-    except OSError as error:
-        raise BadInput(f"`{path}` cannot be read: {error.strerror}", file=path) from error
-    with stream:
-        yield stream  # type: ignore[misc]  # GzipFile is a binary stream
-
-
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
-    with _opened(path) as stream:
-        try:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield number, line
-        except (OSError, EOFError) as error:
-            raise BadInput(f"`{path}` cannot be read: {error}", file=path) from error
+    number = 0
+    try:
+        with _opened(path) as stream:
+            for lines in cut_lines(unpacked(blocks_of(stream)), LONGEST_CASE):
+                for line in lines:
+                    number += 1
+                    if line.strip():
+                        yield number, line
+    except BadInput as error:
+        raise BadInput(f"`{path}` cannot be read: {error.message}", file=path) from error
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise BadInput(f"`{path}` cannot be read: {words}", file=path) from error
+
+
+def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
+    if path != "-":
+        return open(path, "rb")  # noqa: PTH123  # closed by whoever asked
+    if sys.stdin is None:
+        raise BadInput("there is no standard input", file=path)
+    return nullcontext(sys.stdin.buffer)
 
 
 def _decode(line: bytes, path: str, number: int) -> ConformanceCase:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
@@ -27,7 +28,7 @@ from app.ports import Clock
 from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
 from app.services.picture import Picture
-from app.services.tasks import guard
+from app.services.tasks import Caught, guard
 from app.services.workspace import Workspace
 from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
@@ -39,6 +40,7 @@ from app.tui.session import ReadDrafts, Session, no_files
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
+from widgets.sturdy import Sturdy
 
 if TYPE_CHECKING:
     from app.services.drafting import Drafter
@@ -54,9 +56,13 @@ HUNG_UP = 128 + 1
 """The exit code of SIGHUP."""
 AGAIN_S = 2.0
 """Seconds in which a second ctrl+c quits."""
+STORM, STORM_S = 20, 10.0
+"""So many unforeseen errors within so many seconds end the program: it cannot draw any more."""
+UNFORESEEN = 70
+"""`EX_SOFTWARE` of sysexits.h, as on the command line."""
 
 
-class K8treApp(App[None], inherit_bindings=False):
+class K8treApp(Sturdy, App[None], inherit_bindings=False):
     """The terminal face of a workspace. `context` is what to call the cluster on screen."""
 
     TITLE = "k8tre-tui"
@@ -109,6 +115,9 @@ class K8treApp(App[None], inherit_bindings=False):
         self._history = History()
         self._start = start or self._first_place()
         self._last_interrupt = -AGAIN_S
+        self.survives = False
+        """Whether unforeseen errors are only shown also where nobody sees the screen: in tests."""
+        self._errors_s: deque[float] = deque(maxlen=STORM)
         self.animation_level = "none"
         for theme in THEMES.values():
             self.register_theme(theme)
@@ -134,6 +143,23 @@ class K8treApp(App[None], inherit_bindings=False):
         if not os.isatty(STDIN):
             await self.session.workspace.close()
             os._exit(HUNG_UP)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Show what nobody foresaw and live on; end with one line where it comes again and again.
+
+        Overrides Textual's, which ends the program with a page of traceback.
+        """
+        if self.is_headless and not self.survives:
+            super()._handle_exception(error)
+            return
+        caught = Caught("screen", error)
+        self.session.workspace.report(caught)
+        now_s = self.session.clock.monotonic()
+        self._errors_s.append(now_s)
+        if len(self._errors_s) == STORM and now_s - self._errors_s[0] < STORM_S:
+            self.exit(return_code=UNFORESEEN, message=f"k8tre-tui: unforeseen: {caught}")
+            return
+        self.notify(f"{caught} (! shows more)", severity="error", markup=False)
 
     def _first_place(self) -> Place:
         return Place("flows" if self.session.workspace.expects_flows else "policies")

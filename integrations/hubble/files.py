@@ -9,19 +9,20 @@ can wait, so nothing of it is ever dropped. A followed file may grow, be truncat
 
 from __future__ import annotations
 
-import gzip
 import os
 import sys
 import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from msgspec import structs
 
-from app.core.errors import BadInput, SourceUnavailable
+from app.core.documents.packed import GZIP_MAGIC, blocks_of, cut_lines, unpacked
+from app.core.errors import BadInput, SourceCause, SourceUnavailable
 from app.core.flows.codec import Decoder
 from app.core.flows.match import compile_filters
 from app.core.flows.records import LONGEST_RECORD, Records
@@ -54,16 +55,20 @@ class FlowFile:
         """Yield what the request lets through, to the end of the file or, followed, for ever.
 
         `last` needs the end of the file and therefore gives one batch. Raises `BadInput` when the
-        file cannot be opened or unpacked, and `SourceUnavailable` at its end when it is not empty
-        and nothing in it could be read.
+        file cannot be opened, and `SourceUnavailable` where it cannot be unpacked further, or at
+        its end when it is not empty and nothing in it could be read.
         """
         blocks = _blocks_in_thread(lambda stop: _read_blocks(self._path, request, stop))
         sift = _Sift(request)
-        async for block in blocks:
-            if request.last is None:
-                yield sift.take(block)
-            else:
-                sift.hold(block, request.last)
+        try:
+            async for block in blocks:
+                if request.last is None:
+                    yield sift.take(block)
+                else:
+                    sift.hold(block, request.last)
+        except SourceUnavailable:  # what came before the damage is good
+            yield sift.held()
+            raise
         if request.last is not None:
             yield sift.held()
         if sift.unreadable and not sift.read:
@@ -137,13 +142,18 @@ def _read_blocks(path: str, request: FlowRequest, stop: threading.Event) -> Iter
     lines = _follow(Path(path), stop) if _is_followed(path, request) else _lines(path)
     items: list[Flow | LostEvents | NodeStatus] = []
     read = 0
-    for record in _records(lines):
-        if record:
-            read += 1
-            items += decoder.decode_record(record)
-        if read >= BLOCK_LINES or (not record and read):
+    try:
+        for record in _records(lines):
+            if record:
+                read += 1
+                items += decoder.decode_record(record)
+            if read >= BLOCK_LINES or (not record and read):
+                yield _block(items, decoder)
+                items, read = [], 0
+    except SourceUnavailable:
+        if read:  # what came before the damage is good
             yield _block(items, decoder)
-            items, read = [], 0
+        raise
     if read:
         yield _block(items, decoder)
 
@@ -166,32 +176,34 @@ def _block(items: list[Flow | LostEvents | NodeStatus], decoder: Decoder) -> _Bl
 
 
 def _is_followed(path: str, request: FlowRequest) -> bool:
-    return request.follow and path != STDIN and not path.endswith(".gz")
+    """Only a plain file can grow or be replaced; a pipe ends when its writer does."""
+    if not request.follow or path == STDIN or not Path(path).is_file():
+        return False
+    with _open(Path(path)) as file:
+        return file.read(len(GZIP_MAGIC)) != GZIP_MAGIC
 
 
 def _lines(path: str) -> Iterator[bytes]:
     """Every line; an empty one means that no more is there at the moment."""
-    if path == STDIN:
-        yield from _stdin_lines()
-        return
+    if path == STDIN and sys.stdin is None:
+        raise BadInput("there is no standard input to read flows from", file=path)
+    opened = nullcontext(sys.stdin.buffer) if path == STDIN else _open(Path(path))
     try:
-        with gzip.open(path) if path.endswith(".gz") else Path(path).open("rb") as file:
-            while line := file.readline(LONGEST_RECORD):
-                yield line
-    except (OSError, EOFError) as error:
+        with opened as stream:
+            for lines in cut_lines(unpacked(blocks_of(stream)), LONGEST_RECORD):
+                yield from lines
+                if path == STDIN:  # shown as they come
+                    yield b""
+    except BadInput as error:
+        name = "standard input" if path == STDIN else clean(path)
+        raise SourceUnavailable(
+            f"flows cannot be read: {error.message}",
+            source=name,
+            cause=SourceCause.UNREADABLE,
+            hint=error.hint,
+        ) from error
+    except (OSError, ValueError) as error:  # a closed stream is a ValueError
         raise _unreadable(path, error) from error
-
-
-def _stdin_lines() -> Iterator[bytes]:
-    """Lines as they come: a pipe is read by what is there, so that the first ones show at once."""
-    descriptor = sys.stdin.buffer.fileno()
-    rest = b""
-    while data := os.read(descriptor, 1 << 16):
-        *lines, rest = (rest + data).split(b"\n")
-        yield from (line + b"\n" for line in lines)
-        yield b""
-    if rest:
-        yield rest
 
 
 def _follow(path: Path, stop: threading.Event) -> Iterator[bytes]:
@@ -200,23 +212,26 @@ def _follow(path: Path, stop: threading.Event) -> Iterator[bytes]:
     A line without its end is kept until the end comes, or until the file is replaced.
     """
     file = _open(path)
-    rest = b""
     try:
         while not stop.is_set():
-            data = file.read(1 << 20)
-            if data:
-                *lines, rest = (rest + data).split(b"\n")
-                yield from (line + b"\n" for line in lines)
-                continue
-            yield b""
-            if _was_replaced(file, path):
-                yield rest
-                file.close()
-                file, rest = _open(path), b""
-            else:
-                stop.wait(POLL_S)
+            for lines in cut_lines(_growing(file, path, stop), LONGEST_RECORD):
+                yield from lines
+                yield b""
+            file.close()
+            file = _open(path)
     finally:
         file.close()
+
+
+def _growing(file: IO[bytes], path: Path, stop: threading.Event) -> Iterator[bytes]:
+    """Yield what is appended, until another file stands under the name or `stop` is set."""
+    while not stop.is_set():
+        if data := file.read(1 << 20):
+            yield data
+        elif _was_replaced(file, path):
+            return
+        else:
+            stop.wait(POLL_S)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -254,7 +269,7 @@ async def _blocks_in_thread(
             for block in read(stop):
                 if not channel.put(block):
                     return
-        except BadInput as error:
+        except Exception as error:  # noqa: BLE001  # handed to whoever reads the channel
             channel.end(error)
         else:
             channel.end()

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+from app.core.documents.packed import FILE_BYTES_MAX, blocks_of, unpacked
 from app.core.errors import BadInput
 from app.core.model.provenance import Notice
 from app.core.text import clean
-from integrations.packed import read_all
 
 SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 KUSTOMIZATION_NAMES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
@@ -179,9 +180,9 @@ def read_bytes(path: Path, shown: str) -> bytes:
     """Give a file's bytes, unpacked if it is gzip by its content; BadInput when it cannot be."""
     try:
         if str(path) == STDIN:
-            return read_all(sys.stdin.buffer)
+            return _whole(sys.stdin.buffer)
         with path.open("rb") as stream:
-            return read_all(stream)
+            return _whole(stream)
     except BadInput as error:
         raise BadInput(f"not read: {error.message}", hint=error.hint, file=shown) from error
     except (OSError, ValueError) as error:  # standard input may be closed
@@ -189,3 +190,7 @@ def read_bytes(path: Path, shown: str) -> bytes:
         raise BadInput(f"not read: {words}", file=shown) from error
     except AttributeError as error:  # Python's standard input is None where there is none
         raise BadInput("not read: there is no standard input", file=shown) from error
+
+
+def _whole(stream: IO[bytes]) -> bytes:
+    return b"".join(unpacked(blocks_of(stream), most=FILE_BYTES_MAX))

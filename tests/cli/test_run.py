@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from app.cli import run as cli_run
@@ -69,7 +74,66 @@ def test_reader_that_goes_away_is_no_error(run: Run, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(cli_run, "parse", close)
     ran = run("policies")
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (141, "")
+
+
+def test_what_nobody_foresaw_is_one_line_with_its_place_and_70(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_argv: object) -> None:
+        raise ValueError("odd\x1b[2J\nsecond line")
+
+    monkeypatch.setattr(cli_run, "parse", fail)
+    ran = run("policies")
+    assert ran.code == 70
+    first, second = ran.err.splitlines()
+    assert first.startswith("k8tre-tui: unforeseen ValueError in app/cli/run.py:")
+    assert "odd␛[2J␊second line" in first
+    assert "report it" in second
+
+
+def in_a_process(words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `words` by the shell, where `$RUN` is this program."""
+    program = f"{sys.executable} -m app.cli"
+    environ = {**os.environ, "RUN": program, **(env or {})}
+    return subprocess.run(
+        ["bash", "-c", words],
+        check=False,
+        capture_output=True,
+        encoding="latin-1",
+        env=environ,
+        timeout=60,
+    )
+
+
+def test_a_reader_that_stops_is_141_and_silent() -> None:
+    ran = in_a_process("$RUN policies --demo -o json | true; exit ${PIPESTATUS[0]}")
+    assert ran.returncode == 141
+    assert "Error" not in ran.stderr
+
+
+def test_a_full_disk_is_one_line_and_74() -> None:
+    ran = in_a_process("$RUN policies --demo -o json > /dev/full")
+    assert ran.returncode == 74
+    assert ran.stderr.splitlines()[-1] == (
+        "k8tre-tui: the output could not be written: No space left on device"
+    )
+
+
+def test_closed_streams_are_no_crash() -> None:
+    assert in_a_process("$RUN policies --demo >&-").returncode == 0
+    assert "Traceback" not in in_a_process("$RUN flows --flows - <&-").stderr
+    assert in_a_process("$RUN --demo <&-").returncode == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_gets_escapes(encoding: str) -> None:
+    env = {"PYTHONIOENCODING": encoding}
+    ran = in_a_process("$RUN why project-lung/jupyter-alice pypi.org 443 --demo", env)
+    assert ran.returncode == 1
+    assert "\\u2717 DENIED" in ran.stdout
+    ran = in_a_process("$RUN why project-lung/jupyter-alice pypi.org 443 --demo -o json", env)
+    assert json.loads(ran.stdout)["verdict"] == "denied"
 
 
 def test_missing_snapshot_is_one_line_and_2(run: Run) -> None:

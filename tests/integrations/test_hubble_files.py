@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -107,11 +108,49 @@ async def test_file_when_absent_is_bad_input_with_its_name(
     assert name in caught.value.file
 
 
-async def test_packed_file_when_cut_short_is_bad_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("request_", [ONCE, FlowRequest(follow=False, last=2)])
+async def test_packed_file_when_cut_short_gives_what_is_whole_and_then_fails(
+    tmp_path: Path, request_: FlowRequest
+) -> None:
     path = tmp_path / "flows.jsonl.gz"
-    path.write_bytes(gzip.compress(text(*map(flow, range(50))))[:-12])
-    with pytest.raises(BadInput):
-        await uuids(FlowFile(str(path)))
+    path.write_bytes(gzip.compress(text(*map(flow, range(5000))))[:-12])
+    seen: list[Flow] = []
+
+    async def read() -> None:
+        async for batch in FlowFile(str(path)).flows(request_):
+            assert isinstance(batch, FlowBatch)
+            seen.extend(batch.flows)
+
+    with pytest.raises(SourceUnavailable, match="cut off"):
+        await read()
+    assert len(seen) == (request_.last or 4999)
+
+
+async def test_packed_file_when_corrupt_fails_at_once_and_hangs_nobody(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(os.urandom(5000)))
+    packed[40] ^= 0xFF
+    path = tmp_path / "flows.jsonl.gz"
+    path.write_bytes(packed)
+    with pytest.raises(SourceUnavailable):
+        await asyncio.wait_for(uuids(FlowFile(str(path))), WITHIN_S)
+
+
+async def test_line_without_end_is_counted_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LONGEST_RECORD", 10_000)
+    path = tmp_path / "flows.jsonl"
+    path.write_bytes(b'{"flow":"' + b"x" * 100_000 + b"\n" + text(flow(1)))
+    assert await uuids(FlowFile(str(path))) == ["u1"]
+
+
+async def test_pipe_when_named_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "flows"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(text(flow(1))))
+    writer.start()
+    assert await uuids(FlowFile(str(pipe)), FlowRequest(follow=True)) == ["u1"]
+    writer.join()
 
 
 async def next_uuids(batches: AsyncIterator[FlowBatch | SourceState], count: int) -> list[str]:

@@ -244,7 +244,7 @@ def test_run_when_file_is_missing_then_says_so(tmp_path: Path) -> None:
 
 
 def test_run_when_gzip_is_broken_then_says_so(tmp_path: Path) -> None:
-    (tmp_path / "x.gz").write_bytes(b"no gzip")
+    (tmp_path / "x.gz").write_bytes(b"\x1f\x8bno gzip")
 
     with pytest.raises(BadInput, match="cannot be read"):
         list(run([str(tmp_path / "x.gz")]))

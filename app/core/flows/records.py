@@ -109,5 +109,10 @@ def _is_whole(line: bytes) -> bool:
     """Whether every brace of an object is closed; those in texts count only where they differ."""
     if line.rstrip().endswith(b"}") and line.count(b"{") == line.count(b"}"):
         return True
-    signs = [sign for sign in _TOKEN.findall(line) if len(sign) == 1]
-    return b'"' in signs or signs.count(b"{") <= signs.count(b"}")
+    depth = 0
+    for token in _TOKEN.finditer(line):
+        sign = token.group()
+        if sign == b'"':  # what follows is no JSON, and looking for its end again costs a square
+            return True
+        depth += (sign == b"{") - (sign == b"}")
+    return depth <= 0

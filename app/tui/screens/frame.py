@@ -40,6 +40,7 @@ from widgets.frame import KeyHint, StatusView, draw_footer, draw_header, draw_st
 from widgets.lines import Lines
 from widgets.motion import Motion, Movable
 from widgets.prompt import Prompt
+from widgets.sturdy import Sturdy
 
 
 def shown_key(key: str) -> str:
@@ -47,7 +48,7 @@ def shown_key(key: str) -> str:
     return {"escape": "esc"}.get(key, key)
 
 
-class Frame(Screen[None], inherit_bindings=False):
+class Frame(Sturdy, Screen[None], inherit_bindings=False):
     """Base of all screens. `SCOPES` come before the common ones in the footer."""
 
     SCOPES: ClassVar[tuple[Scope, ...]] = ()

@@ -16,11 +16,12 @@ from widgets.document import Document, Paragraph, heading, paragraph
 from widgets.lines import Lines
 from widgets.motion import Motion
 from widgets.spans import Span, Tone
+from widgets.sturdy import Sturdy
 
 KEY_WIDTH = 18
 
 
-class Help(ModalScreen[None], inherit_bindings=False):
+class Help(Sturdy, ModalScreen[None], inherit_bindings=False):
     """A page over the screen; any of the keys for leaving closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

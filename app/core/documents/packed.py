@@ -7,9 +7,8 @@ Source: RFC 1952 (members may follow each other; zeros may follow the last).
 
 from __future__ import annotations
 
-import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from app.core.errors import BadInput
@@ -23,50 +22,71 @@ RATIO_MAX = 200
 RATIO_FREE_BYTES = 32 << 20
 """So much may be unpacked before the ratio counts: a small file of zeros harms nobody."""
 
-_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK = 1 << 16
+_INFLATED = 1 << 15
+"""Bytes unpacked at once: an error loses what the call would have given."""
+_START = 1024
 _GZIP_WINDOW = 31
 """zlib's `wbits` for gzip headers."""
 
 
-def read_all(stream: IO[bytes], *, most: int = FILE_BYTES_MAX) -> bytes:
-    """Give everything; `BadInput` when it is more than `most` bytes, or cannot be unpacked."""
-    whole = io.BytesIO()
-    for block in unpacked(stream, most=most):
-        whole.write(block)
-    return whole.getvalue()
+def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield what a stream has at the moment, block by block, to its end; it need not seek."""
+    read = getattr(stream, "read1", None) or stream.read
+    while block := read(_BLOCK):
+        yield block
 
 
-def unpacked(stream: IO[bytes], *, most: int | None = None) -> Iterator[bytes]:
-    """Yield blocks as they come; `most` bounds their sum, None lets it grow for ever."""
+def unpacked(blocks: Iterable[bytes], *, most: int | None = None) -> Iterator[bytes]:
+    """Yield the bytes as they come; `most` bounds their sum, None lets it grow for ever.
+
+    Raises `BadInput` when they are more than that, or cannot be unpacked.
+    """
     given = 0
-    for block in _blocks(stream):
+    for block in _unpacked(iter(blocks)):
         given += len(block)
         if most is not None and given > most:
             raise BadInput(f"larger than {most >> 20} MiB unpacked, the most that is read")
         yield block
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    read = _reader(stream)
-    first = read(_BLOCK)
+def cut_lines(blocks: Iterable[bytes], longest: int) -> Iterator[list[bytes]]:
+    """Yield the lines that each block completes, with their ends; the last may have none.
+
+    Of a line longer than `longest` bytes only a start is given, and nothing of it is kept.
+    """
+    parts: list[bytes] = []
+    size = 0
+    for block in blocks:
+        first, *others = block.split(b"\n")
+        if size <= longest:
+            parts.append(first)
+            size += len(first)
+        if size > longest:
+            parts = [b"".join(parts)[:_START]]
+        if not others:
+            continue
+        rest = others.pop()
+        yield [b"".join((*parts, b"\n")), *[line + b"\n" for line in others]]
+        parts, size = [rest], len(rest)
+    if last := b"".join(parts):
+        yield [last]
+
+
+def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(blocks, b"")
     if len(first) == 1:  # a pipe may give the two magic bytes one by one
-        first += read(_BLOCK)
-    if first.startswith(_MAGIC):
-        yield from _inflated(first, read)
+        first += next(blocks, b"")
+    if first.startswith(GZIP_MAGIC):
+        yield from _inflated(first, blocks)
         return
-    while first:
+    if first:
         yield first
-        first = read(_BLOCK)
+    yield from blocks
 
 
-def _reader(stream: IO[bytes]) -> Callable[[int], bytes]:
-    """What is there at the moment, up to a number of bytes; nothing means the end."""
-    read1: Callable[[int], bytes] | None = getattr(stream, "read1", None)
-    return read1 or stream.read
-
-
-def _inflated(first: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
+def _inflated(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     packed, taken, given = first, 0, 0
     while packed:
         inflater = zlib.decompressobj(_GZIP_WINDOW)
@@ -75,7 +95,7 @@ def _inflated(first: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
                 raise BadInput(f"cut off: the gzip data end after {given} bytes without their end")
             taken += len(packed)
             try:
-                block = inflater.decompress(packed, _BLOCK * 16)
+                block = inflater.decompress(packed, _INFLATED)
             except zlib.error as error:
                 raise BadInput(f"corrupt gzip data after {given} bytes: {_words(error)}") from error
             packed = inflater.unconsumed_tail
@@ -85,14 +105,14 @@ def _inflated(first: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
             if block:
                 yield block
             if not packed and not inflater.eof:
-                packed = read(_BLOCK)
+                packed = next(blocks, b"")
         taken -= len(inflater.unused_data)
-        packed = _next_member(inflater.unused_data, read)
+        packed = _next_member(inflater.unused_data, blocks)
 
 
-def _next_member(rest: bytes, read: Callable[[int], bytes]) -> bytes:
+def _next_member(rest: bytes, blocks: Iterator[bytes]) -> bytes:
     rest = rest.lstrip(b"\0")
-    while not rest and (more := read(_BLOCK)):
+    while not rest and (more := next(blocks, b"")):
         rest = more.lstrip(b"\0")
     return rest
 

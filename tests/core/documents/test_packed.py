@@ -3,13 +3,18 @@ import gzip
 import io
 import os
 import zlib
+from typing import IO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.documents.packed import RATIO_FREE_BYTES, blocks_of, cut_lines, unpacked
 from app.core.errors import BadInput
-from integrations.packed import RATIO_FREE_BYTES, read_all, unpacked
+
+
+def read_all(stream: IO[bytes], *, most: int | None = None) -> bytes:
+    return b"".join(unpacked(blocks_of(stream), most=most))
 
 
 @given(st.lists(st.binary(max_size=200_000), max_size=3))
@@ -57,10 +62,24 @@ def test_a_bomb_is_stopped_long_before_it_is_unpacked() -> None:
     bomb = b"".join(deflater.compress(zeros) for _ in range(100)) + deflater.flush()
     given_bytes: list[int] = []
     with pytest.raises(BadInput, match="more than 200 times"):
-        given_bytes.extend(map(len, unpacked(io.BytesIO(bomb))))
+        given_bytes.extend(map(len, unpacked(blocks_of(io.BytesIO(bomb)))))
     assert sum(given_bytes) <= RATIO_FREE_BYTES
 
 
 def test_more_than_the_bound_names_the_bound() -> None:
     with pytest.raises(BadInput, match="larger than 1 MiB"):
         read_all(io.BytesIO(bytes((1 << 20) + 1)), most=1 << 20)
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda one: one.replace(b"\0", b"\n"))))
+def test_lines_are_the_same_however_the_blocks_fall(blocks: list[bytes]) -> None:
+    whole = b"".join(blocks)
+    lines = [line for some in cut_lines(blocks, 1 << 20) for line in some]
+    assert b"".join(lines) == whole
+    assert all(line.find(b"\n") in (-1, len(line) - 1) for line in lines)
+
+
+def test_a_line_without_end_is_cut_and_nothing_of_it_is_kept() -> None:
+    blocks = [b"x" * 4000] * 10 + [b"x\nnext\n"]
+    lines = [line for some in cut_lines(blocks, 10_000) for line in some]
+    assert lines == [b"x" * 1024 + b"\n", b"next\n"]
