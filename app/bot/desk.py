@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from app.core.text import clean
 from app.ports import Clock
 from app.services.picture import Picture
 from app.services.workspace import Workspace
+
+_log = logging.getLogger("k8tre_tui.bot")
 
 _COMMAND_KEPT = 300
 _DECISIONS = {ReplyKind.REFUSAL: "refused", ReplyKind.FAILURE: "failed"}
@@ -63,11 +66,13 @@ class Desk:
         """Give the reply, and leave a line in the audit log."""
         started_s = self.clock.monotonic()
         reply, decision = await self._decide(incoming, started_s)
+        entry = self._entry(incoming, reply, decision, started_s)
+        about = {"decision": decision, "channel": entry.channel, "ms": entry.duration_ms}
+        _log.info("command answered", extra=about)
         try:
-            await asyncio.to_thread(
-                self.audit.record, self._entry(incoming, reply, decision, started_s)
-            )
-        except OSError:
+            await asyncio.to_thread(self.audit.record, entry)
+        except OSError as error:
+            _log.error("audit log not written", extra={"said": str(error)})
             return Reply(ReplyKind.FAILURE, "my audit log cannot be written: ask an administrator")
         return reply
 

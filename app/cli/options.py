@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 FORMATS = ("table", "json", "jsonl", "yaml")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMS = ("text", "json")
 
 
 class Merge(argparse.Action):
@@ -80,6 +82,21 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         help="no colour, as NO_COLOR=1",
     )
     group.add_argument("--config", default=off, metavar="FILE", help="settings file to use")
+
+
+def add_log_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    """Where the log goes; `app.bootstrap.log` says what is in it."""
+    group = parser.add_argument_group("log (default: none; the bot: JSON on standard error)")
+    off: Any = "" if top else argparse.SUPPRESS
+    group.add_argument(
+        "--log-file", default=off, metavar="FILE", help="write a log; - is stderr (K8TRE_TUI_LOG)"
+    )
+    group.add_argument(
+        "--log-level", default=off, choices=LOG_LEVELS, help="from which level (default: info)"
+    )
+    group.add_argument(
+        "--log-format", default=off, choices=LOG_FORMS, help="key=value or JSON (default: text)"
+    )
 
 
 def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:

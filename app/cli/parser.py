@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
 
-from app.cli.options import add_source_options
+from app.cli.options import add_log_options, add_source_options
 from app.core.errors import UsageError
 
 PROGRAM = "k8tre-tui"
@@ -89,6 +89,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version()}")
     parser.set_defaults(module="app.cli.commands.ui", command="")
     add_source_options(parser, top=True)
+    add_log_options(parser, top=True)
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", parser_class=Parser
     )
@@ -112,4 +113,5 @@ def _add_command(commands: Any, command: Command, *, complete: bool) -> None:
     )
     module.configure(parser)
     add_source_options(parser, top=False)
+    add_log_options(parser, top=False)
     parser.set_defaults(module=command.module)

@@ -7,10 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import PurePath
 
 from app.cli.context import Context
+from app.cli.logged import run_logged
 from app.cli.output import Output, Style, standard_input, standard_output
 from app.cli.parser import PROGRAM, parse
 from app.core.errors import K8treError, SourceUnavailable
@@ -51,8 +51,7 @@ def _run(argv: Sequence[str], out: Output) -> int:
     """The named supervisor of the command line: nothing but lost output leaves it."""
     try:
         args = parse(argv)
-        stdin = standard_input(sys.stdin)
-        code: int = import_module(args.module).run(Context(args, out, os.environ, stdin))
+        code = run_logged(Context(args, out, os.environ, standard_input(sys.stdin)))
     except K8treError as error:
         say_error(out, error)
         return error.exit_code

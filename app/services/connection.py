@@ -9,6 +9,7 @@ second to a cap of thirty, with jitter, for ever.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from app.ports import Clock, SourceState
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
+
+_log = logging.getLogger("k8tre_tui.sources")
 
 DENIALS = frozenset({SourceCause.UNAUTHENTICATED, SourceCause.FORBIDDEN, SourceCause.UNREADABLE})
 """Causes that trying again does not mend."""
@@ -93,7 +96,17 @@ class SourceConnection:
         if replace(state, since_ns=self.state.since_ns) == self.state:
             return
         self.state = state
+        self._tell()
         self.on_change()
+
+    def _tell(self) -> None:
+        state = self.state
+        level = logging.WARNING if state.is_broken else logging.INFO
+        about = {"cause": state.detail.get("cause", ""), "said": state.reason}
+        given = {key: value for key, value in about.items() if value}
+        _log.log(
+            level, "source changed", extra={"source": state.source, "phase": state.phase, **given}
+        )
 
     @contextmanager
     def once(self, *, strict: bool) -> Iterator[None]:

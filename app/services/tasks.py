@@ -9,11 +9,14 @@ no other holds the program's `except Exception` for background work.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
+
+_log = logging.getLogger("k8tre_tui.tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ async def guard(name: str, work: Awaitable[T], report: Report) -> T | None:
     try:
         return await work
     except Exception as error:  # noqa: BLE001  # the named supervisor: it reports what it caught
+        _log.exception("work failed", extra={"work": name})
         report(Caught(name, error))
         return None
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -54,6 +55,8 @@ from app.services.tasks import Caught, Tasks, guard
 KEEP_FLOWS = 50_000
 KEEP_DIAGNOSTICS = 500
 CLOSING_S = 0.5
+
+_log = logging.getLogger("k8tre_tui.workspace")
 
 BETWEEN_PICTURES_S = 0.1
 """Least time from one picture to the next, so that a burst of changes costs one build."""
@@ -337,7 +340,7 @@ class Workspace:
 
     async def _build_next(self) -> None:
         self._changed.clear()
-        before = self._picture
+        before, began = self._picture, self._clock.monotonic()
         if self._objects_dirty or self._policies_dirty:
             only_policies = not self._objects_dirty
             self._objects_dirty = self._policies_dirty = self._names_dirty = False
@@ -350,8 +353,18 @@ class Workspace:
             picture = await asyncio.to_thread(rename_learned, before, self._names.names())
         else:
             picture = replace(before, revision=before.revision + 1)
+        self._tell(picture, before=before, began=began)
         states = {one.source: one.state for one in self._connections()}
         await self._publish(replace(picture, sources=states, as_of_ns=self._as_of_ns()))
+
+    def _tell(self, picture: Picture, *, before: Picture, began: float) -> None:
+        if picture.engine is before.engine or not _log.isEnabledFor(logging.DEBUG):
+            return
+        cluster = picture.cluster
+        counts = {"endpoints": len(cluster.endpoints), "policies": len(cluster.policies)}
+        ms = round((self._clock.monotonic() - began) * 1000)
+        about = {"revision": picture.revision, **counts, "notices": len(picture.notices), "ms": ms}
+        _log.debug("picture built", extra=about)
 
     async def _publish(self, picture: Picture) -> None:
         async with self._published:

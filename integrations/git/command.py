@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ _KEPT = ("PATH", "HOME", "XDG_CONFIG_HOME", "SYSTEMROOT", "TMPDIR")
 """Of the environment; above all no `GIT_DIR`, `GIT_EXTERNAL_DIFF` and the like."""
 
 _TIMEOUT_S = 30
+
+_log = logging.getLogger("k8tre_tui.git")
 
 
 class Git:
@@ -83,6 +86,7 @@ class Git:
                 source=str(self._folder),
                 cause=SourceCause.TIMEOUT,
             ) from error
+        _log.debug("git ran", extra={"command": args[0], "code": process.returncode})
         return process.returncode or 0, out, err
 
 

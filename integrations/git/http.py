@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +18,8 @@ import httpx
 from app.config import Secret
 from app.core.errors import ConfigError, SourceCause, SourceUnavailable
 from app.core.text import clean
+
+_log = logging.getLogger("k8tre_tui.github")
 
 _CONNECT_S, _READ_S = 5.0, 15.0
 _BYTES_MAX = 5 << 20
@@ -180,6 +183,8 @@ class ForgeClient:
                         raise self._unavailable("answer is too large", SourceCause.PROTOCOL)
         except httpx.HTTPError as error:
             raise self._unavailable(*_why(error)) from error
+        about = {"method": method, "path": path, "status": response.status_code}
+        _log.debug("request answered", extra={**about, "bytes": len(content)})
         return _Raw(response.status_code, response.headers, bytes(content))
 
     def _wait_s(self, response: _Raw, waits: int) -> float | None:

@@ -13,6 +13,7 @@ does the blocking I/O in a thread of its own. Rules, from Kubernetes' "API conce
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ IDLE_TIMEOUT_S = 90.0
 """Silence after which a watch is given up; bookmarks come about once a minute."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _GONE = 410
+
+_log = logging.getLogger("k8tre_tui.kubernetes")
 
 _page = msgspec.json.Decoder(Page)
 _event = msgspec.json.Decoder(Event)
@@ -112,6 +115,8 @@ class Reflector:
                 continue
             self._served, self._version = served, listing.version
             self._known = set(listing.objects)
+            about = {"kind": self.resource.kind, "count": len(listing.objects), "served": served}
+            _log.debug("listed", extra=about)
             return listing
         raise last or SourceUnavailable("no version to ask for", source=self._api.name)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
+from app.cli.logged import serves_chat
 
 if TYPE_CHECKING:
     from app.services.picture import Picture
     from app.services.workspace import Workspace
+
+_log = logging.getLogger("k8tre_tui.bot")
 
 EXAMPLE = """  k8tre-tui bot --demo
   K8TRE_TUI_SLACK_BOT_TOKEN_FILE=bot.token K8TRE_TUI_SLACK_APP_TOKEN_FILE=app.token k8tre-tui bot
@@ -38,7 +42,8 @@ async def _serve(context: Context) -> None:
     from app.services.tasks import Caught, Tasks
 
     def report(caught: Caught) -> None:
-        context.out.say(str(caught))
+        if not serves_chat(context):  # there, what failed is in the log, and nothing else is said
+            context.out.say(str(caught))
 
     workspace = build_workspace(context.sources, context.config.settings)
     async with Tasks(report) as tasks:
@@ -53,7 +58,12 @@ async def _answer(context: Context, workspace: Workspace) -> None:
     from app.bootstrap.chat import build_desk, build_slack
 
     desk = build_desk(workspace, context.config.settings, context.sources.title)
-    await build_slack(desk, context.environ, context.out.say).run()
+    await build_slack(desk, context.environ, _say).run()
+
+
+def _say(text: str) -> None:
+    """What the chat tells its operator, as a line of the log."""
+    _log.info("chat", extra={"said": text})
 
 
 async def _try_out(context: Context, workspace: Workspace) -> None:

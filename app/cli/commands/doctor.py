@@ -13,9 +13,11 @@ from app.cli.output import Output, Style
 if TYPE_CHECKING:
     from app.ports import Right
     from app.services.doctor import Check
+    from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui doctor
   k8tre-tui doctor --snapshot ./gitops -o json
+  k8tre-tui doctor --report > report.txt
 
 exit code 3 when a source, or a part of one, could not be read"""
 
@@ -24,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The words of this command."""
     parser.add_argument(
         "--can-i", action="store_true", help="which kinds may be read, and what each missing costs"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="what a bug report needs; it names nothing of yours"
     )
     add_output_options(parser, ("table", "json", "yaml"))
 
@@ -34,10 +39,13 @@ def run(context: Context) -> int:
     from app.services.contract import check_form, listing, right_form
     from app.services.doctor import examine
 
-    picture = context.load(flows=FlowRequest(follow=False, last=1), strict=False).picture
+    workspace = context.load(flows=FlowRequest(follow=False, last=1), strict=False)
+    picture = workspace.picture
     if context.args.can_i:
         context.print_items(picture.rights, right_form, _rights_table)
         return 0
+    if context.args.report:
+        return _report(context, workspace)
     checks = examine(picture, context.surroundings())
     if context.args.output == "table":
         for check in checks:
@@ -47,6 +55,28 @@ def run(context: Context) -> int:
     failed = any(state.is_broken for state in picture.sources.values())
     broken = failed or bool(picture.cluster.unread)
     return 3 if broken else 0
+
+
+def _report(context: Context, workspace: Workspace) -> int:
+    """Print the report; what cannot be read is part of it."""
+    from app.bootstrap.sources import SystemClock
+    from app.cli.installed import look_at_installation
+    from app.services.bug_report import report_lines, write_report
+    from app.services.contract import document
+
+    report = write_report(
+        workspace.picture,
+        look_at_installation(context.args, context.config),
+        objects=workspace.manifests(),
+        flows={"kept": len(workspace.ring), "lost": workspace.ring.lost.total()},
+        now_ns=SystemClock().now_ns(),
+    )
+    if context.args.output == "table":
+        for line in report_lines(report):
+            context.out.line(line)
+    else:
+        context.print_documents([document(report)])
+    return 0
 
 
 SIGNS = {"fine": ("✓", Style.GOOD), "missing": ("-", Style.WARN), "broken": ("✗", Style.BAD)}
