@@ -124,6 +124,13 @@ RESOURCES: tuple[Resource, ...] = (
         namespaced=False,
     ),
     Resource(
+        "CiliumLocalRedirectPolicy",
+        "cilium.io",
+        ("v2",),
+        "ciliumlocalredirectpolicies",
+        "where nodes send a Service or an address instead, as node-local DNS needs it",
+    ),
+    Resource(
         "Gateway", _GATEWAY, ("v1", "v1beta1"), "gateways", "the path through the own gateway"
     ),
     Resource(

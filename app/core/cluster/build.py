@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from app.core.cluster import network, nodes, pods, routes
+from app.core.cluster import network, nodes, pods, redirects, routes
 from app.core.cluster import settings as agent
 from app.core.cluster.identity import bare_namespace
 from app.core.cluster.tree import BrokenObject, Tree, pairs, section
@@ -75,6 +75,9 @@ class _Builder:
             nodes=self._nodes(),
             cidr_groups=tuple(self._cidr_groups()),
             routes=tuple(self._routes()),
+            redirects=tuple(
+                self._read(self._of("CiliumLocalRedirectPolicy"), redirects.read_redirect)
+            ),
             apiserver_addresses=tuple(sorted(api_server, key=str)),
             local_addresses=self._local_addresses(services),
             policies=policies,

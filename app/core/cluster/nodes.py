@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import pairwise
 
 from app.core.cluster.tree import Tree, addresses, blocks_of, items, pairs, section, word, words
@@ -11,6 +12,12 @@ from app.core.model.cluster import Address, Network, Node
 from app.core.model.provenance import Manifest
 
 ROUTER = "CiliumInternalIP"
+NODE_LOCAL_DNS = IPv4Address("169.254.20.10")
+"""Where node-local DNS listens on every node unless it is told another address.
+
+Source: Kubernetes `cluster/addons/dns/nodelocaldns/README.md`.
+"""
+NODE_LOCAL_DNS_NAMES = ("node-local-dns", "nodelocaldns")
 LOCAL_IP_FLAG = "-localip"
 """What node-local DNS is told to listen on.
 
@@ -81,13 +88,20 @@ def make_node(name: str, parts: Iterable[NodePart]) -> Node:
 def local_addresses(manifest: Manifest) -> Iterator[Address]:
     """Yield the addresses that a pod of the host network makes for itself on its node.
 
+    Node-local DNS that says nothing of its own has the usual one.
     Source: Kubernetes `cluster/addons/dns/nodelocaldns/nodelocaldns.yaml` (`-localip A,B`).
     """
     spec = section(manifest.body, "spec")
+    named = manifest.ref.name.startswith(NODE_LOCAL_DNS_NAMES)
     if "template" in spec:
         spec = section(spec, "template", "spec")
     if spec.get("hostNetwork") is not True:
         return
+    given = list(_told(spec))
+    yield from given or ([NODE_LOCAL_DNS] if named else [])
+
+
+def _told(spec: Tree) -> Iterator[Address]:
     for container in items(spec, "containers"):
         told = [*words(container, "command"), *words(container, "args")]
         for flag, value in pairwise([*told, ""]):

@@ -66,6 +66,7 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
         kube_proxy_replacement=flag(
             "kube-proxy-replacement", default=config.kube_proxy_replacement
         ),
+        local_redirect=flag("enable-local-redirect-policy", default=False) if settings else None,
         enable_k8s_policy=flag("enable-k8s-networkpolicy", default=config.enable_k8s_policy),
         enable_cilium_policy=flag(
             "enable-cilium-network-policy", default=config.enable_cilium_policy

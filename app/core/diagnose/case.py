@@ -8,14 +8,22 @@ from functools import reduce
 
 from app.core.diagnose.answered import Answered, answered_as, with_answers
 from app.core.diagnose.denied import PLAIN, Denial, explain_denial
-from app.core.diagnose.dns import NameReport, NamingRule, dns_servers, report_name, rules_naming
+from app.core.diagnose.dns import (
+    NameReport,
+    NamingRule,
+    dns_servers,
+    is_dns,
+    report_name,
+    rules_naming,
+)
 from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
 from app.core.diagnose.evidence import FlowEvidence, Spot, Wanted, own_cluster, tell_story
 from app.core.diagnose.gateway import GatewayPath, through_gateway
 from app.core.diagnose.observed import request_in_flows, spot_of, wanted_of
 from app.core.diagnose.question import Leg, alike, ask, choose_port, representatives
+from app.core.diagnose.redirect import redirect
 from app.core.diagnose.story import Story
-from app.core.model.asked import Asked
+from app.core.model.asked import Asked, AskedPort
 from app.core.model.cluster import IdentityKind, Service
 from app.core.model.verdict import (
     Direction,
@@ -88,7 +96,7 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
         resolve(asked.source, engine), resolve(asked.destination, engine, port)
     )
     sources = representatives(everyone)
-    found = _routed(reached, asked, engine)
+    found = redirect(_routed(reached, asked, engine), everyone, engine, port or AskedPort())
     service = service_asked(asked.destination, engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
     answered = _answered(everyone, name, evidence)
@@ -286,7 +294,7 @@ def _name_story(case: Case, evidence: FlowEvidence, cluster: str) -> Story | Non
     if case.name is None:
         return None
     leg = case.name.leg
-    servers = dns_servers(case.engine) or (leg.destination,)
+    servers = (*dns_servers(case.engine), leg.destination)
     return tell_story(evidence, wanted_of((leg,), (leg.source,), servers, cluster))
 
 
@@ -295,6 +303,8 @@ def asks_dns(case: Case) -> bool:
     main = case.main
     if main is None or main.destination.endpoint is None:
         return False
+    if main.destination.service is not None and is_dns(main.destination.service):
+        return True
     server = main.destination.endpoint.key
     return any(
         end.endpoint is not None

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.diagnose.ends import ResolvedEnd, hypothetical, of_endpoint, of_service
+from app.core.diagnose.ends import ResolvedEnd, hypothetical, of_address, of_endpoint, of_service
 from app.core.diagnose.question import DNS_PORT, Leg, ask
+from app.core.diagnose.redirect import redirect
 from app.core.model.asked import AskedPort
 from app.core.model.cluster import Endpoint, Service
 from app.core.model.verdict import DnsRequest, Outcome, Protocol, Verdict
 from app.core.policy.engine import Engine
 from app.core.policy.rules import Entry, FqdnSelector, ParsedPolicy
 
+DNS_QUESTION = AskedPort(DNS_PORT, protocol=Protocol.UDP)
 DNS_NAMESPACE = "kube-system"
 DNS_LABEL = ("k8s-app", "kube-dns")
 _DNS_NAMESPACES = ("kube-system", "openshift-dns")
@@ -35,6 +37,8 @@ class NameReport:
     leg: Leg
     assumed: bool = False
     learned: bool = False
+    others: tuple[Leg, ...] = ()
+    """The questions to the servers of another kind: a cache on the node beside the Service."""
 
     @property
     def is_blocked(self) -> bool:
@@ -68,21 +72,34 @@ def report_name(source: ResolvedEnd, name: str, engine: Engine) -> NameReport | 
         return None
     servers = dns_servers(engine)
     assumed = not servers
-    ends = servers or (of_endpoint(_assumed_server(engine), engine),)
+    ends = (
+        *node_local_servers(engine),
+        *(servers or (of_endpoint(_assumed_server(engine), engine),)),
+    )
+    ends = redirect(ends, (source,), engine, DNS_QUESTION)
     legs = [
         ask(source, end, (end.port or DNS_PORT, Protocol.UDP), engine, DnsRequest(name))
         for end in ends
     ]
     best = min(legs, key=lambda leg: leg.is_denied)
-    return NameReport(name, best, assumed, learned=bool(engine.cluster.learned_names.get(name)))
+    learned = bool(engine.cluster.learned_names.get(name))
+    kind = best.destination.peer.kind
+    others = tuple(leg for leg in legs if leg.destination.peer.kind is not kind)
+    return NameReport(name, best, assumed, learned, others)
+
+
+def node_local_servers(engine: Engine) -> tuple[ResolvedEnd, ...]:
+    """The addresses that a DNS cache on the host network of every node listens on."""
+    addresses = engine.cluster.local_addresses
+    return tuple(one for address in addresses for one in of_address(address, engine))
 
 
 def dns_servers(engine: Engine) -> tuple[ResolvedEnd, ...]:
     """The cluster's DNS servers, by their Service, else by the usual label; may be none."""
-    services = [service for service in engine.cluster.services if _is_dns(service)]
+    services = [service for service in engine.cluster.services if is_dns(service)]
     services.sort(key=lambda service: (service.name != "kube-dns", service.key))
     for service in services:
-        ends = of_service(service, engine, AskedPort(DNS_PORT, protocol=Protocol.UDP))
+        ends = of_service(service, engine, DNS_QUESTION)
         if ends:
             return ends
     key, value = DNS_LABEL
@@ -93,7 +110,8 @@ def dns_servers(engine: Engine) -> tuple[ResolvedEnd, ...]:
     )
 
 
-def _is_dns(service: Service) -> bool:
+def is_dns(service: Service) -> bool:
+    """Say whether a Service is that of the cluster's DNS servers."""
     if service.namespace not in _DNS_NAMESPACES:
         return False
     if not any((port.port, port.protocol) == (DNS_PORT, "UDP") for port in service.ports):

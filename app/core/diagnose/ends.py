@@ -21,6 +21,7 @@ from app.core.model.cluster import (
     Endpoint,
     GatewayRoute,
     IdentityKind,
+    LocalRedirect,
     Service,
     ServicePort,
 )
@@ -51,7 +52,7 @@ class ResolvedEnd:
     `endpoint` is the pod, also one without a policy of its own. Behind a Service `port` and
     `protocol` are those of the pod (None: the Service does not say which). `name` is the name that
     was asked for, `frontend` the address in front of a Service or gateway, `route` the route of the
-    own gateway that leads here.
+    own gateway that leads here, `redirect` the policy that sends connections here instead.
     """
 
     peer: Peer
@@ -65,6 +66,7 @@ class ResolvedEnd:
     name: str = ""
     frontend: Address | None = None
     route: GatewayRoute | None = None
+    redirect: LocalRedirect | None = None
 
 
 def resolve(end: End, engine: Engine, port: AskedPort | None = None) -> tuple[ResolvedEnd, ...]:

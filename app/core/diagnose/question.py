@@ -111,7 +111,8 @@ def choose_port(
     """
     if destination.service_port is not None and destination.route is None:
         return _service_target(destination)
-    if destination.route is not None and destination.port is not None:
+    led = destination.route is not None or destination.redirect is not None
+    if led and destination.port is not None:
         return destination.port, destination.protocol or Protocol.TCP
     if port is None:
         return _port_unasked(destination, request)

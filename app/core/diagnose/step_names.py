@@ -9,6 +9,7 @@ from app.core.diagnose.case import Case
 from app.core.diagnose.denied import Denial, explain_denial, manifest_of
 from app.core.diagnose.dns import NameReport
 from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.redirect import in_words
 from app.core.diagnose.sentences import place, rule_name, sentence
 from app.core.model.answer import (
     Cause,
@@ -43,6 +44,7 @@ def look_at_name(case: Case) -> Finding:
     )
     if finding is None:
         text = f"{source.text} may ask for {report.name}"
+        unknown += _other_servers(report)
         finding = Finding(StepStatus.FINE, text, (Evidence("dns", _visibility(report)),))
         unknown += _address_unknown(case)
     else:
@@ -62,6 +64,15 @@ def _address_unknown(case: Case) -> list[str]:
     if end.peer.kind is IdentityKind.WORLD and end.peer.address is None:
         return [f"which address {end.name} resolves to: CIDR rules could not be judged"]
     return []
+
+
+def _other_servers(report: NameReport) -> list[str]:
+    """A DNS server that pods may ask instead, and that is not allowed."""
+    return [
+        f"which DNS server pods ask: {leg.destination.text} is not allowed to {leg.source.text}"
+        for leg in report.others
+        if leg.is_denied
+    ]
 
 
 def _denial(report: NameReport, case: Case) -> Denial:
@@ -87,15 +98,18 @@ def _blocked(report: NameReport, case: Case) -> Finding | None:
     if not report.is_blocked:
         return None
     denial = _denial(report, case)
+    server = report.leg.destination
     text = (
         f"{report.leg.source.text} cannot ask for {report.name}: the DNS server "
-        f"{report.leg.destination.text} is not allowed to it on 53/UDP"
+        f"{server.text} is not allowed to it on 53/UDP"
     )
+    by_host = "it is the node itself, entity host" if server.peer.kind is IdentityKind.HOST else ""
+    sent = in_words(server.redirect, server.text) if server.redirect else by_host
     cause = replace(
         denial.cause,
         code=CauseCode.DNS_BLOCKED,
         summary=sentence(text),
-        detail=denial.cause.summary,
+        detail=" ".join(filter(None, (sentence(sent) if sent else "", denial.cause.summary))),
     )
     return _problem("the DNS server cannot be reached", replace(denial, cause=cause))
 

@@ -6,6 +6,7 @@ from app.core.cluster import commands
 from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
+from app.core.diagnose.redirect import in_words
 from app.core.diagnose.sentences import sentence
 from app.core.diagnose.services import selected_by
 from app.core.model.answer import (
@@ -100,7 +101,7 @@ def look_at_service(case: Case) -> Finding:
     """Does the Service lead to ready backends, and to which port of them?"""
     service = case.service
     if service is None:
-        return skipped("no Service is between them")
+        return _redirected(case) or skipped("no Service is between them")
     show = (NextStep("show the backends", commands.get_backends(service)),)
     if not case.destinations:
         return _without_backends(case, service, show)
@@ -113,7 +114,18 @@ def look_at_service(case: Case) -> Finding:
         f"Service {service.key}:{end.service_port.port} → pod port {end.port}/"
         f"{end.service_port.protocol}, {_count(case)}"
     )
+    if end.redirect is not None:
+        text = in_words(end.redirect, f"{end.text}:{end.port}/{end.service_port.protocol}")
     return Finding(StepStatus.FINE, text, (Evidence("object", text, service.key),), show)
+
+
+def _redirected(case: Case) -> Finding | None:
+    """An address whose connections a redirect policy takes elsewhere."""
+    end = next((one for one in case.destinations if one.redirect is not None), None)
+    if end is None or end.redirect is None:
+        return None
+    text = in_words(end.redirect, f"{end.text}:{end.port}")
+    return Finding(StepStatus.FINE, text, (Evidence("object", text, end.redirect.key),))
 
 
 def _not_sent_to(case: Case, service: Service, end: ResolvedEnd) -> Cause | None:

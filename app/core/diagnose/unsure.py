@@ -17,7 +17,29 @@ _MOST_UNREAD = 5
 
 def unjudged(case: Case) -> tuple[str, ...]:
     """What decides too and could not be judged."""
-    return (*_unjudged_host(case), *_unjudged_groups(case), *_unread(case))
+    return (
+        *_unjudged_host(case),
+        *_unjudged_groups(case),
+        *assumed_redirect(case),
+        *_unread(case),
+    )
+
+
+def assumed_redirect(case: Case) -> tuple[str, ...]:
+    """A redirect policy that is only taken to be enabled.
+
+    Source: Cilium `daemon/cmd/daemon_main.go`: `enable-local-redirect-policy` is off by default.
+    """
+    if case.engine.cluster.config.local_redirect is not None:
+        return ()
+    ends = [case.main.destination] if case.main is not None else []
+    ends += [case.name.leg.destination] if case.name is not None else []
+    taken = dict.fromkeys(end.redirect.key for end in ends if end.redirect is not None)
+    return tuple(
+        f"whether redirect policies are enabled: {key} is taken to be in force, no cilium-config "
+        "was read"
+        for key in taken
+    )
 
 
 def _unread(case: Case) -> tuple[str, ...]:

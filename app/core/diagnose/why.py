@@ -9,8 +9,10 @@ from app.core.diagnose.denied import PLAIN, Denial
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding
 from app.core.diagnose.question import Leg
+from app.core.diagnose.redirect import in_words
+from app.core.diagnose.sentences import sentence
 from app.core.diagnose.steps import STEPS, Step
-from app.core.diagnose.unsure import hinges_on_address, unjudged
+from app.core.diagnose.unsure import assumed_redirect, hinges_on_address, unjudged
 from app.core.model.answer import (
     BackendAnswer,
     Cause,
@@ -98,10 +100,22 @@ def _cause(case: Case, chosen: Finding | None) -> Cause:
     cause = _found_cause(case, chosen)
     if cause.code in _UNSPECIFIC and (hinges_on_address(case) or unjudged(case)):
         cause = replace(cause, confidence=Confidence.POSSIBLE)
+    if cause.confidence is Confidence.CERTAIN and assumed_redirect(case):
+        cause = replace(cause, confidence=Confidence.LIKELY)
+    cause = _with_redirect(cause, case)
     if case.policy_verdict is Verdict.DENIED and case.engine.cluster.config.audit_mode:
         detail = f"{cause.detail} {_AUDIT_MODE}".strip()
         cause = replace(cause, detail=detail)
     return cause
+
+
+def _with_redirect(cause: Cause, case: Case) -> Cause:
+    """Say first that the connection goes elsewhere than it was sent."""
+    end = case.main.destination if case.main is not None else None
+    if end is None or end.redirect is None:
+        return cause
+    said = sentence(in_words(end.redirect, end.text))
+    return replace(cause, detail=f"{said} {cause.detail}".strip())
 
 
 _AUDIT_MODE = "Policy audit mode is on: what policies deny is let through, and only logged."

@@ -75,6 +75,8 @@ class ClusterConfig:
     audit_mode: bool = False
     gateway_api: bool = True
     kube_proxy_replacement: bool = True
+    local_redirect: bool | None = None
+    """Whether redirect policies count; None where no setting of the agent was read."""
     enable_k8s_policy: bool = True
     enable_cilium_policy: bool = True
     enable_cilium_clusterwide_policy: bool = True
@@ -223,6 +225,30 @@ class CidrGroup:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class LocalRedirect:
+    """A CiliumLocalRedirectPolicy: what is sent to pods of the own node instead.
+
+    Exactly one of `address` and `service` (of the policy's own namespace) is set. Without
+    `frontend_ports` every port of the Service is meant. `selector` is a LabelSelector as written.
+    """
+
+    namespace: str
+    name: str
+    selector: Mapping[str, object]
+    backend_ports: tuple[ContainerPort, ...]
+    address: Address | None = None
+    service: str = ""
+    frontend_ports: tuple[ContainerPort, ...] = ()
+    skips_backends: bool = False
+    source: Source | None = None
+
+    @property
+    def key(self) -> str:
+        """`NS/NAME`."""
+        return f"{self.namespace}/{self.name}"
+
+
 RouteBackend = tuple[str, str, int]
 """Namespace, Service and service port."""
 
@@ -288,6 +314,7 @@ class Cluster:
     nodes: tuple[Node, ...] = ()
     cidr_groups: tuple[CidrGroup, ...] = ()
     routes: tuple[GatewayRoute, ...] = ()
+    redirects: tuple[LocalRedirect, ...] = ()
     apiserver_addresses: tuple[Address, ...] = ()
     local_addresses: tuple[Address, ...] = ()
     """Addresses that every node has for itself, as node-local DNS listens on."""

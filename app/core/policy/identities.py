@@ -12,6 +12,7 @@ from functools import cached_property
 from ipaddress import IPv4Address
 
 from app.core.cluster.identity import CLUSTER_KEY, is_identity_label, keeps_node_label
+from app.core.cluster.nodes import NODE_LOCAL_DNS
 from app.core.model.cluster import (
     Address,
     CidrGroup,
@@ -42,11 +43,6 @@ Source: Cilium `pkg/k8s/utils/utils.go` `RemoveCiliumLabels`.
 """
 
 NODE_SOURCE = "node"
-NODE_LOCAL_DNS = IPv4Address("169.254.20.10")
-"""Where node-local DNS listens on every node unless it is told another address.
-
-Source: Kubernetes `cluster/addons/dns/nodelocaldns/README.md`.
-"""
 FIRST_WITH_LOCAL_ADDRESSES = (1, 17, 0)
 FIRST_WITH_AGGREGATES = (1, 20, 0)
 NODE_KINDS = frozenset({IdentityKind.HOST, IdentityKind.REMOTE_NODE, IdentityKind.KUBE_APISERVER})
@@ -239,7 +235,7 @@ class Identities:
             return replace(self.of_entity(kind.value), address=address)
         if self.is_local(address):
             host = self.of_entity("host")
-            return replace(host, text=f"{address}, an address of every node", address=address)
+            return replace(host, text="the own node", address=address)
         learned = {
             name for name, addresses in self.cluster.learned_names.items() if address in addresses
         }

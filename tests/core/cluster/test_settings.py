@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from app.core.cluster.settings import apply_settings
@@ -90,7 +92,13 @@ def test_config_when_given_then_nothing_else_counts() -> None:
 def test_settings_when_set_then_change_the_configuration(
     settings: dict[str, str], expected: ClusterConfig
 ) -> None:
-    assert apply_settings(ClusterConfig(), settings) == expected
+    known = replace(expected, local_redirect=False)  # off unless a setting that was read says so
+
+    assert apply_settings(ClusterConfig(), settings) == known
+
+
+def test_redirects_when_no_setting_was_read_then_are_not_known() -> None:
+    assert apply_settings(ClusterConfig(), {}).local_redirect is None
 
 
 def test_default_local_cluster_when_not_set_then_version_decides() -> None:
