@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.bootstrap.sources import GITHUB_TOKEN, Sources
 from app.config import Settings, find_secret
-from app.core.diagnose.boundaries import Boundary, newly_broken, parse_boundaries
+from app.core.diagnose.boundaries import Boundary, parse_boundaries
 from app.core.errors import BadInput, ConfigError, DraftRejected
 from app.core.model.provenance import Manifest
 from app.core.model.unread import unread
@@ -90,13 +89,11 @@ def load_drafts(paths: tuple[str, ...], sources: Sources) -> tuple[Manifest, ...
     return loaded.manifests
 
 
-def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> Drafter:
+def build_drafter(checkout: Checkout, sources: Sources) -> Drafter:
     """What makes drafts for a checkout."""
     from app.services.drafting import Drafter
 
-    boundaries = load_boundaries(sources, settings)
-    broken = partial(newly_broken, boundaries) if boundaries else None
-    return Drafter(checkout.repo, checkout.place, sets=sources.sets, boundaries=broken)
+    return Drafter(checkout.repo, checkout.place, sets=sources.sets)
 
 
 def _checkout_folder(sources: Sources, settings: Settings) -> Path:

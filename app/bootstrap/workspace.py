@@ -31,11 +31,17 @@ REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 
 
 def build_workspace(
-    sources: Sources, settings: Settings, *, follow: bool = True, flows: bool = True
+    sources: Sources,
+    settings: Settings,
+    *,
+    follow: bool = True,
+    flows: bool = True,
+    boundaries: str = "",
 ) -> Workspace:
     """The workspace over everything that was asked for; nothing is read yet.
 
     Without `follow` a replay is read as the recording it is, without `flows` there are none.
+    `boundaries` is a file to read them from instead of that of the settings.
     """
     version = sources.cilium_version or settings.cluster.cilium_version
     live = live_reader(sources, settings) if sources.live_objects else None
@@ -49,7 +55,7 @@ def build_workspace(
         cilium_version=parse_version(version) if version else None,
         keep_flows=settings.flows.keep,
         history=history,
-        boundaries=load_boundaries(sources, settings),
+        boundaries=load_boundaries(sources, settings, boundaries),
         can_narrow=asks_relay(sources),
     )
 

@@ -69,14 +69,19 @@ class Context:
             hubble_address=args.hubble_address or "",
         )
 
-    def load(self, *, flows: FlowRequest | None = None, strict: bool = True) -> Workspace:
+    def load(
+        self, *, flows: FlowRequest | None = None, strict: bool = True, boundaries: str = ""
+    ) -> Workspace:
         """Read the objects, and with `flows` the recorded or kept flows too; notices are said.
 
-        Without `strict` a source that fails is a state of the picture and no error.
+        Without `strict` a source that fails is a state of the picture and no error. `boundaries` is
+        a file of them to read instead of that of the settings.
         """
-        return asyncio.run(self.read(flows=flows, strict=strict))
+        return asyncio.run(self.read(flows=flows, strict=strict, boundaries=boundaries))
 
-    async def read(self, *, flows: FlowRequest | None = None, strict: bool = True) -> Workspace:
+    async def read(
+        self, *, flows: FlowRequest | None = None, strict: bool = True, boundaries: str = ""
+    ) -> Workspace:
         """`load` for a command that has an event loop already.
 
         Flows that nobody named are evidence where they can be had, and never a reason to fail.
@@ -85,7 +90,11 @@ class Context:
         from app.bootstrap.workspace import build_workspace
 
         workspace = build_workspace(
-            self.sources, self.config.settings, follow=False, flows=flows is not None
+            self.sources,
+            self.config.settings,
+            follow=False,
+            flows=flows is not None,
+            boundaries=boundaries,
         )
         await workspace.load(strict=strict)
         if flows is not None:

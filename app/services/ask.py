@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from app.core.diagnose.case import gather
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.naming import parse_end, parse_port, parse_request
-from app.core.diagnose.why import diagnose
+from app.core.diagnose.why import answer_of, diagnose
 from app.core.model.answer import WhyAnswer
 from app.core.model.asked import Asked
 from app.core.model.verdict import Verdict
 from app.services.picture import Picture
+
+if TYPE_CHECKING:
+    from app.services.ways import Ways
 
 
 def make_question(
@@ -25,22 +30,41 @@ def make_question(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A question with what was found out about it, by one look at one picture.
+
+    The fixes of the `answer` are the `ways` in words.
+    """
+
+    picture: Picture
+    answer: WhyAnswer
+    ways: Ways
+
+
+def inquire(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> Inquiry:
+    """Answer from policies, and from flows where there are any, with the ways to allow it.
+
+    Raises `NotFound` or `Ambiguous` when an end is not in the picture.
+    """
+    from app.services.ways import find_ways
+
+    case = gather(asked, picture.engine, flows)
+    answer = answer_of(case)
+    ways = find_ways(case, picture.boundaries)
+    if answer.verdict is Verdict.DENIED:
+        answer = replace(answer, fixes=ways.fixes())
+    return Inquiry(picture, answer, ways)
+
+
+def why(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAnswer:
+    """The answer of an inquiry, for those who draft nothing."""
+    return inquire(picture, flows, asked).answer
+
+
 def explain(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAnswer:
     """Answer without the ways to allow it: what a line or two beside a flow have room for.
 
     Raises `NotFound` or `Ambiguous` when an end is not in the picture.
     """
     return diagnose(asked, picture.engine, flows)
-
-
-def why(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAnswer:
-    """Answer from policies, and from flows where there are any, with the ways to allow it.
-
-    Raises `NotFound` or `Ambiguous` when an end is not in the picture.
-    """
-    answer = diagnose(asked, picture.engine, flows)
-    if answer.fixes or answer.verdict is not Verdict.DENIED:
-        return answer
-    from app.services.drafting import offer
-
-    return replace(answer, fixes=offer(picture, asked, flows))

@@ -10,13 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from app.core.diagnose.boundaries import newly_broken
-from app.core.diagnose.case import Case, gather
-from app.core.diagnose.evidence import FlowEvidence
-from app.core.diagnose.instead import go_betweens
-from app.core.diagnose.naming import parse_end
-from app.core.drafts.change import Change
-from app.core.drafts.choice import NothingDenied, Plan, plans, side_trace
+from app.core.drafts.choice import Plan, side_trace
 from app.core.drafts.diff import count_changes, unified_diff
 from app.core.drafts.proposal import (
     Summary,
@@ -27,37 +21,29 @@ from app.core.drafts.proposal import (
     title,
 )
 from app.core.errors import (
-    DraftRejected,
     K8treError,
     SourceCause,
     SourceUnavailable,
-    UsageError,
 )
-from app.core.model.answer import Fix, WhyAnswer
-from app.core.model.asked import Asked, AskedPort, EndKind
-from app.core.model.cluster import IdentityKind
+from app.core.model.answer import WhyAnswer
 from app.core.model.provenance import ObjectRef
-from app.core.model.verdict import Direction, Outcome, Question, Verdict
-from app.core.model.verdict import Protocol as IpProtocol
-from app.core.model.workloads import short_name
-from app.core.policy.engine import Engine
+from app.core.model.verdict import Direction, Outcome
 from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
+from app.services.ask import Inquiry
 from app.services.draft_files import FileEditor
-from app.services.picture import Picture
+from app.services.ways import how
 
 _VERIFIED = (
     ("every edited file parses to exactly the intended objects", True),
     ("the policy engine allows the connection afterwards", True),
 )
 """What was checked; where one fails there is no draft."""
+_NONE_BROKEN = (("no boundary is broken", True),)
 
 _TRIES = 3
-_MOST_FIXES = 3
-_MOST_LEGS = 8
-"""Connections behind one question that one change may be about; of more the first is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A change that is ready to be put on a branch, with what is known of its effect.
 
@@ -95,10 +81,6 @@ class DraftRequest:
     again: bool = False
 
 
-Boundaries = Callable[[Engine, Engine], Sequence[str]]
-"""What must hold whatever is drafted: gives the names of those that a change breaks."""
-
-
 class Drafter:
     """Makes drafts for one repository.
 
@@ -112,82 +94,35 @@ class Drafter:
         place: Callable[[str], str],
         *,
         sets: Mapping[str, str] | None = None,
-        boundaries: Boundaries | None = None,
     ) -> None:
         self._repo = repo
         self._editor = FileEditor(repo, place, sets or {})
-        self._boundaries = boundaries
 
-    async def fixes(
-        self, picture: Picture, asked: Asked, flows: FlowEvidence | None = None
-    ) -> tuple[Fix, ...]:
-        """Give the ways to allow a denied question, the one that opens least first.
-
-        None when there is nothing to fix, or no change that may be written.
-        """
-        try:
-            wanted = _wanted(picture, asked, flows)
-            found = _plans(wanted, picture.engine)
-        except DraftRejected:
-            return ()
-        fixes = [await self._fix(plan, picture) for plan in found]
-        return (*fixes, *_instead(wanted.question, picture.engine))
-
-    async def patched(
-        self, answer: WhyAnswer, picture: Picture, asked: Asked, flows: FlowEvidence | None = None
-    ) -> WhyAnswer:
+    async def patched(self, inquiry: Inquiry) -> WhyAnswer:
         """Give the answer with the patch of every fix, as far as the repository has its files."""
-        found = {fix.title: fix.patch for fix in await self.fixes(picture, asked, flows)}
-        fixes = (replace(fix, patch=found.get(fix.title)) for fix in answer.fixes)
-        return replace(answer, fixes=tuple(fixes))
+        plans = {plan.key: plan for plan in inquiry.ways.plans}
+        fixes = [
+            replace(fix, patch=await self._patch(plans[fix.key])) if fix.key in plans else fix
+            for fix in inquiry.answer.fixes
+        ]
+        return replace(inquiry.answer, fixes=tuple(fixes))
 
-    async def _fix(self, plan: Plan, picture: Picture) -> Fix:
+    async def _patch(self, plan: Plan) -> str | None:
         try:
-            files = await self._editor.edit(plan)
-            self._check_boundaries(plan, picture)
-            patch = _diff(files)
+            return _diff(await self._editor.edit(plan))
         except K8treError:
-            patch = None
-        return _fix(plan, patch)
+            return None
 
     async def draft(
-        self,
-        picture: Picture,
-        asked: Asked,
-        *,
-        fix: int = 1,
-        request: DraftRequest | None = None,
-        flows: FlowEvidence | None = None,
+        self, inquiry: Inquiry, plan: Plan, request: DraftRequest | None = None
     ) -> Draft:
-        """Draft the `fix`-th way to allow a denied question.
+        """Draft a way to allow what an inquiry was about; its boundaries hold already.
 
-        Raises DraftRejected when nothing is denied or no safe change allows it, NotFound or
-        SourceUnavailable when the repository does not have the file, and what `gather` raises when
-        an end is not clear.
+        Raises NotFound or SourceUnavailable when the repository does not have the file,
+        DraftRejected when it has another than the one in force.
         """
-        found = _plans(_wanted(picture, asked, flows), picture.engine)
-        if not 0 < fix <= len(found):
-            raise DraftRejected(f"there are {len(found)} ways to allow this, and no number {fix}")
-        return await self._draft(picture, found[fix - 1], request or DraftRequest())
-
-    async def prepare(self, picture: Picture, answer: WhyAnswer, fix: Fix) -> Draft:
-        """Draft a fix of an answer; DraftRejected when the picture has moved on from it."""
-        for plan in _plans(_wanted_of(picture, answer), picture.engine):
-            if fix_title(plan) == fix.title:
-                return await self._draft(picture, plan, DraftRequest())
-        raise DraftRejected("the policies have changed since; ask again")
-
-    async def _draft(self, picture: Picture, plan: Plan, request: DraftRequest) -> Draft:
-        self._check_boundaries(plan, picture)
         files = await self._editor.edit(plan)
-        return self._assemble(plan, files, request)
-
-    def _check_boundaries(self, plan: Plan, picture: Picture) -> None:
-        if self._boundaries and (broken := self._boundaries(picture.engine, plan.after)):
-            raise DraftRejected(
-                f"it would break {', '.join(f'`{name}`' for name in broken)}",
-                hint="this is blocked on purpose",
-            )
+        return self._assemble(inquiry, plan, files, request or DraftRequest())
 
     async def submit(self, draft: Draft) -> Proposal:
         """Put the draft on a branch, or open a pull request.
@@ -204,15 +139,21 @@ class Drafter:
                 draft = replace(draft, change=replace(draft.change, files=files))
         return await self._repo.propose(draft.change)
 
-    def _assemble(self, plan: Plan, files: tuple[FileChange, ...], request: DraftRequest) -> Draft:
+    def _assemble(
+        self,
+        inquiry: Inquiry,
+        plan: Plan,
+        files: tuple[FileChange, ...],
+        request: DraftRequest,
+    ) -> Draft:
         first = plan.changes[0]
-        operation = [(str(change.policy), _operation(change)) for change in plan.changes]
+        operation = [change.operation for change in plan.changes]
         key = change_key(self._repo.name, files[0].path, first.policy, operation)
         heading = title(first.policy, first.title)
         diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
-        checks = (*_VERIFIED, ("no boundary is broken", True)) if self._boundaries else _VERIFIED
+        checks = (*_VERIFIED, *(_NONE_BROKEN if inquiry.picture.boundaries else ()))
         summary = Summary(
-            what=f"{first.title[:1].upper()}{first.title[1:]}: {_how(plan)}.",
+            what=f"{first.title[:1].upper()}{first.title[1:]}: {how(plan)}.",
             policy=first.policy,
             diffs=diffs,
             counts={path: count_changes(diff) for path, diff in diffs.items()},
@@ -232,152 +173,16 @@ class Drafter:
             again=request.again,
         )
         return Draft(
-            heading,
-            self._repo.name,
-            "".join(diffs.values()),
-            change,
-            plan,
-            plan.opens,
-            _effect(plan),
-            checks,
-            plan.broadens,
+            title=heading,
+            repository=self._repo.name,
+            diff="".join(diffs.values()),
+            change=change,
+            plan=plan,
+            opens=plan.opens,
+            effect=_effect(plan),
+            checks=checks,
+            broadens=plan.broadens,
         )
-
-
-def offer(picture: Picture, asked: Asked, flows: FlowEvidence | None = None) -> tuple[Fix, ...]:
-    """The ways to allow a denied question, least opened first; no file is read, so no patch.
-
-    What would break a boundary is not offered, and where nothing is left that is the answer.
-    """
-    instead: tuple[Fix, ...] = ()
-    try:
-        wanted = _wanted(picture, asked, flows)
-        instead = _instead(wanted.question, picture.engine)
-        found = _plans(wanted, picture.engine)
-    except NothingDenied:
-        return ()
-    except DraftRejected as refused:
-        return (Fix(f"none offered: {refused.message}", "none"), *instead)
-    fixes, held_back = [], dict[str, None]()
-    for plan in found:
-        broken = newly_broken(picture.boundaries, picture.engine, plan.after)
-        held_back.update(dict.fromkeys(broken))
-        if not broken:
-            fixes.append(_fix(plan, None))
-    if held_back and not fixes:
-        names = ", ".join(f"`{name}`" for name in held_back)
-        return (Fix(f"none offered: any rule that allows it breaks {names}", "none"), *instead)
-    return (*fixes, *instead)
-
-
-def _instead(question: Question, engine: Engine) -> tuple[Fix, ...]:
-    """What the pod may use instead of the outside, where there is anything."""
-    found = next(go_betweens(question, engine), None)
-    if found is None:
-        return ()
-    where = f"{found.service.key}:{found.port.port}"
-    other = short_name(question.destination)
-    title = (
-        f"do not allow it: use `{where}`, which policies let this pod reach and let go to {other}"
-    )
-    return (Fix(title, "none", opens="opens nothing"),)
-
-
-def _fix(plan: Plan, patch: str | None) -> Fix:
-    first = plan.changes[0]
-    return Fix(fix_title(plan), first.kind.value, first.policy, patch, plan.opens)
-
-
-def fix_title(plan: Plan) -> str:
-    """What a fix is called; the same plan has the same title."""
-    return f"{plan.changes[0].title}: {_how(plan)}"
-
-
-def _how(plan: Plan) -> str:
-    return "; ".join(
-        f"{change.how} ({change.policy.namespace}/{change.policy.name})".replace("(/", "(")
-        for change in plan.changes
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The connection to allow, and the port of the Service that stands before it.
-
-    `sides` are what the way through the own gateway asks of policies, one direction each.
-    """
-
-    question: Question
-    service_port: int | None = None
-    sides: tuple[tuple[Question, Direction], ...] = ()
-
-
-def _wanted_by_name(case: Case, question: Question, name: str) -> _Wanted:
-    """A connection to what is outside, with its name; first of all the DNS server must answer."""
-    named = replace(question.destination, names=frozenset({name}))
-    wanted = replace(question, destination=named)
-    report = case.name
-    if report is None or report.leg.trace.ingress.l4 is not Outcome.DENIED:
-        return _Wanted(wanted)
-    server = replace(report.leg.question, request=None)
-    both = [(wanted, direction) for direction in Direction]
-    return _Wanted(wanted, sides=((server, Direction.INGRESS), *both))
-
-
-def _plans(wanted: _Wanted, engine: Engine) -> tuple[Plan, ...]:
-    return plans(
-        wanted.question,
-        engine,
-        service_port=wanted.service_port,
-        most=_MOST_FIXES,
-        sides=wanted.sides,
-    )
-
-
-def _wanted(picture: Picture, asked: Asked, flows: FlowEvidence | None) -> _Wanted:
-    """The first connection that is denied, else the one whose name is not seen."""
-    case = gather(asked, picture.engine, flows)
-    main = case.main
-    if main is None:
-        raise NothingDenied("there is no connection behind this question")
-    if case.path is not None:
-        checks = case.path.checks
-        return _Wanted(
-            main.question, sides=tuple((check.leg.question, check.direction) for check in checks)
-        )
-    end, question = main.destination, main.question
-    if end.name and end.peer.kind is IdentityKind.WORLD:
-        learned_as = case.answered[0].query if case.answered else end.name
-        return _wanted_by_name(case, question, learned_as)
-    port = end.service_port.port if end.service_port else None
-    several = [leg.question for leg in case.legs if leg.is_denied][: _MOST_LEGS + 1]
-    if case.name is not None and case.name.leg.is_denied:
-        several = [case.name.leg.question, question]
-    if not 1 < len(several) <= _MOST_LEGS:
-        return _Wanted(question, port)
-    return _Wanted(question, port, tuple((one, way) for one in several for way in Direction))
-
-
-def _wanted_of(picture: Picture, answer: WhyAnswer) -> _Wanted:
-    """The connection an answer is about; its port is the one behind a Service already."""
-    is_service = parse_end(answer.asked_to).kind is EndKind.SERVICE
-    port = None
-    if answer.port and not is_service:
-        port = AskedPort(answer.port, protocol=IpProtocol(answer.protocol))
-    try:
-        asked = Asked(
-            parse_end(answer.asked_from), parse_end(answer.asked_to), port, answer.request
-        )
-        return _wanted(picture, asked, None)
-    except UsageError:
-        denied = [one.trace for one in answer.backends if one.verdict is Verdict.DENIED]
-        if not denied:
-            raise
-        return _Wanted(denied[0].question)
-
-
-def _operation(change: Change) -> object:
-    return change.body if change.body is not None else [repr(edit) for edit in change.edits]
 
 
 def _diff(files: Sequence[FileChange]) -> str:

@@ -36,6 +36,7 @@ from app.core.model.verdict import (
     SniRequest,
     Verdict,
 )
+from app.services.ask import make_question
 from app.services.inventory import endpoint_detail, endpoint_rows, policy_detail, policy_rows
 from app.services.picture import Picture
 from app.testing.builders import pod
@@ -63,14 +64,13 @@ INGRESS = DirectionTrace(
 )
 AT = "CNP workspace, egress[1] (a.yaml:12)"
 ANSWER = WhyAnswer(
-    "lung/alice",
-    "svc:mirror/mirror:80",
-    8080,
-    "TCP",
-    Verdict.DENIED,
-    EGRESS,
-    INGRESS,
-    Cause(
+    asked=make_question("lung/alice", "svc:mirror/mirror:80"),
+    port=8080,
+    protocol="TCP",
+    verdict=Verdict.DENIED,
+    egress=EGRESS,
+    ingress=INGRESS,
+    cause=Cause(
         CauseCode.SERVICE_PORT_NOT_TARGET_PORT,
         "Rule 2 allows port 80.",
         file="a.yaml",
@@ -185,7 +185,7 @@ def test_first_line_says_who_denies_and_what_was_asked(
 
 def test_path_through_the_gateway_is_one_line_a_hop() -> None:
     hops = (Hop(1, "a → gateway", Verdict.ALLOWED), Hop(2, "ingress → b", Verdict.DENIED))
-    lines = printed(replace(ANSWER, hops=hops, asked_to="kc.example.org"))
+    lines = printed(replace(ANSWER, hops=hops, asked=make_question("lung/alice", "kc.example.org")))
     assert lines[0] == "✗ DENIED at hop 2 of 2   lung/alice → kc.example.org"
     assert lines[3:5] == ["Hop 1      ✓ a → gateway", "Hop 2      ✗ ingress → b"]
     assert not any(line.startswith("Egress") for line in lines)

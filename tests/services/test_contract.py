@@ -79,14 +79,13 @@ def answer(question: Question) -> WhyAnswer:
     egress, ingress = trace(Direction.EGRESS), trace(Direction.INGRESS)
     both = ConnectionTrace(question, Verdict.DENIED, egress, ingress)
     return WhyAnswer(
-        "lung/a",
-        "mirror/b",
-        8080,
-        "TCP",
-        Verdict.DENIED,
-        egress,
-        ingress,
-        Cause(CauseCode.L7_REQUEST_REFUSED, "It is refused.", file="a.yaml", line=13),
+        asked=make_question("lung/a", "mirror/b"),
+        port=8080,
+        protocol="TCP",
+        verdict=Verdict.DENIED,
+        egress=egress,
+        ingress=ingress,
+        cause=Cause(CauseCode.L7_REQUEST_REFUSED, "It is refused.", file="a.yaml", line=13),
         evidence=(Evidence("flow", "41 drops", "uuid"),),
         next=(NextStep("look", "kubectl get"),),
         fixes=(Fix("add it", "extend-rule", POLICY, "--- a\n+++ b\n", "nothing"),),

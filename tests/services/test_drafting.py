@@ -1,14 +1,15 @@
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.bootstrap.drafts import placing
+from app.core.diagnose.boundaries import Boundary, Must
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
-from app.core.policy.engine import Engine
+from app.core.model.asked import Asked
 from app.ports import Proposal, ProposedChange
-from app.services.ask import make_question, why
-from app.services.drafting import Drafter, DraftRequest, offer
+from app.services.ask import Inquiry, inquire, make_question, why
+from app.services.drafting import Draft, Drafter, DraftRequest
 from app.services.picture import Ingredients, Picture, make_picture
 from app.testing.repo import FakeRepo
 from integrations.git.local import LocalGit
@@ -60,8 +61,19 @@ def _drafter(root: Path, repo: FakeRepo | LocalGit | None = None, **sets: str) -
     return Drafter(repo or FakeRepo(dict(FILES)), placing(root.resolve()), sets=sets)
 
 
+def _ask(root: Path, asked: Asked = ASKED, **sets: str) -> Inquiry:
+    return inquire(_picture(root, **sets), None, asked)
+
+
+async def _draft(
+    root: Path, repo: FakeRepo | None = None, *, fix: int = 1, request: DraftRequest | None = None
+) -> Draft:
+    inquiry = _ask(root)
+    return await _drafter(root, repo).draft(inquiry, inquiry.ways.numbered(fix), request)
+
+
 async def test_draft_when_denied_then_patch_of_the_right_file_and_effect(root: Path) -> None:
-    draft = await _drafter(root).draft(_picture(root), ASKED)
+    draft = await _draft(root)
     (file,) = draft.change.files
     assert draft.files == ("lung/workspace.yaml",)
     assert file.after == WORKSPACE + ADDED
@@ -73,15 +85,15 @@ async def test_draft_when_denied_then_patch_of_the_right_file_and_effect(root: P
 
 
 async def test_draft_when_asked_twice_then_the_same_branch_and_body(root: Path) -> None:
-    one = await _drafter(root).draft(_picture(root), ASKED)
-    two = await _drafter(root).draft(_picture(root), ASKED)
+    one = await _draft(root)
+    two = await _draft(root)
     assert one.change == two.change
 
 
 async def test_draft_when_second_fix_then_new_file_and_its_line_in_the_kustomization(
     root: Path,
 ) -> None:
-    draft = await _drafter(root).draft(_picture(root), ASKED, fix=2)
+    draft = await _draft(root, fix=2)
     new, kustomization = draft.change.files
     assert new.path == "lung/netpol-allow-notebook-to-db-5432.yaml"
     assert new.before is None
@@ -90,28 +102,32 @@ async def test_draft_when_second_fix_then_new_file_and_its_line_in_the_kustomiza
 
 async def test_draft_when_the_fix_does_not_exist_then_refused(root: Path) -> None:
     with pytest.raises(DraftRejected, match="2 ways to allow this"):
-        await _drafter(root).draft(_picture(root), ASKED, fix=9)
+        await _draft(root, fix=9)
 
 
 async def test_draft_when_reason_is_given_then_fenced_in_the_body(root: Path) -> None:
     request = DraftRequest("for @team\n```", "U12")
-    draft = await _drafter(root).draft(_picture(root), ASKED, request=request)
+    draft = await _draft(root, request=request)
     assert "````\nfor @team\n```\n````" in draft.change.body
     assert "@\u200bteam" in draft.change.commit_message
     assert draft.change.commit_message.endswith("Requested-by: U12\n")
 
 
-async def test_draft_when_a_boundary_breaks_then_refused_and_offered_without_patch(
-    root: Path,
-) -> None:
-    def apart(before: Engine, after: Engine) -> Sequence[str]:
-        assert before is not after
-        return ["projects-apart"]
-
-    drafter = Drafter(FakeRepo(dict(FILES)), placing(root.resolve()), boundaries=apart)
+def test_ways_when_each_breaks_a_boundary_then_none_and_which(root: Path) -> None:
+    apart = Boundary("projects-apart", ("lung/notebook-alice",), ("mirror/db-0",), Must.DENY)
+    inquiry = inquire(replace(_picture(root), boundaries=(apart,)), None, ASKED)
+    assert [fix.title for fix in inquiry.answer.fixes] == [
+        "none offered: any rule that allows it breaks `projects-apart`"
+    ]
     with pytest.raises(DraftRejected, match="`projects-apart`"):
-        await drafter.draft(_picture(root), ASKED)
-    assert {fix.patch for fix in await drafter.fixes(_picture(root), ASKED)} == {None}
+        inquiry.ways.numbered(1)
+
+
+async def test_draft_when_a_boundary_holds_then_that_is_a_check(root: Path) -> None:
+    open_ = Boundary("mirror-open", ("ns:lung",), ("mirror/db-0",), Must.ALLOW)
+    inquiry = inquire(replace(_picture(root), boundaries=(open_,)), None, ASKED)
+    draft = await _drafter(root).draft(inquiry, inquiry.ways.numbered(1))
+    assert ("no boundary is broken", True) in draft.checks
 
 
 async def test_draft_when_name_ends_in_a_placeholders_value_then_written_with_it(
@@ -122,7 +138,8 @@ async def test_draft_when_name_ends_in_a_placeholders_value_then_written_with_it
     repo = FakeRepo(FILES | {"lung/workspace.yaml": text})
     asked = make_question("lung/notebook-alice", "git.tre.example.org", "443")
     drafter = _drafter(root, repo, DOMAIN="tre.example.org")
-    draft = await drafter.draft(_picture(root, DOMAIN="tre.example.org"), asked)
+    inquiry = _ask(root, asked, DOMAIN="tre.example.org")
+    draft = await drafter.draft(inquiry, inquiry.ways.numbered(1))
     assert "+        - matchName: git.${DOMAIN}\n" in draft.diff
 
 
@@ -132,55 +149,59 @@ async def test_draft_when_file_and_cluster_differ_at_a_counted_rule_then_refused
     other = WORKSPACE.replace("    # packages", "    - toEntities:\n        - host\n    # packages")
     repo = FakeRepo(FILES | {"lung/workspace.yaml": other})
     asked = make_question("lung/notebook-alice", "cran.r-project.org", "443")
+    inquiry = _ask(root, asked)
     with pytest.raises(DraftRejected, match="not in force as its file has it"):
-        await _drafter(root, repo).draft(_picture(root), asked)
+        await _drafter(root, repo).draft(inquiry, inquiry.ways.numbered(1))
 
 
 async def test_draft_when_file_is_not_in_the_repository_then_not_found(root: Path) -> None:
     with pytest.raises(NotFound):
-        await _drafter(root, FakeRepo()).draft(_picture(root), ASKED)
+        await _draft(root, FakeRepo())
 
 
-async def test_prepare_when_fix_of_an_answer_then_the_same_draft(root: Path) -> None:
-    picture, drafter = _picture(root), _drafter(root)
+async def test_draft_when_by_the_key_of_a_fix_then_what_its_patch_says(root: Path) -> None:
+    drafter = _drafter(root)
     asked = make_question("lung/notebook-alice", "svc:mirror/mirror:80")
-    answer = why(picture, None, asked)
-    fix = (await drafter.fixes(picture, asked))[0]
-    draft = await drafter.prepare(picture, answer, fix)
+    inquiry = _ask(root, asked)
+    fix = (await drafter.patched(inquiry)).fixes[0]
+    draft = await drafter.draft(inquiry, inquiry.ways.keyed(fix.key))
     assert draft.diff == fix.patch
-    assert draft.diff == (await drafter.draft(picture, asked)).diff
+    assert draft.diff == (await drafter.draft(inquiry, inquiry.ways.numbered(1))).diff
     assert '+            - port: "8080"\n' in draft.diff
 
 
-async def test_prepare_when_a_request_was_refused_then_the_draft_is_for_that_request(
-    root: Path,
-) -> None:
+async def test_draft_when_a_request_was_refused_then_it_is_for_that_request(root: Path) -> None:
     files = {
         "lung/only-get.yaml": ONLY_GET,
         "lung/kustomization.yaml": f"{KUSTOMIZATION}  - only-get.yaml\n",
     }
-    picture, drafter = _picture(write(root, files)), _drafter(root, FakeRepo(files))
+    drafter = _drafter(write(root, files), FakeRepo(files))
     asked = make_question("mirror/mirror-1", "mirror/db-0", "5432", http="POST /up")
-    answer = why(picture, None, asked)
-    fix = (await drafter.fixes(picture, asked))[0]
-    draft = await drafter.prepare(picture, answer, fix)
-    assert draft.diff == fix.patch
+    inquiry = _ask(root, asked)
+    again = _ask(root, inquiry.answer.asked)
+    key = inquiry.answer.fixes[0].key
+    draft = await drafter.draft(again, again.ways.keyed(key))
     assert "+              - method: POST" in draft.diff
 
 
-async def test_prepare_when_policies_changed_since_then_refused(root: Path) -> None:
-    picture, drafter = _picture(root), _drafter(root)
-    answer = why(picture, None, ASKED)
-    fix = (await drafter.fixes(picture, ASKED))[0]
+async def test_keys_when_two_fixes_have_one_title_then_they_differ(root: Path) -> None:
+    fixes = _ask(root).answer.fixes
+    assert len({fix.key for fix in fixes}) == len(fixes) > 1
+
+
+def test_key_when_policies_changed_since_then_refused(root: Path) -> None:
+    key = _ask(root).answer.fixes[0].key
     (root / "lung/workspace.yaml").write_text(WORKSPACE.replace("name: workspace", "name: other"))
     with pytest.raises(DraftRejected, match="have changed since"):
-        await drafter.prepare(_picture(root), answer, fix)
+        _ask(root).ways.keyed(key)
 
 
-def test_offer_when_nothing_is_denied_then_nothing(root: Path) -> None:
-    asked = make_question("mirror/mirror-1", "mirror/db-0", "5432")
-    assert offer(_picture(root), asked) == ()
-    assert [fix.change for fix in offer(_picture(root), ASKED)] == ["add-rule", "new-policy"]
+def test_ways_when_nothing_is_denied_then_no_fix_and_no_draft(root: Path) -> None:
+    inquiry = _ask(root, make_question("mirror/mirror-1", "mirror/db-0", "5432"))
+    assert inquiry.answer.fixes == ()
+    with pytest.raises(DraftRejected, match="allow this already"):
+        inquiry.ways.numbered(1)
+    assert [fix.change for fix in _ask(root).answer.fixes] == ["add-rule", "new-policy"]
 
 
 class MovingRepo(FakeRepo):
@@ -196,8 +217,7 @@ class MovingRepo(FakeRepo):
 
 async def test_submit_when_the_file_moved_then_spliced_again(root: Path) -> None:
     repo = MovingRepo(dict(FILES))
-    drafter = _drafter(root, repo)
-    await drafter.submit(await drafter.draft(_picture(root), ASKED))
+    await _drafter(root, repo).submit(await _draft(root, repo))
     assert repo.proposed[0].files[0].after == "# moved\n" + WORKSPACE + ADDED
 
 
@@ -207,9 +227,11 @@ async def test_submit_when_local_git_then_branch_and_verdict_changes_with_it(
     git(root, "init", "--quiet", "--initial-branch=main")
     commit(root, FILES)
     drafter = _drafter(root, LocalGit(root, "main"))
-    proposal = await drafter.submit(await drafter.draft(_picture(root), ASKED))
+    inquiry = _ask(root)
+    draft = await drafter.draft(inquiry, inquiry.ways.numbered(1))
+    proposal = await drafter.submit(draft)
     changed = git(root, "show", f"{proposal.branch}:lung/workspace.yaml")
     after = write(tmp_path / "after", FILES | {"lung/workspace.yaml": changed})
     assert why(_picture(after), None, ASKED).verdict == "allowed"
     assert why(_picture(root), None, ASKED).verdict == "denied"
-    assert (await drafter.submit(await drafter.draft(_picture(root), ASKED))).existed
+    assert (await drafter.submit(draft)).existed

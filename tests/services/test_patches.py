@@ -11,13 +11,15 @@ import yaml
 
 from app.bootstrap.drafts import placing
 from app.core.cluster.build import build_cluster
+from app.core.diagnose.case import gather
 from app.core.errors import DraftRejected, UsageError
 from app.core.model.asked import Asked
 from app.core.model.verdict import Direction, Outcome, Verdict
 from app.core.policy.engine import Engine
-from app.services.ask import make_question, why
-from app.services.drafting import Drafter, _wanted
+from app.services.ask import inquire, make_question, why
+from app.services.drafting import Drafter
 from app.services.picture import Ingredients, Picture, make_picture
+from app.services.ways import wanted_of
 from integrations.git.patch_only import PatchOnly
 from integrations.manifests.reader import load
 from tests.core.diagnose.bank import Fault, Object, load_faults
@@ -56,7 +58,7 @@ def git_apply(folder: Path, patch: str, *flags: str) -> None:
 
 
 def is_denied(picture: Picture, asked: Asked) -> bool:
-    wanted = _wanted(picture, asked, None)
+    wanted = wanted_of(gather(asked, picture.engine, None))
     sides = wanted.sides or [(wanted.question, direction) for direction in Direction]
     decisions = [(picture.engine.decide(question), direction) for question, direction in sides]
     return any(
@@ -76,12 +78,13 @@ async def test_patch_when_applied_by_git_and_read_again_then_allows_it(
     write(tmp_path, fault, style)
     before = picture_of(tmp_path, fault)
     drafter = Drafter(PatchOnly(tmp_path), placing(tmp_path.resolve()))
-    for number, fix in enumerate(await drafter.fixes(before, fault.asked), start=1):
-        if fix.policy is None:
+    inquiry = inquire(before, None, fault.asked)
+    for fix in (await drafter.patched(inquiry)).fixes:
+        if not fix.key:
             continue
         if fix.patch is None:
             with pytest.raises(DraftRejected, match="not known where the policies of"):
-                await drafter.draft(before, fault.asked, fix=number)
+                await drafter.draft(inquiry, inquiry.ways.keyed(fix.key))
             continue
         git_apply(tmp_path, fix.patch)
         after = picture_of(tmp_path, fault)
@@ -119,7 +122,7 @@ async def test_patch_of_a_random_cluster_when_applied_and_read_again_then_allows
     for query in case["queries"][:12]:
         try:
             asked = asked_of(query)
-            fixes = await drafter.fixes(before, asked)
+            fixes = (await drafter.patched(inquire(before, None, asked))).fixes
         except UsageError:
             continue  # an end or a name that nobody can type
         for patch in filter(None, (fix.patch for fix in fixes)):

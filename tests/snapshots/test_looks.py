@@ -34,7 +34,10 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.ports import ClusterPicture, FileChange, ProposedChange, Right
+from app.services.ask import Inquiry, make_question
 from app.services.drafting import Draft
+from app.services.picture import empty_picture
+from app.services.ways import Ways
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
 from app.tui.places import Place
@@ -66,12 +69,11 @@ FIX = Fix(
     "nothing else: mirror-1 is the only endpoint that rule names",
 )
 ANSWER = WhyAnswer(
-    "project-lung/jupyter-alice",
-    "svc:mirror/mirror:80",
-    8080,
-    "TCP",
-    Verdict.DENIED,
-    DirectionTrace(
+    asked=make_question("project-lung/jupyter-alice", "svc:mirror/mirror:80"),
+    port=8080,
+    protocol="TCP",
+    verdict=Verdict.DENIED,
+    egress=DirectionTrace(
         Direction.EGRESS,
         Outcome.DENIED,
         Outcome.DENIED,
@@ -87,7 +89,7 @@ ANSWER = WhyAnswer(
             ),
         ),
     ),
-    DirectionTrace(
+    ingress=DirectionTrace(
         Direction.INGRESS,
         Outcome.ALLOWED,
         Outcome.ALLOWED,
@@ -95,7 +97,7 @@ ANSWER = WhyAnswer(
         selected_by=(MIRROR_IN,),
         matched=(Match(RuleRef(MIRROR_IN, "spec.ingress[0]", "mirror-in.yaml", 9), Effect.ALLOW),),
     ),
-    Cause(
+    cause=Cause(
         CauseCode.SERVICE_PORT_NOT_TARGET_PORT,
         "Rule 2 of `workspace` allows port 80, but policies see the pod's port: "
         "the Service sends 80 to 8080.",
@@ -110,6 +112,7 @@ ANSWER = WhyAnswer(
     not_known=("whether node-2 has realised generation 7",),
     steps=(StepAnswer("ends", "Are both ends known and ready?", StepStatus.FINE, "yes, both"),),
 )
+INQUIRY = Inquiry(empty_picture(), ANSWER, Ways())
 
 
 async def settled(pilot: Pilot[None]) -> None:
@@ -156,7 +159,7 @@ SCREENS = {
     "sources": (Place("sources"), ()),
     "log": (Place("log"), ()),
     "doctor": (Place("doctor"), ()),
-    "draft": (Place("draft", subject=(ANSWER, FIX)), ()),
+    "draft": (Place("draft", subject=(INQUIRY, FIX)), ()),
     "help": (Place("flows"), ("?",)),
     "command_line": (Place("policies"), (":", "f", "l")),
 }
@@ -289,7 +292,14 @@ def test_confirmation_looks_as_before(snap_compare: Compare) -> None:
         "",
         (FileChange(FILE, "", ""),),
     )
-    draft = Draft("t", "tre-org/gitops", PATCH, change, cast("Plan", None), broadens=True)
+    draft = Draft(
+        title="t",
+        repository="tre-org/gitops",
+        diff=PATCH,
+        change=change,
+        plan=cast("Plan", None),
+        broadens=True,
+    )
 
     async def asked(pilot: Pilot[None]) -> None:
         await settled(pilot)

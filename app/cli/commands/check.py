@@ -33,17 +33,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Decide each, and say what breaks those that do not hold."""
-    from app.bootstrap.drafts import load_boundaries
     from app.core.diagnose.boundaries import judge_boundaries
     from app.core.errors import UsageError
     from app.core.model.unread import could_decide
     from app.services.wording import counted
 
-    boundaries = load_boundaries(context.sources, context.config.settings, context.args.file)
-    if not boundaries:
+    picture = context.load(boundaries=context.args.file).picture
+    if not picture.boundaries:
         raise UsageError("there are no boundaries to check", hint="name a file of them")
-    picture = context.load().picture
-    rulings = judge_boundaries(boundaries, picture.engine)
+    rulings = judge_boundaries(picture.boundaries, picture.engine)
     _print(context, rulings, picture.notices)
     if not all(one.holds for one in rulings):
         return 1

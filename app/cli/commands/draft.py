@@ -51,6 +51,7 @@ def run(context: Context) -> int:
 async def _draft(context: Context, question: Asked) -> None:
     from app.bootstrap.drafts import build_checkout, build_drafter
     from app.cli.render.drafts import print_draft
+    from app.services.ask import inquire
     from app.services.drafting import DraftRequest
 
     args = context.args
@@ -58,14 +59,10 @@ async def _draft(context: Context, question: Asked) -> None:
         context.sources, context.config.settings, context.environ, pull_request=args.pr
     )
     workspace = await context.read(flows=context.recent_flows)
-    drafter = build_drafter(checkout, context.sources, context.config.settings)
-    draft = await drafter.draft(
-        workspace.picture,
-        question,
-        fix=args.fix,
-        request=DraftRequest(reason=args.reason, again=args.again),
-        flows=workspace.evidence(),
-    )
+    drafter = build_drafter(checkout, context.sources)
+    inquiry = inquire(workspace.picture, workspace.evidence(), question)
+    request = DraftRequest(reason=args.reason, again=args.again)
+    draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
     report = _effect(workspace, draft)
     if args.output == "table":
         print_draft(context.out, draft, report)

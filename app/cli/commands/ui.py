@@ -50,4 +50,4 @@ def _drafter(context: Context) -> Drafter | None:
         )
     except ConfigError:
         return None
-    return build_drafter(checkout, sources, settings)
+    return build_drafter(checkout, sources)

@@ -13,7 +13,7 @@ from app.core.errors import K8treError
 if TYPE_CHECKING:
     from app.core.model.answer import WhyAnswer
     from app.core.model.asked import Asked
-    from app.services.workspace import Workspace
+    from app.services.ask import Inquiry
 
 EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --demo
   k8tre-tui why project-lung/jupyter-alice pypi.org 443 --sni pypi.org --demo
@@ -77,31 +77,28 @@ def run(context: Context) -> int:
     question = asked(context.args)
     from app.cli.render.why import print_answer
     from app.core.model.verdict import Verdict
-    from app.services.ask import why
+    from app.services.ask import inquire
     from app.services.contract import why_form
 
     workspace = context.load(flows=context.recent_flows)
-    answer = why(workspace.picture, workspace.evidence(), question)
+    inquiry = inquire(workspace.picture, workspace.evidence(), question)
+    answer = inquiry.answer
     if context.args.output == "table":
         print_answer(context.out, answer, explain=context.args.explain)
     else:
-        answer = asyncio.run(_patched(context, workspace, answer, question))
-        context.print_documents([why_form(answer)])
+        context.print_documents([why_form(asyncio.run(_patched(context, inquiry)))])
     return 1 if answer.verdict is Verdict.DENIED else 0
 
 
-async def _patched(
-    context: Context, workspace: Workspace, answer: WhyAnswer, question: Asked
-) -> WhyAnswer:
+async def _patched(context: Context, inquiry: Inquiry) -> WhyAnswer:
     """The answer with patches for the files of the checkout; as it is where there is none."""
     from app.bootstrap.drafts import build_checkout, build_drafter
 
-    if not any(fix.policy for fix in answer.fixes):
-        return answer
+    if not inquiry.ways.plans:
+        return inquiry.answer
     sources, settings = context.sources, context.config.settings
     try:
         checkout = build_checkout(sources, settings, context.environ, pull_request=False)
-        drafter = build_drafter(checkout, sources, settings)
     except K8treError:
-        return answer
-    return await drafter.patched(answer, workspace.picture, question, workspace.evidence())
+        return inquiry.answer
+    return await build_drafter(checkout, sources).patched(inquiry)

@@ -36,7 +36,7 @@ from app.core.model.verdict import (
 from app.core.policy.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One question with its legs. `main` is the leg that is explained: the first denied one.
 
@@ -88,8 +88,15 @@ class Case:
 def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     """Resolve both ends, ask the engine for every leg, and collect what flows show.
 
-    Raises `UsageError`, `NotFound` or `Ambiguous` when an end or the port is not clear.
+    Once for a question, whatever is made of it afterwards. Raises `UsageError`, `NotFound` or
+    `Ambiguous` when an end or the port is not clear.
     """
+    case = _gather(asked, engine, evidence)
+    request = _request_in_flows(case)
+    return case if request is None else _gather(replace(asked, request=request), engine, evidence)
+
+
+def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     port = asked.port or asked.destination.port
     asked = replace(asked, port=port)
     everyone, reached = _own_hosts(
@@ -119,10 +126,7 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
         answered=answered,
     )
     case = replace(case, denials=_denials(case))
-    if evidence is not None:
-        case = _with_stories(case, everyone, evidence)
-    request = _request_in_flows(case)
-    return case if request is None else gather(replace(asked, request=request), engine, evidence)
+    return case if evidence is None else _with_stories(case, everyone, evidence)
 
 
 def _own_hosts(

@@ -28,8 +28,6 @@ from app.core.model.asked import Asked
 from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
 from app.core.policy.engine import Engine
 
-__all__ = ["Asked", "FlowEvidence", "diagnose"]
-
 _MOST_EVIDENCE = 12
 _DNS_CODES = frozenset(
     {CauseCode.DNS_BLOCKED, CauseCode.DNS_NAME_REFUSED, CauseCode.FQDN_NOT_LEARNED}
@@ -42,7 +40,11 @@ def diagnose(asked: Asked, engine: Engine, flows: FlowEvidence | None = None) ->
     Without flows it answers from policies and says so. Raises `UsageError`, `NotFound` or
     `Ambiguous` when an end or the port is not clear.
     """
-    case = gather(asked, engine, flows)
+    return answer_of(gather(asked, engine, flows))
+
+
+def answer_of(case: Case) -> WhyAnswer:
+    """Answer from what was gathered; no fix is looked for."""
     findings = [(step, step.look(case)) for step in STEPS]
     chosen = choose(findings)
     return _answer(case, findings, chosen)
@@ -69,8 +71,7 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
     port, protocol = _port(case)
     egress, ingress = (_trace(case, chosen, one) for one in Direction)
     return WhyAnswer(
-        asked_from=case.asked.source.text,
-        asked_to=case.asked.destination.text,
+        asked=case.asked,
         port=port,
         protocol=protocol,
         verdict=verdict,

@@ -39,6 +39,12 @@ class Change:
     source: Source | None = None
     present: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def operation(self) -> tuple[str, object]:
+        """What is done to which policy, as a value that two equal changes share."""
+        done = self.body if self.body is not None else [repr(edit) for edit in self.edits]
+        return str(self.policy), done
+
 
 def apply_change(policies: Iterable[Manifest], change: Change) -> tuple[Manifest, ...]:
     """Give a cluster's policies with the change done; DraftRejected when its place is not there."""

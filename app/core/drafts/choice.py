@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from app.core.drafts.candidates import Side, candidates, side_of
 from app.core.drafts.change import Change, ChangeKind, apply_change
 from app.core.drafts.edits import SetScalar
+from app.core.drafts.keys import digest
 from app.core.drafts.names import dns_changes, report, with_dns
 from app.core.drafts.requests import opened_requests, request_changes
 from app.core.errors import DraftRejected
@@ -31,6 +32,8 @@ _KINDS = (ChangeKind.EXTEND_RULE, ChangeKind.ADD_RULE, ChangeKind.NEW_POLICY)
 
 ENOUGH = 3
 """Changes that open nothing else; where there are so many no further one can be better."""
+
+_KEY_LENGTH = 12
 
 _PROTOCOLS = frozenset(protocol.value for protocol in Protocol)
 
@@ -66,6 +69,11 @@ class Plan:
     after: Engine
     requests: tuple[PairChange, ...] = ()
     asked: tuple[Question, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A digest of what is changed: the same plan has the same key in every picture."""
+        return digest([change.operation for change in self.changes])[:_KEY_LENGTH]
 
     @property
     def opens(self) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.core.drafts.keys import digest
 from app.core.drafts.markdown import code_span, fence, message_text, plain
 from app.core.errors import DraftRejected
 from app.core.model.provenance import ObjectRef
@@ -55,10 +55,7 @@ class Summary:
 
 def change_key(repository: str, path: str, ref: ObjectRef, operation: object) -> str:
     """Give a digest of what is changed, without who, when and on which commit."""
-    canonical = json.dumps(
-        [repository, path, str(ref), operation], sort_keys=True, ensure_ascii=True, default=repr
-    )
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return digest([repository, path, str(ref), operation])
 
 
 def branch_name(ref: ObjectRef, key: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.core.model.asked import Asked
 from app.core.model.provenance import ObjectRef, RuleRef
 from app.core.model.verdict import ConnectionTrace, DirectionTrace, Request, Verdict
 
@@ -110,13 +111,17 @@ class StepAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A candidate change. `change` is add-rule, extend-rule, new-policy or none."""
+    """A candidate change. `change` is add-rule, extend-rule, new-policy or none.
+
+    `key` is that of the plan behind it, by which it is drafted; empty where there is none.
+    """
 
     title: str
     change: str
     policy: ObjectRef | None = None
     patch: str | None = None
     opens: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +144,15 @@ class BackendAnswer:
     trace: ConnectionTrace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhyAnswer:
-    """Verdict, cause, the line to look at, the proof, the change, and what is not known."""
+    """Verdict, cause, the line to look at, the proof, the change, and what is not known.
 
-    asked_from: str
-    asked_to: str
+    `asked` is the question that was answered: where it left out the port of a Service, or a request
+    that flows show refused, both are filled in.
+    """
+
+    asked: Asked
     port: int | None
     protocol: str
     verdict: Verdict
@@ -161,3 +169,13 @@ class WhyAnswer:
     hops: tuple[Hop, ...] = ()
     steps: tuple[StepAnswer, ...] = ()
     request: Request | None = None
+
+    @property
+    def asked_from(self) -> str:
+        """The source as it was named."""
+        return self.asked.source.text
+
+    @property
+    def asked_to(self) -> str:
+        """The destination as it was named."""
+        return self.asked.destination.text

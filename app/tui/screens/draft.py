@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import BindingType
 
 from app.core.errors import K8treError
-from app.core.model.answer import Fix, WhyAnswer
+from app.core.model.answer import Fix
+from app.services.ask import Inquiry, inquire
 from app.services.effect import EffectReport, apart, effect_of_policies
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import Place
 from app.tui.screens.document import DocumentScreen
-from app.tui.session import Session
+from app.tui.session import Session, judges_alike
 from app.tui.views import draft as views
 from widgets.confirm import Confirm
 from widgets.document import paragraph
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DraftScreen(DocumentScreen):
-    """The place's subject is the answer with the chosen fix."""
+    """The place's subject is the inquiry with the chosen fix."""
 
     SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.DRAFT, Scope.TEXT)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.DRAFT)]
@@ -37,8 +38,8 @@ class DraftScreen(DocumentScreen):
         self._busy = ""
 
     @property
-    def subject(self) -> tuple[WhyAnswer, Fix]:
-        """The answer and its fix."""
+    def subject(self) -> tuple[Inquiry, Fix]:
+        """What was asked and answered, and the chosen fix."""
         subject = self.place.subject
         if not isinstance(subject, tuple):
             raise TypeError(subject)
@@ -58,17 +59,25 @@ class DraftScreen(DocumentScreen):
         """A draft stays as it was prepared: it says what was true then."""
 
     async def _prepare(self, drafter: Drafter) -> None:
-        answer, fix = self.subject
-        picture = self.session.picture
+        _, fix = self.subject
         try:
-            self._draft = await drafter.prepare(picture, answer, fix)
+            inquiry = await self._ask_now()
+            self._draft = await drafter.draft(inquiry, inquiry.ways.keyed(fix.key))
         except K8treError as error:
             self._show_error(error)
         else:
             self._show_draft(self._draft)
-            await self._compare(self._draft, picture)
+            await self._compare(self._draft, inquiry.picture)
         self._busy = ""
         self.draw_frame()
+
+    async def _ask_now(self) -> Inquiry:
+        """What was asked, as it is answered now: policies may have changed meanwhile."""
+        inquiry, picture = self.subject[0], self.session.picture
+        if judges_alike(picture.cluster, inquiry.picture.cluster):
+            return inquiry
+        flows = self.session.workspace.evidence()
+        return await asyncio.to_thread(inquire, apart(picture), flows, inquiry.answer.asked)
 
     async def _compare(self, draft: Draft, picture: Picture) -> None:
         """Add every pair that the change opens, and what it does to recorded connections."""

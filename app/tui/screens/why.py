@@ -15,8 +15,8 @@ from textual.widgets import Input
 from app.core.errors import Ambiguous, K8treError
 from app.core.model.answer import WhyAnswer
 from app.core.model.cluster import Cluster
-from app.core.model.verdict import Verdict
 from app.core.text import clean
+from app.services.ask import Inquiry
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
 from app.tui.places import Place
@@ -63,6 +63,7 @@ class Why(DocumentScreen):
 
     def __init__(self, session: Session, place: Place) -> None:
         super().__init__(session, place)
+        self._inquiry: Inquiry | None = None
         self._answer: WhyAnswer | None = None
         self._unfolded = False
         self._chosen = 0
@@ -123,36 +124,28 @@ class Why(DocumentScreen):
         self._asked_of = picture.cluster
         self._asked_at = self.session.clock.monotonic()
         try:
-            answer = views.answer_to(picture, self.session, words)
+            inquiry = views.answer_to(picture, self.session, words)
         except K8treError as error:
-            self._answer = None
+            self._inquiry = self._answer = None
             self.document.show(_problem(error, read=self.session.has_read))
             return
-        self.show_answer(answer)
+        self._inquiry = inquiry
+        self.show_answer(inquiry.answer)
+        drafter = self.session.drafter
+        if drafter is not None and inquiry.ways.plans:
+            self.work("fixes", self._find_patches(drafter, inquiry))
 
     def show_answer(self, answer: WhyAnswer) -> None:
-        """Draw an answer; where it may be mended, look for fixes meanwhile."""
+        """Draw an answer."""
         self._answer = answer
         self._draw()
         self.draw_frame()
-        drafter = self.session.drafter
-        unpatched = any(fix.patch is None for fix in answer.fixes)
-        if drafter is not None and answer.verdict is Verdict.DENIED and unpatched:
-            self.work("fixes", self._find_fixes(drafter, answer))
 
-    async def _find_fixes(self, drafter: Drafter, answer: WhyAnswer) -> None:
-        session = self.session
-        asked = views.question_of(self.words)
-        evidence = session.workspace.evidence()
-        try:
-            fixes = await drafter.fixes(session.picture, asked, evidence)
-        except K8treError as error:
-            self.say(f"no fixes: {error}")
-            return
-        if self._answer is answer and fixes:
-            self._answer = replace(answer, fixes=fixes)
-            self._draw()
-            self.draw_frame()
+    async def _find_patches(self, drafter: Drafter, inquiry: Inquiry) -> None:
+        """Look meanwhile for the patches of the fixes."""
+        answer = await drafter.patched(inquiry)
+        if self._inquiry is inquiry:
+            self.show_answer(answer)
 
     def _draw(self) -> None:
         if self._answer is None:
@@ -254,9 +247,9 @@ class Why(DocumentScreen):
 
     def do_draft(self) -> None:
         """Draft the chosen fix."""
-        if self._answer is not None:
+        if self._inquiry is not None and self._answer is not None:
             fix = self._answer.fixes[self._chosen]
-            self.go(Place("draft", subject=(self._answer, fix)))
+            self.go(Place("draft", subject=(self._inquiry, fix)))
 
     def do_flows(self) -> None:
         """Show flows between the two ends."""

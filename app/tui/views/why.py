@@ -9,7 +9,7 @@ from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.asked import Asked
 from app.core.model.flow import Flow
 from app.core.model.verdict import DirectionTrace, Verdict
-from app.services.ask import explain, make_question, why
+from app.services.ask import Inquiry, explain, inquire, make_question
 from app.services.picture import Picture
 from app.services.wording import (
     Bearing,
@@ -60,9 +60,9 @@ def question_of(words: Words) -> Asked:
     )
 
 
-def answer_to(picture: Picture, session: Session, words: Words) -> WhyAnswer:
+def answer_to(picture: Picture, session: Session, words: Words) -> Inquiry:
     """Ask the one service that answers. Raises a `K8treError` where there is no answer."""
-    return why(picture, session.workspace.evidence(), question_of(words))
+    return inquire(picture, session.workspace.evidence(), question_of(words))
 
 
 def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragraph, ...]:

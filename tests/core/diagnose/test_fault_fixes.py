@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.core.diagnose.case import gather
 from app.core.drafts.choice import Plan
 from app.core.errors import DraftRejected
 from app.core.model.cluster import Endpoint, IdentityKind
@@ -13,8 +14,7 @@ from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Outcome, Peer, Protocol, Question, Verdict
 from app.core.policy.engine import Engine
 from app.core.policy.reachability import ENTITIES
-from app.services.drafting import _plans, _Wanted, _wanted
-from app.services.picture import Picture
+from app.services.ways import Wanted, wanted_of
 from tests.core.diagnose.bank import Fault, flows_of, load_faults
 
 FAULTS = [fault for fault in load_faults() if fault.expect["cause"] != "none"]
@@ -38,12 +38,11 @@ REFUSALS = {
 Pair = tuple[object, object, Protocol, int]
 
 
-def fixes(fault: Fault) -> tuple[Engine, _Wanted, tuple[Plan, ...]] | None:
+def fixes(fault: Fault) -> tuple[Engine, Wanted, tuple[Plan, ...]] | None:
     engine = fault.engine()
-    picture = Picture(engine.cluster, engine)
     try:
-        wanted = _wanted(picture, fault.asked, flows_of(fault))
-        return engine, wanted, _plans(wanted, engine)
+        wanted = wanted_of(gather(fault.asked, engine, flows_of(fault)))
+        return engine, wanted, wanted.plans(engine)
     except DraftRejected as refused:
         if not re.search(REFUSALS.get(fault.expect["cause"], "^$"), refused.message):
             raise
@@ -132,7 +131,7 @@ def check_fixes(fault: Fault, *, everywhere: bool) -> None:
         check_fix(plan, engine, wanted, everywhere=everywhere)
 
 
-def check_fix(plan: Plan, engine: Engine, wanted: _Wanted, *, everywhere: bool) -> None:
+def check_fix(plan: Plan, engine: Engine, wanted: Wanted, *, everywhere: bool) -> None:
     asked = wanted.question
     for question, direction in wanted.sides or [(asked, one) for one in Direction]:
         decision = plan.after.decide(question)
@@ -159,7 +158,7 @@ def check_fix(plan: Plan, engine: Engine, wanted: _Wanted, *, everywhere: bool) 
     assert not any(listens(pair, engine) for pair in closed)
 
 
-def check_requests(plan: Plan, engine: Engine, wanted: _Wanted) -> None:
+def check_requests(plan: Plan, engine: Engine, wanted: Wanted) -> None:
     """Ask about the same request of everyone to everyone."""
     asked = wanted.question
     peers = everyone(engine, asked)
