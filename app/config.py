@@ -137,9 +137,13 @@ class Settings:
     aliases: Mapping[str, str] = field(
         default_factory=dict, metadata={"help": "short names of commands"}
     )
+    lint: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"help": "rules that lint leaves out: a code, and the reason"},
+    )
 
 
-FREE_TABLES = ("projects", "keys", "aliases")
+FREE_TABLES = ("projects", "keys", "aliases", "lint")
 
 
 class Secret:

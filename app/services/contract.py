@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.core.diagnose.boundaries import Ruling
+from app.core.lint.finding import Finding
 from app.core.model.answer import (
     BackendAnswer,
     Cause,
@@ -296,6 +297,23 @@ def _pair(pair: PairEffect) -> Form:
         "to": pair.destination,
         "port": pair.port,
         "protocol": pair.protocol.value,
+    }
+
+
+def finding_form(finding: Finding) -> Form:
+    """One item of `lint`."""
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "policy": ref_form(finding.policy),
+        "file": finding.file,
+        "line": finding.line,
+        "path": finding.path,
+        "summary": finding.summary,
+        "why": finding.why,
+        "fix": finding.fix,
+        "patch": finding.patch,
     }
 
 

@@ -40,14 +40,20 @@ class Git:
 
         Raises BadInput when the output is not UTF-8.
         """
+        try:
+            return (await self.read(*args, stdin=stdin, env=env)).decode()
+        except UnicodeDecodeError as error:
+            raise BadInput(f"git {args[0]} gave text that is not UTF-8") from error
+
+    async def read(
+        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Give git's standard output as it is; SourceUnavailable as `run`."""
         code, out, err = await self._communicate(args, stdin, env)
         if code:
             reason = clean(err.decode(errors="replace").strip().rpartition("\n")[2])
             raise SourceUnavailable(f"git {args[0]} failed: {reason}", source=str(self._folder))
-        try:
-            return out.decode()
-        except UnicodeDecodeError as error:
-            raise BadInput(f"git {args[0]} gave text that is not UTF-8") from error
+        return out
 
     async def ok(self, *args: str) -> bool:
         """Say whether a git command succeeds."""

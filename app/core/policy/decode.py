@@ -36,10 +36,14 @@ class Undecodable(Refused):
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one object; keeps the warnings about it, and whether it names Services."""
+    """Reads one object; keeps the warnings about it, and whether it names Services.
+
+    `dropped` are the paths of fields that the API server does not know and leaves out.
+    """
 
     manifest: Manifest
     warnings: list[Notice] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
     names_services: bool = False
 
     def warn(self, text: str, path: str) -> None:
@@ -61,6 +65,7 @@ class Reader:
         wanted = frozenset(known)
         for name in value:
             if name not in wanted:
+                self.dropped.append(f"{path}.{name}")
                 self.warn(f"the API server drops `{name}`, which is no field here", path)
         return {name: content for name, content in value.items() if name in wanted}
 

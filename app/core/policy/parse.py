@@ -45,6 +45,7 @@ def parse_policy(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Re
             refused.refused_by,
             manifest,
             reader.names_services,
+            tuple(reader.dropped),
         )
     if (said := _said_invalid(manifest)) is not None:
         reason = f"its status says that it is not valid: {said}"
@@ -52,7 +53,8 @@ def parse_policy(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Re
             ref, reason, "status", manifest.file, manifest.line_of("status"), manifest=manifest
         )
     warnings = tuple(reader.warnings)
-    return ParsedPolicy(ref, entries, manifest, warnings, reader.names_services)
+    dropped = tuple(reader.dropped)
+    return ParsedPolicy(ref, entries, manifest, warnings, reader.names_services, dropped)
 
 
 def _said_invalid(manifest: Manifest) -> str | None:

@@ -435,7 +435,8 @@ class ParsedPolicy:
     """A policy the agent accepts.
 
     `warnings` say what the API server drops or would refuse; `names_services` that the entries
-    depend on the Services there are.
+    depend on the Services there are; `dropped` are the paths of fields that the API server leaves
+    out.
     """
 
     ref: ObjectRef
@@ -443,6 +444,7 @@ class ParsedPolicy:
     manifest: Manifest = field(compare=False, repr=False)
     warnings: tuple[Notice, ...] = ()
     names_services: bool = False
+    dropped: tuple[str, ...] = ()
 
     @cached_property
     def directions(self) -> frozenset[Direction]:
@@ -462,7 +464,10 @@ class ParsedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RejectedPolicy:
-    """A policy that is not enforced, whole. `refused_by` is `agent` or `api-server`."""
+    """A policy that is not enforced, whole. `refused_by` is `agent` or `api-server`.
+
+    `dropped` are the paths of fields that the API server leaves out, as far as was read.
+    """
 
     ref: ObjectRef
     reason: str
@@ -472,3 +477,4 @@ class RejectedPolicy:
     refused_by: str = "agent"
     manifest: Manifest | None = field(default=None, compare=False, repr=False)
     names_services: bool = False
+    dropped: tuple[str, ...] = ()

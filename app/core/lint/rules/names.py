@@ -1,0 +1,582 @@
+"""Names outside: toFQDNs, and the DNS rules that make them known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from app.core.lint.cover import holds_port, is_plain, peers_cover
+from app.core.lint.finding import Hit, Knowledge, Severity
+from app.core.lint.rule import Book
+from app.core.lint.scope import Scope
+from app.core.lint.view import View, told
+from app.core.model.verdict import Direction, Effect
+from app.core.policy.names import FIRST_WITH_WHOLE_LABELS, dns_rules_allow
+from app.core.policy.rules import DnsRule, Entry, FqdnSelector, LabelSelector, PortRule
+
+BOOK = Book()
+
+DNS_PORT = 53
+_CLUSTER_SUFFIXES = (".svc.cluster.local", ".cluster.local", ".svc")
+_SUBJECT_DOMAIN = re.compile(r"\*\.([-a-z0-9]+\.[-a-z0-9]+)\.?\Z")
+_NO_APEX = re.compile(
+    r"(amazonaws\.com|windows\.net|azure\.com|googleapis\.com|cloudfront\.net|"
+    r"githubusercontent\.com|akamaized\.net|fastly\.net|gvt1\.com|azureedge\.net|"
+    r"azurecr\.io|r2\.dev|pkg\.dev|gcr\.io|cloudflarestorage\.com)\Z"
+)
+"""Domains whose bare name serves nothing, so that nobody misses it."""
+
+_CDN = re.compile(
+    r"(\.|\A)(cloudfront\.net|akamaiedge\.net|akamai\.net|edgekey\.net|edgesuite\.net|"
+    r"fastly\.net|fastlylb\.net|azurefd\.net|trafficmanager\.net|cdn\.cloudflare\.net)\.?\Z"
+)
+_ROTATING = re.compile(
+    r"(\A|\.)(s3([.-][-a-z0-9*]+)?\.amazonaws\.com|sns\.[-a-z0-9*]+\.amazonaws\.com|"
+    r"sqs\.[-a-z0-9*]+\.amazonaws\.com)\.?\Z"
+)
+
+
+def dns_rules(entry: Entry) -> Iterator[tuple[PortRule, DnsRule]]:
+    """Yield the DNS rules of an egress allow."""
+    for rule in entry.ports:
+        for one in rule.layer7.dns:
+            yield rule, one
+
+
+def has_dns_rules(entry: Entry) -> bool:
+    """Say whether an entry makes DNS visible to the proxy."""
+    return any(True for _ in dns_rules(entry))
+
+
+def names_of(entry: Entry) -> tuple[FqdnSelector, ...]:
+    """Give the toFQDNs elements of an entry."""
+    return tuple(peer for peer in entry.peers or () if isinstance(peer, FqdnSelector))
+
+
+def is_open(name: str) -> bool:
+    """Say whether a name holds a placeholder that nobody filled."""
+    return "${" in name
+
+
+def _egress(view: View, effect: Effect = Effect.ALLOW) -> Iterator[Entry]:
+    for entry in view.entries:
+        if entry.direction is Direction.EGRESS and entry.effect is effect:
+            yield entry
+
+
+@BOOK.check(
+    "NP001",
+    "fqdn-without-dns-rule",
+    Severity.ERROR,
+    why="""A toFQDNs rule matches addresses that the DNS proxy has seen in answers. Without an
+    egress rule with `rules.dns` for the pod's DNS server nothing is ever learned, and the
+    connection is dropped (Cilium docs, security/policy/language, DNS based).""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchName: pypi.org}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+    """,
+    good="""
+    egress:
+    - toFQDNs: [{matchName: pypi.org}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchName: pypi.org}]}}]
+    """,
+)
+def fqdn_without_dns_rule(view: View, scope: Scope) -> Iterator[Hit]:
+    """No rule of the subject shows its DNS to the proxy."""
+    for entry in _egress(view):
+        names = names_of(entry)
+        if not names or entry.node:
+            continue
+        seeing = scope.sharing(entry, Direction.EGRESS, kind="dns", wanted=has_dns_rules)
+        blind = [
+            endpoint.key
+            for endpoint in (scope.endpoints_of(entry) if scope.has_pods else ())
+            if not any(one.selects_subject(endpoint.labels, endpoint.namespace) for one in seeing)
+        ]
+        if seeing and not blind:
+            continue
+        who = f" for {blind[0]}" if seeing else ""
+        yield Hit(
+            f"{entry.rule.path}.toFQDNs",
+            f"`{names[0].text}` is never learned: no rule{who} sends DNS through the proxy",
+            "allow the pod's DNS server on 53/UDP and 53/TCP with `rules.dns`",
+        )
+        return
+
+
+@BOOK.check(
+    "NP002",
+    "dns-rule-refuses-fqdn",
+    Severity.ERROR,
+    why="""The proxy answers REFUSED for a name that no `rules.dns` of the pod permits, so the
+    address of the toFQDNs rule is never learned.""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchName: cran.r-project.org}]
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchName: pypi.org}]}}]
+    """,
+    good="""
+    egress:
+    - toFQDNs: [{matchName: cran.r-project.org}]
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*.r-project.org"}]}}]
+    """,
+)
+def dns_rule_refuses_fqdn(view: View, scope: Scope) -> Iterator[Hit]:
+    """DNS rules are there, but none permits the name."""
+    for entry in _egress(view):
+        names = names_of(entry)
+        if not names or entry.node:
+            continue
+        seeing = scope.sharing(entry, Direction.EGRESS, kind="dns", wanted=has_dns_rules)
+        if not seeing or _plain_dns(entry, scope):
+            continue
+        rules = [(one.name, one.pattern) for other in seeing for _, one in dns_rules(other)]
+        for name in names:
+            if not is_open(name.text) and not _permits(rules, name, scope):
+                yield Hit(
+                    name.path,
+                    f"the DNS rules of this pod refuse `{name.text}`",
+                    f"add `{name.text}` to `rules.dns`",
+                )
+
+
+def _permits(rules: list[tuple[str, str]], name: FqdnSelector, scope: Scope) -> bool:
+    whole = scope.version >= FIRST_WITH_WHOLE_LABELS
+    if any(is_open(name) or is_open(pattern) for name, pattern in rules):
+        return True
+    if name.pattern and any(name.pattern.lower() == pattern.lower() for _, pattern in rules):
+        return True
+    example = re.sub(r"\A\*{2,}\.", "x." if not whole else "a.b.", name.text)
+    example = re.sub(r"\*+", "x", example)
+    if name.pattern and not set(name.pattern) - {"*", "."}:
+        example = "any.name.example"
+    return dns_rules_allow(rules, example, whole_labels=whole)
+
+
+def _plain_dns(entry: Entry, scope: Scope) -> bool:
+    """Whether another rule lets every question through: a plain allow of exactly port 53."""
+
+    def wanted(other: Entry) -> bool:
+        return is_plain(other) and any(
+            spec.number == DNS_PORT and spec.end <= DNS_PORT and not spec.name
+            for rule in other.ports
+            for spec in rule.ports
+        )
+
+    return bool(scope.sharing(entry, Direction.EGRESS, kind="plain-dns", wanted=wanted))
+
+
+@BOOK.check(
+    "NP003",
+    "fqdn-and-port-in-separate-rules",
+    Severity.ERROR,
+    why="""Items of a list are alternatives. An item with ports only opens them to everybody, and
+    the item with peers only opens all their ports: together they allow far more than the one item
+    with both that was meant.""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchName: pypi.org}]
+    - toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+    """,
+    good="""
+    egress:
+    - toFQDNs: [{matchName: pypi.org}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+    """,
+)
+def peer_and_port_apart(view: View, _scope: Scope) -> Iterator[Hit]:
+    """A ports-only item beside peers-only ones."""
+    for path, peers_path, what in split_rules(view):
+        yield Hit(
+            path,
+            f"its ports are open to everyone, and `{what}` of {peers_path.rpartition('.')[2]} "
+            "on every port: two items are alternatives",
+            "write peers and ports in one item",
+        )
+
+
+def split_rules(view: View) -> Iterator[tuple[str, str, str]]:
+    """Yield (path of a ports-only item, of the peers-only item next to it, its peer field)."""
+    if view.is_kubernetes:
+        return
+    items = [item for item in view.items if item.effect is Effect.ALLOW]
+    for at, item in enumerate(items):
+        if item.peer_fields or not item.has_ports or not any(True for _ in item.ports()):
+            continue
+        for other in (*items[max(at - 1, 0) : at], *items[at + 1 : at + 2]):
+            same = (other.rule_path, other.direction) == (item.rule_path, item.direction)
+            if same and other.peer_fields and not other.has_ports:
+                if set(other.peer_fields) & {"toEntities", "fromEntities"}:
+                    continue  # `all` or `cluster` on every port is a rule of its own
+                yield item.path, other.path, other.peer_fields[0]
+                break
+
+
+@BOOK.check(
+    "NP004",
+    "wildcard-without-apex",
+    Severity.INFO,
+    why="""`*.example.org` is exactly one label in front: neither `example.org` itself nor
+    `a.b.example.org` (Cilium pkg/fqdn/matchpattern).""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchPattern: "*.pypi.org"}]
+    """,
+    good="""
+    egress:
+    - toFQDNs: [{matchPattern: "*.pypi.org"}, {matchName: pypi.org}]
+    """,
+)
+def wildcard_without_apex(view: View, scope: Scope) -> Iterator[Hit]:
+    """`*.example.org` without `example.org`."""
+    for entry in _egress(view):
+        for name in names_of(entry):
+            match = _SUBJECT_DOMAIN.match(name.pattern.lower())
+            if match is None or _NO_APEX.search(match[1]) or match[1] in scope.suffixes:
+                continue
+            others = scope.sharing(entry, Direction.EGRESS, kind="names", wanted=_has_names)
+            if not any(one.selects_name(match[1]) for other in others for one in names_of(other)):
+                yield Hit(
+                    name.path,
+                    f"`{name.pattern}` does not hold `{match[1]}` itself",
+                    f"add `matchName: {match[1]}` if it is asked for too",
+                )
+
+
+def _has_names(entry: Entry) -> bool:
+    return bool(names_of(entry))
+
+
+@BOOK.check(
+    "NP005",
+    "double-star-before-1.19",
+    Severity.ERROR,
+    why="""Up to Cilium 1.18 `**.` at the start of a pattern means the same as `*.`: one label.""",
+    bad="""
+    # read by Cilium 1.18
+    egress:
+    - toFQDNs: [{matchPattern: "**.amazonaws.com"}]
+    """,
+    good="""
+    # read by Cilium 1.18
+    egress:
+    - toFQDNs: [{matchPattern: "*.amazonaws.com"}, {matchPattern: "*.*.amazonaws.com"}]
+    """,
+)
+def double_star_before_119(view: View, scope: Scope) -> Iterator[Hit]:
+    """A pattern that this version reads as a single star."""
+    if scope.version >= FIRST_WITH_WHOLE_LABELS:
+        return
+    patterns = [(one.pattern, one.path) for entry in _egress(view) for one in names_of(entry)]
+    patterns += [(one.pattern, one.where) for entry in _egress(view) for _, one in dns_rules(entry)]
+    for pattern, path in patterns:
+        if pattern.startswith("**."):
+            yield Hit(
+                path,
+                f"`{pattern}` is one label only in this version",
+                "write out the levels, or upgrade to Cilium 1.19",
+            )
+
+
+@BOOK.check(
+    "NP006",
+    "cname-target-named",
+    Severity.INFO,
+    why="""Addresses are learned under the name that was asked. A rule for the name at the end of a
+    CNAME chain matches nothing while the pods ask for the alias.""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchName: e1234.a.akamaiedge.net}]
+    """,
+    good="""
+    egress:
+    - toFQDNs: [{matchName: downloads.example.org}]
+    """,
+)
+def cname_target_named(view: View, _scope: Scope) -> Iterator[Hit]:
+    """A host of a content network, which nobody asks for by that name."""
+    for entry in _egress(view):
+        for name in names_of(entry):
+            if name.name and _CDN.search(name.name.lower()):
+                yield Hit(
+                    name.path,
+                    f"`{name.name}` looks like the target of an alias, not like what pods ask for",
+                    "name what the application asks for",
+                )
+
+
+@BOOK.check(
+    "NP007",
+    "fqdn-of-the-cluster",
+    Severity.ERROR,
+    why="""toFQDNs matches addresses outside only: what resolves to a pod, a node, a Service or the
+    cluster's own gateway has the identity of that, not of its name.""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchName: hub.jupyterhub.svc.cluster.local}]
+    """,
+    good="""
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: jupyterhub, component: hub}}]
+    """,
+)
+def fqdn_of_the_cluster(view: View, scope: Scope) -> Iterator[Hit]:
+    """A name of the cluster domain, or one that an own route serves."""
+    hosts = {
+        host.lower()
+        for route in scope.cluster.routes
+        for host in route.hostnames
+        if "*" not in host
+    }
+    for entry in _egress(view):
+        for name in names_of(entry):
+            written = name.text.lower().rstrip(".")
+            if written.endswith(_CLUSTER_SUFFIXES):
+                yield Hit(
+                    name.path,
+                    f"`{name.text}` is a name of the cluster: toFQDNs never matches pods",
+                    "select the pods with toEndpoints",
+                )
+            elif name.name and written in hosts:
+                yield Hit(
+                    name.path,
+                    f"`{name.text}` is served by this cluster's own gateway",
+                    "allow the pods behind the route: the gateway asks about those",
+                )
+
+
+@BOOK.check(
+    "NP008",
+    "rotating-addresses",
+    Severity.INFO,
+    why="""Such services hand out other addresses with every answer and with a short time to live; a
+    client that keeps an address longer, or asks on another node, meets one that was not learned
+    (issues 28427, 20650).""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchName: s3.eu-west-2.amazonaws.com}]
+    """,
+    good="""
+    egress:
+    - toCIDRSet: [{cidrGroupRef: s3-eu-west-2}]
+    """,
+)
+def rotating_addresses(view: View, _scope: Scope) -> Iterator[Hit]:
+    """A name that is known to change its addresses all the time."""
+    for entry in _egress(view):
+        for name in names_of(entry):
+            if _ROTATING.search(name.text.lower()):
+                yield Hit(
+                    name.path,
+                    f"`{name.text}` changes its addresses with every answer",
+                    "raise tofqdns-min-ttl, or use a CIDR group or a proxy",
+                )
+                break
+
+
+@BOOK.check(
+    "NP009",
+    "dns-without-tcp",
+    Severity.WARNING,
+    why="""An answer that does not fit into one datagram is asked for again over TCP. With 53/UDP
+    alone the small answers work and the large ones do not.""",
+    bad="""
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: UDP}]}]
+    """,
+    good="""
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: UDP}, {port: "53", protocol: TCP}]}]
+    """,
+)
+def dns_without_tcp(view: View, scope: Scope) -> Iterator[Hit]:
+    """53/UDP is open to a server, 53/TCP to none that is the same."""
+    for entry in _egress(view):
+        if not _only_udp(entry):
+            continue
+        others = scope.sharing(entry, Direction.EGRESS, kind="dns-tcp", wanted=_holds_dns_tcp)
+        if any(peers_cover(other, entry, scope.facts) for other in others):
+            continue
+        path = next(
+            spec.path for rule in entry.ports for spec in rule.ports if spec.number == DNS_PORT
+        )
+        yield Hit(
+            path,
+            "DNS over UDP only: answers that do not fit are asked for again over TCP",
+            "allow 53/TCP as well, as `protocol: ANY` does",
+        )
+
+
+def _only_udp(entry: Entry) -> bool:
+    udp = any(
+        spec.number == DNS_PORT and not spec.name and "UDP" in spec.protocols
+        for rule in entry.ports
+        for spec in rule.ports
+    )
+    return udp and not holds_port(entry, DNS_PORT, "TCP")
+
+
+def _holds_dns_tcp(entry: Entry) -> bool:
+    return holds_port(entry, DNS_PORT, "TCP")
+
+
+@BOOK.check(
+    "NP013",
+    "dns-rules-void",
+    Severity.WARNING,
+    why="""The DNS proxy lets every name through as soon as one rule allows the server on the same
+    port and protocol without `rules.dns` (Cilium pkg/fqdn/dnsproxy: no rules match all).""",
+    bad="""
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: UDP}], rules: {dns: [{matchName: pypi.org}]}}]
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system}}]
+      toPorts: [{ports: [{port: "53", protocol: UDP}]}]
+    """,
+    good="""
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: UDP}], rules: {dns: [{matchName: pypi.org}]}}]
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system}}]
+    """,
+)
+def dns_rules_void(view: View, scope: Scope) -> Iterator[Hit]:
+    """Names are restricted, and beside it they are not."""
+    for entry in _egress(view):
+        rules = [(one.name, one.pattern) for _, one in dns_rules(entry)]
+        if not rules or dns_rules_allow(rules, "any.name.example"):
+            continue
+        for other in scope.sharing(entry, Direction.EGRESS, kind="filed", wanted=is_plain):
+            same = _files_same_ports(other, entry) and scope.subject_covers(other, entry)
+            if same and peers_cover(other, entry, scope.facts):
+                yield Hit(
+                    entry.rule.path,
+                    f"its DNS rules restrict nothing: {told(other.rule)} allows the same server "
+                    "and port without any",
+                    "take the plain rule away, or give it the same `rules.dns`",
+                )
+                break
+
+
+def _files_same_ports(other: Entry, entry: Entry) -> bool:
+    theirs = {
+        (spec.number, spec.end, spec.name, protocol)
+        for rule in other.ports
+        for spec in rule.ports
+        for protocol in spec.protocols
+    }
+    ours = {
+        (spec.number, spec.end, spec.name, protocol)
+        for rule in entry.ports
+        if rule.layer7.dns
+        for spec in rule.ports
+        for protocol in spec.protocols
+        if protocol != "SCTP"
+    }
+    return bool(ours) and ours <= theirs
+
+
+@BOOK.check(
+    "NP126",
+    "public-suffix-pattern",
+    Severity.WARNING,
+    why="""Anybody can register a name under a public suffix (`*.co.uk`, `*.com`, or a host where
+    everybody may have a name, as `*.s3.amazonaws.com`), so the rule opens the way to whoever wants
+    to be reached (publicsuffix.org).""",
+    bad="""
+    egress:
+    - toFQDNs: [{matchPattern: "*.co.uk"}]
+    """,
+    good="""
+    egress:
+    - toFQDNs: [{matchPattern: "*.ox.ac.uk"}]
+    """,
+)
+def public_suffix_pattern(view: View, scope: Scope) -> Iterator[Hit]:
+    """A pattern that holds names which anybody can have."""
+    for entry in _egress(view):
+        for name in names_of(entry):
+            base = re.sub(r"\A(\*+\.)+", "", name.pattern.lower()).rstrip(".")
+            if not name.pattern or is_open(name.pattern) or "*" in base:
+                continue
+            if not base.strip("."):
+                if name.pattern.strip("*.") == "":
+                    yield Hit(name.path, f"`{name.pattern}` is every name there is")
+                continue
+            if base in scope.suffixes:
+                said = f"`{name.pattern}` holds names that anybody can register"
+            elif name.pattern.startswith("**.") and (under := scope.suffixes_under(base)):
+                said = (
+                    f"`{name.pattern}` holds names that anybody can have: "
+                    f"everything under `{under[0]}` is among them"
+                )
+            else:
+                continue
+            yield Hit(name.path, said, "name the hosts that are needed")
+
+
+@BOOK.check(
+    "NP012",
+    "search-domain-refused",
+    Severity.WARNING,
+    needs=Knowledge.FLOWS,
+    why="""A resolver tries the search domains first. The proxy refuses `NAME.NS.svc.cluster.local`
+    when no DNS rule permits it, and some resolvers (musl, as in Alpine) give up there.""",
+    bad="""
+    # with flows in which pypi.org.lung.svc.cluster.local is refused
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchName: pypi.org}]}}]
+    """,
+    good="""
+    egress:
+    - toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}}]
+      toPorts:
+      - ports: [{port: "53", protocol: ANY}]
+        rules: {dns: [{matchName: pypi.org}, {matchPattern: "**.cluster.local"}]}
+    """,
+)
+def search_domain_refused(view: View, scope: Scope) -> Iterator[Hit]:
+    """A question with a search domain behind a permitted name was refused."""
+    if scope.flows is None:
+        return
+    refused = _refused_names(scope)
+    for entry in _egress(view):
+        rules = [(one.name, one.pattern) for _, one in dns_rules(entry)]
+        for space, asked in refused if rules else ():
+            bare = asked.partition(f".{space}.svc.")[0]
+            permitted = dns_rules_allow(rules, bare)
+            if permitted and entry.namespace in ("", space) and not dns_rules_allow(rules, asked):
+                yield Hit(
+                    entry.rule.path,
+                    f"`{asked}` was refused: pods ask with their search domain first",
+                    "permit `**.cluster.local` as well (1.19), or answer nameError",
+                )
+                break
+
+
+def _refused_names(scope: Scope) -> Iterable[tuple[str, str]]:
+    found: dict[tuple[str, str], None] = {}
+    for flow in scope.flows.flows if scope.flows else ():
+        dns = flow.l7.dns if flow.l7 else None
+        space = flow.source.namespace
+        if dns is not None and flow.verdict == "DROPPED" and f".{space}.svc." in dns.query:
+            found[space, dns.query.rstrip(".")] = None
+    return found
+
+
+def selects_dns_server(entry: Entry) -> bool:
+    """Say whether an entry's peers are the cluster's DNS by the labels that everybody uses."""
+    return any(
+        requirement.key == "k8s-app" and "kube-dns" in requirement.values
+        for peer in entry.peers or ()
+        if isinstance(peer, LabelSelector)
+        for requirement in peer.requirements
+    )

@@ -1,0 +1,141 @@
+"""What the rules find in a picture: the one answer that command line, screens and chat show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+
+from app.core.diagnose.evidence import FlowEvidence
+from app.core.lint.finding import Finding, Knowledge, Rule, Severity
+from app.core.lint.judge import find, order
+from app.core.lint.registry import RULES
+from app.core.lint.scope import Scope
+from app.core.lint.silence import Silenced, complaints, silence
+from app.core.model.provenance import Manifest, ObjectRef
+from app.core.policy.engine import Engine
+from app.services.picture import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class LintReport:
+    """What was found. `policies` counts the objects looked at, `knowledge` is how much was read.
+
+    `lacking` counts the rules that could say nothing for want of what they need to know.
+    """
+
+    findings: tuple[Finding, ...]
+    silenced: tuple[Silenced, ...] = ()
+    policies: int = 0
+    knowledge: Knowledge = Knowledge.FILE
+    lacking: tuple[Rule, ...] = ()
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of a severity or worse."""
+        return tuple(one for one in self.findings if one.severity.rank >= severity.rank)
+
+
+@dataclass(frozen=True, slots=True)
+class LintRequest:
+    """What is asked: which rules, and what is accepted with a reason by code."""
+
+    rules: tuple[Rule, ...] = RULES
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
+
+
+NOTHING_ASKED = LintRequest()
+
+
+def lint_picture(
+    picture: Picture,
+    manifests: Sequence[Manifest] = (),
+    *,
+    flows: FlowEvidence | None = None,
+    request: LintRequest = NOTHING_ASKED,
+) -> LintReport:
+    """Judge every policy of a picture; `manifests` are the objects that it was made of."""
+    scope = scope_of(picture, manifests, flows=flows, whole=request.whole)
+    found = find(scope, request.rules)
+    findings, silenced = silence(found, request.ignored)
+    findings = (*findings, *complaints((*picture.cluster.policies, *picture.shadowed)))
+    lacking = tuple(one for one in request.rules if one.needs > scope.knowledge)
+    return LintReport(
+        tuple(sorted(findings, key=order)),
+        silenced,
+        len(picture.cluster.policies),
+        scope.knowledge,
+        lacking,
+    )
+
+
+def scope_of(
+    picture: Picture,
+    manifests: Sequence[Manifest] = (),
+    *,
+    flows: FlowEvidence | None = None,
+    whole: bool = False,
+) -> Scope:
+    """What the rules may look at of a picture."""
+    return Scope(
+        picture.cluster,
+        picture.engine,
+        tuple(manifests),
+        picture.shadowed,
+        flows,
+        picture.boundaries,
+        whole,
+        public_suffixes(),
+    )
+
+
+def lint_documents(
+    picture: Picture, documents: Iterable[Manifest], request: LintRequest = NOTHING_ASKED
+) -> LintReport:
+    """Judge policies that stand in a document, each on its own: people copy them one by one.
+
+    The settings of the picture's cluster hold; its objects do not, for nobody knows where a copy
+    will be applied.
+    """
+    rules = tuple(one for one in request.rules if one.needs is Knowledge.FILE and one.check)
+    found: list[Finding] = []
+    silenced: list[Silenced] = []
+    number = 0
+    for one in documents:
+        number += 1
+        cluster = replace(picture.cluster, policies=(one,), endpoints=(), services=())
+        alone = replace(picture, cluster=cluster, engine=Engine.build(cluster), shadowed=())
+        report = lint_picture(alone, request=replace(request, rules=rules, whole=False))
+        found += report.findings
+        silenced += report.silenced
+    return LintReport(tuple(sorted(found, key=order)), tuple(silenced), number)
+
+
+def joined(*reports: LintReport) -> LintReport:
+    """One report of several."""
+    first = reports[0]
+    return LintReport(
+        tuple(sorted((one for each in reports for one in each.findings), key=order)),
+        tuple(one for each in reports for one in each.silenced),
+        sum(each.policies for each in reports),
+        first.knowledge,
+        first.lacking,
+    )
+
+
+def findings_of(report: LintReport, ref: ObjectRef) -> tuple[Finding, ...]:
+    """What was found about one object."""
+    return tuple(one for one in report.findings if one.policy == ref)
+
+
+@cache
+def public_suffixes() -> frozenset[str]:
+    """Every public suffix without its wildcards, from the list that the package carries."""
+    listed = resources.files("publicsuffixlist").joinpath("public_suffix_list.dat")
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    return frozenset(
+        line.strip().removeprefix("*.")
+        for line in lines
+        if line.strip() and not line.startswith(("//", "!"))
+    )
