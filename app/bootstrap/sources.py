@@ -18,7 +18,7 @@ SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where data come from (contracts.md §2). With none of it: the live cluster."""
+    """Where data come from (docs/forms.md §2). With none of it: the live cluster."""
 
     demo: bool = False
     snapshots: tuple[str, ...] = ()

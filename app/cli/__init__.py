@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code (contracts.md §4)."""
+    """Run one command and give its exit code (docs/forms.md §4)."""
     from app.cli.run import run
 
     return run(sys.argv[1:] if argv is None else argv)

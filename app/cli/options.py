@@ -37,7 +37,7 @@ def collect(args: argparse.Namespace, name: str) -> tuple[Any, ...]:
 
 
 def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
-    """What every command takes: where data come from (contracts.md §2), settings, colour."""
+    """What every command takes: where data come from (docs/forms.md §2), settings, colour."""
     group = parser.add_argument_group("where data come from (default: the live cluster)")
     off: Any = None if top else argparse.SUPPRESS
     group.add_argument(

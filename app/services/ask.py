@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def make_question(
     source: str, destination: str, port: str = "", *, http: str = "", dns: str = "", sni: str = ""
 ) -> Asked:
-    """A question in words (contracts.md §3). Raises `UsageError` before anything is read."""
+    """A question in words (docs/forms.md §3). Raises `UsageError` before anything is read."""
     return Asked(
         parse_end(source),
         parse_end(destination),

@@ -1,4 +1,4 @@
-"""Judge the engine against verdicts recorded from Cilium's own (contracts.md §4.3).
+"""Judge the engine against verdicts recorded from Cilium's own (docs/forms.md §4.3).
 
 One JSON line is one cluster with its questions and the expected answers. Files are read line by
 line, so memory does not grow with their size.

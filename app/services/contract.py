@@ -1,6 +1,6 @@
-"""Every JSON form this program gives, in one place (contracts.md §4): plain dicts and lists.
+"""Every JSON form this program gives, in one place (docs/forms.md §4): plain dicts and lists.
 
-A change here is a change of the contract. Forms only add to what contracts.md shows.
+A change here is a change of the contract. Forms only add to what docs/forms.md shows.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _endpoint(endpoint: Endpoint) -> Form:
 
 
 def why_form(answer: WhyAnswer) -> Form:
-    """The answer of `why` (contracts.md §4.1).
+    """The answer of `why` (docs/forms.md §4.1).
 
     `request` is what was asked above layer 4, or seen in flows: `{"http": "POST /upload"}`.
     """
@@ -268,7 +268,7 @@ def right_form(right: Right) -> Form:
 
 
 def effect_form(report: EffectReport) -> Form:
-    """What a change does (contracts.md §4.4); `port` may be null, see `PairEffect`."""
+    """What a change does (docs/forms.md §4.4); `port` may be null, see `PairEffect`."""
     flows = report.flows
     return {
         "newly_allowed": [_pair(one) for one in report.newly_allowed],

@@ -2,7 +2,7 @@
 
 The objects of a draft take the place of those of the same kind, namespace and name; then both
 pictures are asked about every pair of identities on every port that the changed policies or the
-endpoints name, and about every recorded connection (contracts.md §4.4).
+endpoints name, and about every recorded connection (docs/forms.md §4.4).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a flow to the question "why?", in the words of contracts.md §3."""
+"""From a flow to the question "why?", in the words of docs/forms.md §3."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Flows from Relay: history first, then what comes, through breaks, without showing one twice.
 
-How it is done (reference hubble.md §2):
+How it is done (Cilium 1.19 `pkg/hubble/relay/observer/observer.go`, `pkg/hubble/observer/`):
 
 - History is a request of its own, `number` per node, sorted and trimmed here, because Relay sorts
   only roughly. The live part asks `since` the newest known flow with `number=1`, which agents

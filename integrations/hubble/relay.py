@@ -1,7 +1,7 @@
 """The connection to Hubble Relay: channel, TLS, the unary calls, and errors in our words.
 
 Blocking calls of the synchronous API, made from threads. Streams use grpcio's single-threaded
-path, nine to twelve times as fast as the default (design/performance.md §1); it is experimental,
+path, nine to twelve times as fast as the default (docs/decisions/threads.md); it is experimental,
 so it is named in one place, a test fails if the name goes, and without it the default serves.
 
 Source: Cilium `hubble/cmd/common/conn`, `pkg/hubble/relay/**` (v1.19).

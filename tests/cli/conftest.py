@@ -6,6 +6,9 @@ import msgspec
 import pytest
 
 from app.cli import main
+from app.services.contract import SCHEMA
+from app.services.forms import FORMS
+from tests.forms import check_form, form_of
 
 
 @dataclass(frozen=True)
@@ -15,14 +18,23 @@ class Ran:
     code: int
     out: str
     err: str
+    words: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
-        return msgspec.json.decode(self.out)
+        """What was printed, held to its published form."""
+        document = msgspec.json.decode(self.out)
+        if isinstance(document, dict) and "schema" in document:
+            check_form(form_of(self.words, document), document)
+        return document
 
     @property
     def jsonl(self) -> list[Any]:
-        return [msgspec.json.decode(line) for line in self.out.splitlines()]
+        """What was printed line by line, each held to the form of an item of its list."""
+        items = [msgspec.json.decode(line) for line in self.out.splitlines()]
+        if (name := form_of(self.words, {"items": ()})) in FORMS:
+            check_form(name, {"schema": SCHEMA, "items": items, "notices": []})
+        return items
 
 
 Run = Callable[..., Ran]
@@ -40,6 +52,6 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         argv = [part for word in words for part in ([word] if isinstance(word, str) else word)]
         code = main(argv)
         captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return Ran(code, captured.out, captured.err, tuple(argv))
 
     return run_command

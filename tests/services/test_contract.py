@@ -1,4 +1,4 @@
-"""The JSON forms, checked by hand against contracts.md: keys, types and words."""
+"""The JSON forms, checked by hand against docs/forms.md: keys, types and words."""
 
 from dataclasses import replace
 from typing import Any

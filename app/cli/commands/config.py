@@ -1,4 +1,4 @@
-"""`config`: where the settings are, whether they are right, and where each comes from."""
+"""`config`: the settings: where they are, whether they are right; the schemas of JSON forms."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from app.cli.options import add_output_options
 
 EXAMPLE = """  k8tre-tui config path
   k8tre-tui config validate ./config.toml
-  k8tre-tui config show --origin"""
+  k8tre-tui config show --origin
+  k8tre-tui config schema --form why > why.schema.json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The words of this command."""
     parser.add_argument(
         "what",
-        choices=("path", "validate", "show", "example"),
-        help="print the file's path, check it, show every setting, or print an example file",
+        choices=("path", "validate", "show", "example", "schema"),
+        help="print the file's path, check it, show every setting, print an example file, or the "
+        "schema of a JSON form",
     )
     parser.add_argument("file", nargs="?", help="the file to use instead of the usual one")
+    parser.add_argument("--form", default="", metavar="NAME", help="of `schema`: why, policies, …")
     parser.add_argument("--origin", action="store_true", help="where each value comes from")
     add_output_options(parser, ("table", "json", "yaml"))
 
@@ -32,6 +35,7 @@ def run(context: Context) -> int:
         "validate": _validate,
         "show": _show,
         "example": _example,
+        "schema": _schema,
     }[context.args.what](context)
 
 
@@ -82,4 +86,11 @@ def _example(context: Context) -> int:
     from app.config import example
 
     context.out.line(example().rstrip())
+    return 0
+
+
+def _schema(context: Context) -> int:
+    from app.services.forms import form_schema
+
+    context.out.json(form_schema(context.args.form))
     return 0

@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def add_question(parser: argparse.ArgumentParser) -> None:
-    """FROM TO [PORT] and the request (contracts.md §3)."""
+    """FROM TO [PORT] and the request (docs/forms.md §3)."""
     parser.add_argument("source", metavar="FROM", help="who opens the connection")
     parser.add_argument("destination", metavar="TO", help="to whom")
     parser.add_argument(

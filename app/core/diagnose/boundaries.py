@@ -1,6 +1,6 @@
 """Boundaries: what must hold whatever anybody changes, decided for every pair it speaks of.
 
-A boundary names two ends (contracts.md §3, where a label, a workload or a Service stands for all
+A boundary names two ends (docs/forms.md §3, where a label, a workload or a Service stands for all
 of its pods, and `ns:NAME` for a namespace), ports, and whether they must be allowed or denied.
 Without ports it is about every TCP and UDP port: each that a rule of either end tells apart is
 asked. A layer 7 redirect counts as allowed.

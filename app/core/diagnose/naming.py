@@ -1,4 +1,4 @@
-"""How people name the ends of a connection, its port and its request (contracts.md §3).
+"""How people name the ends of a connection, its port and its request (docs/forms.md §3).
 
 Parsing only: what a name means in a cluster is `app.core.diagnose.ends`.
 """

@@ -13,7 +13,7 @@ from app.core.model.provenance import Manifest, ObjectRef, Source
 
 
 class ChangeKind(StrEnum):
-    """The forms of contracts.md §4.1."""
+    """The forms of docs/forms.md §4.1."""
 
     ADD_RULE = "add-rule"
     EXTEND_RULE = "extend-rule"

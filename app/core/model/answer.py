@@ -1,4 +1,4 @@
-"""The answer to "why is this blocked", as data, in the form of contracts.md §4.1.
+"""The answer to "why is this blocked", as data, in the form of docs/forms.md §4.1.
 
 Built by `app.core.diagnose`, rendered by the screen, the command line and the chat alike.
 """

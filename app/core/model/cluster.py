@@ -51,7 +51,8 @@ class EnforcementMode(StrEnum):
 class ClusterConfig:
     """What of the agent's configuration changes a verdict; defaults are Cilium 1.19's own.
 
-    Source: ConfigMap `kube-system/cilium-config`; keys in reference cilium-policy.md §5.
+    Source: ConfigMap `kube-system/cilium-config`; its keys are the agent's options, Cilium
+    `pkg/option/config.go` (1.19.3).
     `policy_default_local_cluster` None means the version decides (on since 1.19).
     """
 

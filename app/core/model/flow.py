@@ -1,6 +1,6 @@
 """One observed flow in our own small form, and what comes with flows.
 
-A Hubble `Flow` is one observed packet or proxied message, not a connection (reference hubble.md).
+A Hubble `Flow` is one observed packet or proxied message, not a connection.
 Structs, not dataclasses: a ring holds 200,000 of them, and endpoints, tuples and strings in them
 are shared between flows. Enum-valued fields keep Hubble's own names (`DROPPED`, `EGRESS`); a
 number the schema does not know stays that number as text.

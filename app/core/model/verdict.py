@@ -63,7 +63,7 @@ class Effect(StrEnum):
 
 
 class Dimension(StrEnum):
-    """The first thing about a rule that did not fit a connection (contracts.md §4.1)."""
+    """The first thing about a rule that did not fit a connection (docs/forms.md §4.1)."""
 
     PEER = "peer"
     PORT = "port"

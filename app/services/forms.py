@@ -1,0 +1,569 @@
+"""The JSON forms as types, from which their schemas are made (`k8tre-tui config schema`).
+
+`contract` fills them; every test of the command line holds what was printed to these types. A
+field that a document may lack has a default here; one that may be null says so. Documents may gain
+fields, so whoever reads them ignores what they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from app.core.diagnose.boundaries import Must
+from app.core.errors import UsageError
+from app.core.model.answer import CauseCode, Confidence, StepStatus
+from app.core.model.verdict import Dimension, Effect, Outcome, Protocol, Verdict
+from app.services.contract import SCHEMA
+from app.services.doctor import Health
+from app.services.rule_tree import NodeKind
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = Literal["k8tre-tui/v1"]
+Severity = Literal["error", "warning", "info"]
+Change = Literal["add-rule", "extend-rule", "new-policy", "none"]
+
+
+class Ref(msgspec.Struct, kw_only=True):
+    """An object of the cluster; `namespace` is empty where its kind has none."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Place(msgspec.Struct, kw_only=True):
+    """A line of a file that was read; null where the object came from a live cluster."""
+
+    file: str | None
+    line: int | None
+
+
+class Notice(Place, kw_only=True):
+    """What must be known about what was read."""
+
+    severity: Severity
+    text: str
+    object: Ref | None
+
+
+class Document(msgspec.Struct, kw_only=True):
+    """Any document."""
+
+    schema: Schema
+
+
+class Listing(Document, kw_only=True):
+    """Any list; `items` is empty where there is nothing."""
+
+    notices: list[Notice]
+
+
+class PlacedRef(Ref, kw_only=True):
+    """An object, and where it was read."""
+
+    file: str | None
+    line: int | None
+
+
+class Policy(PlacedRef, kw_only=True):
+    """One policy. `reason` says why it is not in force; `selects` counts endpoints."""
+
+    directions: list[str]
+    selects: int
+    rules: int
+    l7: bool
+    fqdn: bool
+    deny: bool
+    valid: bool
+    reason: str | None
+    shadowed: bool
+    deployed_by: list[str]
+    created: str | None
+    notices: list[Notice]
+
+
+class Policies(Listing, kw_only=True):
+    """`policies`."""
+
+    items: list[Policy]
+
+
+class RuleNode(msgspec.Struct, kw_only=True):
+    """One line of a policy as a tree."""
+
+    kind: NodeKind
+    text: str
+    path: str
+    line: int | None
+    children: list[RuleNode]
+
+
+class PolicyDetail(Policy, kw_only=True):
+    """`policies NAME`: its rules as a tree, the endpoints it selects, and its YAML."""
+
+    schema: Schema
+    description: str | None
+    tree: list[RuleNode]
+    endpoints: list[str]
+    yaml: str
+
+
+class Workload(msgspec.Struct, kw_only=True):
+    """What made a pod."""
+
+    kind: str
+    name: str
+
+
+class Port(msgspec.Struct, kw_only=True):
+    """A port that a pod declares."""
+
+    name: str | None
+    port: int
+    protocol: str
+
+
+class Judged(msgspec.Struct, kw_only=True):
+    """What judges one direction of an endpoint."""
+
+    default_deny: bool
+    policies: list[Ref]
+
+
+class Endpoint(Place, kw_only=True):
+    """One endpoint; `identity` is null where the agent has not given it one."""
+
+    namespace: str
+    name: str
+    workload: Workload | None
+    identity: int | None
+    labels: list[str]
+    addresses: list[str]
+    node: str | None
+    ports: list[Port]
+    managed: bool
+    host_network: bool
+    ready: bool | None
+    phase: str
+    template: bool
+    egress: Judged
+    ingress: Judged
+
+
+class Endpoints(Listing, kw_only=True):
+    """`endpoints`."""
+
+    items: list[Endpoint]
+
+
+class EndpointDetail(Endpoint, kw_only=True):
+    """`endpoints NS/NAME`: the policies in full, and the Services that select it."""
+
+    schema: Schema
+    policies: list[Policy]
+    services: list[str]
+
+
+class Rule(Place, kw_only=True):
+    """A rule: the policy, and the path in it."""
+
+    policy: Ref
+    path: str
+
+
+class Match(Rule, kw_only=True):
+    """A rule that fits; `l7` says that it looks at requests too."""
+
+    effect: Effect
+    l7: bool
+
+
+class Miss(Rule, kw_only=True):
+    """A rule that does not fit, and the first thing about it that does not."""
+
+    failed_on: Dimension
+    wanted: str
+    got: str
+
+
+class RequestRule(Rule, kw_only=True):
+    """A layer 7 rule, and whether it lets the request that was asked about pass."""
+
+    text: str
+    allowed: bool
+
+
+class Direction(msgspec.Struct, kw_only=True):
+    """One direction of an answer; `nearest` holds the rules that missed, nearest first."""
+
+    verdict: Outcome
+    l4: Outcome
+    default_deny: bool
+    selected_by: list[Ref]
+    matched: list[Match]
+    nearest: list[Miss]
+    requests: list[RequestRule]
+    implicit: str | None
+    uncertain: list[str]
+
+
+class Question(msgspec.Struct, kw_only=True):
+    """What was asked, in the words it was asked in."""
+
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+    port: int | None
+    protocol: str
+
+
+class Resolved(msgspec.Struct, kw_only=True):
+    """What the ends stand for."""
+
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+
+
+class AskedRequest(msgspec.Struct, kw_only=True):
+    """What was asked above layer 4, one of these."""
+
+    http: str | msgspec.UnsetType = msgspec.UNSET
+    dns: str | msgspec.UnsetType = msgspec.UNSET
+    sni: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Cause(Place, kw_only=True):
+    """Why: `summary` is one sentence to forward; `file` and `line` are where to look."""
+
+    code: CauseCode
+    summary: str
+    detail: str
+    confidence: Confidence
+    look_at: str | None
+    policy: Ref | None
+    path: str | None
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """What was seen, and where it can be checked."""
+
+    kind: Literal["flow", "object", "status", "dns"]
+    text: str
+    ref: str
+
+
+class Next(msgspec.Struct, kw_only=True):
+    """A command that shows more."""
+
+    title: str
+    command: str
+
+
+class Fix(msgspec.Struct, kw_only=True):
+    """A change that would allow it; `opens` says what else it would."""
+
+    title: str
+    change: Change
+    policy: Ref | None
+    patch: str | None
+    opens: str
+
+
+class Backend(msgspec.Struct, kw_only=True):
+    """One backend of a Service that was asked about."""
+
+    address: str
+    port: int
+    verdict: Verdict
+    egress: Direction
+    ingress: Direction
+
+
+class Hop(msgspec.Struct, kw_only=True):
+    """One hop of a way through the cluster's own gateway."""
+
+    number: int
+    text: str
+    verdict: Verdict
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """One step of the guided path, in the order an expert asks."""
+
+    key: str
+    asks: str
+    status: StepStatus
+    text: str
+    evidence: list[Evidence]
+    commands: list[Next]
+
+
+class Why(Document, kw_only=True):
+    """`why`. `not_known` says what the answer does not rest on: while it is not empty, read it."""
+
+    question: Question
+    request: AskedRequest | None
+    resolved: Resolved
+    verdict: Verdict
+    egress: Direction
+    ingress: Direction
+    cause: Cause
+    evidence: list[Evidence]
+    next: list[Next]
+    fixes: list[Fix]
+    backends: list[Backend]
+    hops: list[Hop]
+    not_known: list[str]
+    steps: list[Step]
+
+
+class By(msgspec.Struct, kw_only=True):
+    """The policies that decided a direction."""
+
+    by: list[Ref]
+
+
+class MatrixRow(msgspec.Struct, kw_only=True):
+    """One pair on some ports of a protocol."""
+
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+    protocol: str
+    ports: str
+    verdict: Verdict
+    egress: By
+    ingress: By
+
+
+class Matrix(Listing, kw_only=True):
+    """`matrix`."""
+
+    items: list[MatrixRow]
+
+
+class Finding(Place, kw_only=True):
+    """One finding of `lint`; `code` is NP and a number, `name` says it in words."""
+
+    code: str
+    name: str
+    severity: Severity
+    policy: Ref
+    path: str
+    summary: str
+    why: str
+    fix: str
+    patch: str | None
+
+
+class Lint(Listing, kw_only=True):
+    """`lint`."""
+
+    items: list[Finding]
+
+
+class Pair(msgspec.Struct, kw_only=True):
+    """A pair whose verdict changes; `port` null is every port that nothing names."""
+
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+    port: int | None
+    protocol: Protocol
+
+
+class FlowEffect(msgspec.Struct, kw_only=True):
+    """Recorded connections asked again."""
+
+    window_s: int
+    seen: int
+    newly_allowed: int
+    newly_denied: int
+    lost_events: int
+
+
+class NamedCheck(msgspec.Struct, kw_only=True):
+    """A boundary or a check of a draft, by name."""
+
+    name: str
+    holds: bool
+
+
+class Refused(PlacedRef, kw_only=True):
+    """An object that Cilium would refuse."""
+
+    reason: str
+
+
+class WhatIf(Document, kw_only=True):
+    """`what-if`: what a change does; `flows` is null where none were recorded."""
+
+    newly_allowed: list[Pair]
+    newly_denied: list[Pair]
+    flows: FlowEffect | None
+    checks: list[NamedCheck]
+    refused: list[Refused]
+    lint: list[Finding]
+
+
+class Draft(WhatIf, kw_only=True):
+    """`draft`: the change and what it does; `branch` is null when the change was only shown."""
+
+    title: str
+    repository: str
+    policies: list[Ref]
+    files: list[str]
+    patch: str
+    opens: str
+    broadens: bool
+    branch: str | None
+    url: str | None
+
+
+class Breach(msgspec.Struct, kw_only=True):
+    """A connection that is not as demanded, and the rules that make it so."""
+
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+    port: int
+    protocol: Protocol
+    verdict: Verdict
+    rules: list[Rule]
+
+
+class Boundary(Place, kw_only=True):
+    """One boundary; `problem` says why nothing could be decided."""
+
+    name: str
+    must: Must
+    why: str | None
+    holds: bool
+    asked: int
+    problem: str | None
+    breaches: list[Breach]
+
+
+class Check(Listing, kw_only=True):
+    """`check`."""
+
+    items: list[Boundary]
+
+
+class Looked(msgspec.Struct, kw_only=True):
+    """One thing that `doctor` looked at."""
+
+    area: str
+    health: Health
+    text: str
+    fix: str | None
+
+
+class Doctor(Listing, kw_only=True):
+    """`doctor`."""
+
+    items: list[Looked]
+
+
+class Right(msgspec.Struct, kw_only=True):
+    """Whether a kind may be read; null where the cluster has no such kind."""
+
+    kind: str
+    verb: str
+    allowed: bool | None
+    scope: str
+    cost: str
+    reason: str | None
+
+
+class Rights(Listing, kw_only=True):
+    """`doctor --can-i`."""
+
+    items: list[Right]
+
+
+class Setting(msgspec.Struct, kw_only=True):
+    """One setting, and where its value comes from."""
+
+    key: str
+    value: str | int | bool | list[str]
+    origin: str
+
+
+class Settings(Document, kw_only=True):
+    """`config show`."""
+
+    items: list[Setting]
+
+
+class Program(msgspec.Struct, kw_only=True):
+    """What runs."""
+
+    version: str
+    python: str
+    platform: str
+    packages: dict[str, str]
+
+
+class SourceHealth(msgspec.Struct, kw_only=True):
+    """A source, without its name."""
+
+    phase: str
+    cause: str | None
+    for_s: int
+
+
+class ReportedRight(msgspec.Struct, kw_only=True):
+    """A right, without the names of namespaces."""
+
+    kind: str
+    verb: str
+    allowed: bool | None
+    scope: Literal["cluster", "namespaces"]
+
+
+class Report(Document, kw_only=True):
+    """`doctor --report`: names nothing of the cluster."""
+
+    program: Program
+    given: list[str]
+    settings: list[str]
+    cilium: str
+    sources: list[SourceHealth]
+    rights: list[ReportedRight]
+    objects: dict[str, int]
+    counts: dict[str, int]
+    notices: dict[str, int]
+    unread: int
+    flows: dict[str, int]
+
+
+FORMS: dict[str, type[msgspec.Struct]] = {
+    "policies": Policies,
+    "policy": PolicyDetail,
+    "endpoints": Endpoints,
+    "endpoint": EndpointDetail,
+    "why": Why,
+    "matrix": Matrix,
+    "lint": Lint,
+    "what-if": WhatIf,
+    "draft": Draft,
+    "check": Check,
+    "doctor": Doctor,
+    "rights": Rights,
+    "report": Report,
+    "settings": Settings,
+}
+"""Every form by its name. `flows` is not among them: its lines are Hubble's own."""
+
+
+def form_schema(name: str) -> dict[str, Any]:
+    """Give the JSON Schema (2020-12) of a form. Raises `UsageError` for a name there is not."""
+    if name not in FORMS:
+        raise UsageError(f"no form `{name}`", hint=f"forms: {', '.join(FORMS)}")
+    made = msgspec.json.schema(FORMS[name])
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:{SCHEMA.replace('/', ':')}:{name}",
+        "title": f"k8tre-tui {name}",
+        **made,
+    }

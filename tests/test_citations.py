@@ -1,0 +1,72 @@
+"""Whatever a file of this repository cites of this repository is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {".py", ".md", ".toml", ".sh", ".yaml", ".yml", ""}
+TOP = "app|benchmarks|deploy|docs|integrations|tests|tools|widgets"
+PATH = re.compile(rf"(?<![\w/.-])(?:{TOP})/[\w./-]+\.(?:py|md|sh|toml|yaml|yml|json|svg|lock)\b")
+PAGE = re.compile(r"(?<![\w/.<-])[\w./-]+\.md\b")
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s#]+)")
+FOREIGN = re.compile(
+    r"(?:Cilium|Hubble|Kubernetes|Textual|Slack|GitHub|kustomize|Argo|Flux|Helm)\b"
+)
+NOT_HERE = re.compile(r"(?<![\w/])(?:shared|design|reference)/[\w./-]+")
+EXAMPLES = ("tests/cases/", "integrations/demo/", "tests/core/", "tests/integrations/")
+
+
+def _files() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
+    return [one for one in listed if Path(one).suffix in TEXTS and (ROOT / one).is_file()]
+
+
+def _is_here(cited: str, citing: Path) -> bool:
+    cited = cited.rstrip(".")
+    places = (ROOT, citing.parent, ROOT / "docs")
+    return any((place / cited).exists() for place in places)
+
+
+def _broken(name: str) -> list[str]:
+    path = ROOT / name
+    text = path.read_text(encoding="utf-8", errors="replace")
+    cited = {found[0] for found in PATH.finditer(text)}
+    for found in PAGE.finditer(text):
+        before = text[max(0, found.start() - 60) : found.start()]
+        if not FOREIGN.search(before):
+            cited.add(found[0])
+    if path.suffix == ".md":
+        cited |= set(LINK.findall(text))
+    missing = [one for one in sorted(cited) if not (_is_here(one, path) or "NAME" in one)]
+    return [*missing, *(found[0] for found in NOT_HERE.finditer(text))]
+
+
+def test_citation_when_it_names_a_file_of_this_repository_then_the_file_is_there() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    ours = Path(__file__).relative_to(ROOT).as_posix()
+    names = [one for one in _files() if one != ours and not one.startswith(EXAMPLES)]
+    broken = {name: missing for name in names if (missing := _broken(name))}
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["see contracts.md §4", "as design/answers.md says", "[here](docs/nowhere.md)", "tests/no.py"],
+)
+def test_citation_when_the_file_is_missing_then_is_found(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert _broken(str(page))
+
+
+def test_citation_when_it_is_of_another_project_then_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Source: Kubernetes `cluster/addons/dns/nodelocaldns/README.md`.")
+    assert not _broken(str(page))
