@@ -11,7 +11,7 @@ N ?= 2000
 SEED ?=
 ARGS ?=
 
-.PHONY: help python setup demo test check bench proof clean
+.PHONY: help python setup demo test check bench proof packets clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,11 @@ bench: setup ## every benchmark, one line each: name, value, unit, ratio; all ru
 
 proof: setup ## ask Cilium's own engine about N fresh random clusters: make proof N=2000 SEED=7
 	@$(BIN)/python -m tests.oracle.proof --clusters $(N) $(if $(SEED),--seed $(SEED))
+
+packets: setup ## let a running Cilium carry real packets, and N random clusters: make packets N=30 SEED=7 (root, Go, clang)
+	@tests/testbed/build.sh $${TESTBED_BIN:-.build/testbed} kube hubble cilium
+	@PACKETS_CLUSTERS=$(if $(filter command environment,$(firstword $(origin N))),$(N),30) PACKETS_SEED=$(SEED) TESTBED=required \
+		$(BIN)/python -m pytest -m packets -n0 tests/testbed/cilium $(ARGS)
 
 clean: ## remove what the targets above made
 	rm -rf .venv .venv.lock .build .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage

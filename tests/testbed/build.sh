@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the real servers that the testbed tests talk to.
 #
-#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube
+#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium
 #
 # Versions are pinned by each part's go.mod and go.sum. A binary is built again only when those, the
 # Go version or the flags change, so a second call costs nothing and keeping BIN_DIR between CI runs
@@ -49,10 +49,34 @@ build_kube() {
   cp -r --no-preserve=mode "$cilium/pkg/k8s/apis/cilium.io/client/crds/v2" "$bin/crds"
 }
 
+# The agent whose datapath carries the packets of tests/testbed/cilium; CILIUM_VERSION chooses another
+# release, whose go.mod is under cilium/versions. Its eBPF sources and kinds stay beside it, so that a
+# kept BIN_DIR needs no module cache.
+build_cilium() {
+  local version=${CILIUM_VERSION:-1.19.3} part=cilium module=github.com/cilium/cilium sources
+  [[ $version == 1.19.3 ]] || part=cilium/versions/$version
+  [[ -e $here/$part/go.mod ]] || { echo "no go.mod for Cilium $version under $here/cilium/versions" >&2; exit 2; }
+  mkdir -p "$bin/cilium-$version"
+  local name package
+  for name in cilium-agent cilium-cni; do
+    package=$module/daemon
+    [[ $name == cilium-agent ]] || package=$module/plugins/cilium-cni
+    build $part "cilium-$version/$name" $package "-X $module/pkg/version.ciliumVersion=$version"
+  done
+  [[ ! -e $bin/cilium-$version/sources.key || $(cat "$bin/cilium-$version/sources.key") != "$version" ]] || return 0
+  sources=$(cd "$here/$part" && go mod download -json $module | sed -n 's/.*"Dir": "\(.*\)",/\1/p')
+  rm -rf "$bin/cilium-$version"/{bpf,crds}
+  cp -r --no-preserve=mode "$sources/bpf" "$bin/cilium-$version/bpf"
+  mkdir "$bin/cilium-$version/crds"
+  cp --no-preserve=mode "$sources"/pkg/k8s/apis/cilium.io/client/crds/v2*/*.yaml "$bin/cilium-$version/crds"
+  echo "$version" >"$bin/cilium-$version/sources.key"
+}
+
 for part in "$@"; do
   case $part in
     kube) build_kube ;;
     hubble) build_hubble ;;
+    cilium) build_cilium ;;
     *) echo "unknown part: $part" >&2; exit 2 ;;
   esac
 done

@@ -1,0 +1,400 @@
+"""The bank of situations: what is sent, what becomes of it, and what the product says.
+
+A stage is a YAML file under `situations/`: policies put in force in steps, and packets sent after
+each. Every packet is judged four ways: its fate, the product attached live, the product over
+a snapshot of the same cluster, and Hubble. `known.yaml` lists where the product is still wrong, and
+why; it must be exact.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.testbed.cilium.cluster import OUTSIDE, OUTSIDE_ADDRESSES, Cluster
+from tests.testbed.cilium.hubble import Seen, verdict_of
+from tests.testbed.cilium.node import wait_until
+from tests.testbed.cilium.objects import POLICIES, KubernetesObject, PodSpec, service_objects
+from tests.testbed.cilium.product import Answer, Product
+
+FOLDER = Path(__file__).with_name("situations")
+WAIT_S = 1.0
+"""How long a packet may take. Every hop is on this machine, so an answer takes milliseconds."""
+
+SURE_S = 4.0
+"""How long an unexpected silence is tried again before it counts: the machine may be busy."""
+
+DNS_SERVER = "10.0.0.10"
+FLOWS_WITHIN_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One packet, and how the product is asked about it."""
+
+    stage: str
+    number: int
+    words: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Stage and what is sent: the key of `known.yaml`."""
+        words = self.words
+        told = words.get("again") or words.get("dns") or words.get("to")
+        name = f"{self.stage}: {words['from']} to {told} {self.port}/{self.protocol}"
+        return f"{name} ({words['note']})" if "note" in words else name
+
+    @property
+    def port(self) -> int:
+        """The port that the packet is addressed to; an ICMP echo has its type."""
+        asked = self.words.get("ask", {}).get("port", 8)
+        given = self.words.get("port", 53 if "dns" in self.words else asked)
+        return int(given)
+
+    @property
+    def protocol(self) -> str:
+        """TCP unless told."""
+        default = "UDP" if "dns" in self.words else "TCP"
+        return str(self.words.get("protocol", default))
+
+    @property
+    def expected(self) -> str:
+        """What becomes of the packet: `arrives`, `dropped`, `refused` or `answered RCODE`."""
+        return str(self.words.get("is", ""))
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A situation with everything that was seen and said of it."""
+
+    situation: Situation
+    fate: str
+    at: str = ""
+    seen_as: str = ""
+    hubble: str = ""
+    live: Answer = field(default_factory=dict)
+    recorded: Answer = field(default_factory=dict)
+    packet: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the packet got to where it was sent, whoever answered there."""
+        return self.fate.startswith(("arrives", "answered NOERROR", "answered NXDOMAIN"))
+
+    def agrees(self, answer: Answer) -> bool:
+        """Whether an answer of the product fits the packet.
+
+        What passed must be allowed, with nothing said against it. What did not must be denied, or
+        explained by a cause beside policy (no backend, no such port); "unknown" alone fits neither.
+        """
+        verdict, code = answer.get("verdict"), (answer.get("cause") or {}).get("code", "")
+        backends = {one["verdict"] for one in answer.get("backends", ())}
+        if len(backends) > 1:  # which of them a packet gets to is the load balancer's choice
+            return True
+        if self.passed:
+            return verdict in ("allowed", "redirected") and code == "none"
+        if verdict == "error":
+            return "has no port" in answer["error"]
+        return verdict == "denied" or code not in ("none", "unknown", "flows-disagree")
+
+    def disagreements(self) -> list[str]:
+        """Who is at odds with the packet: `live`, `snapshot`, `hubble`, or the bank itself."""
+        found = []
+        expected = self.situation.expected
+        if expected != "either" and not f"{self.told_fate} ".startswith(f"{expected} ".lstrip()):
+            found.append("bank")
+        for name, answer in (("live", self.live), ("snapshot", self.recorded)):
+            if not self.agrees(answer):
+                found.append(name)
+        if self.hubble != self.situation.words.get("hubble", self._usual_hubble):
+            found.append("hubble")
+        return found
+
+    @property
+    def told_fate(self) -> str:
+        """The fate with the place where the packet arrived."""
+        return f"{self.fate} {self.at}".strip() if self.at else self.fate
+
+    @property
+    def _usual_hubble(self) -> str:
+        if self.fate == "refused":
+            return "none"
+        return "forwarded" if self.passed else "dropped"
+
+    def line(self) -> str:
+        """All of it in one line."""
+        said = f"{self.live.get('verdict')}/{self.recorded.get('verdict')}"
+        cause = (self.live.get("cause") or {}).get("code", self.live.get("error", ""))
+        marks = ",".join(self.disagreements()) or "agree"
+        return (
+            f"{self.situation.name}: {self.told_fate} as {self.seen_as or '?'}; product {said} "
+            f"({cause}); Hubble {self.hubble}; {marks}"
+        )
+
+
+def load_base() -> tuple[list[PodSpec], list[dict[str, Any]], dict[str, Any]]:
+    """The pods, the Services and the DNS zone that every stage has."""
+    words = yaml.safe_load((FOLDER / "base.yaml").read_text())
+    pods = []
+    for one in words["pods"]:
+        namespace, _, name = one.pop("pod").partition("/")
+        pods.append(PodSpec(namespace, name, **one))
+    return pods, words["services"], words["zone"]
+
+
+def load_stages() -> dict[str, dict[str, Any]]:
+    """Every stage by name, in the order of the files' names."""
+    files = sorted(one for one in FOLDER.glob("[0-9]*.yaml"))
+    return {one.stem.partition("-")[2]: yaml.safe_load(one.read_text()) for one in files}
+
+
+def load_known() -> dict[str, dict[str, str]]:
+    """The disagreements that are known, by situation: what the product says, and the cause."""
+    words: dict[str, dict[str, str]] = yaml.safe_load((FOLDER / "known.yaml").read_text()) or {}
+    return words
+
+
+def situations(stage: str, words: Mapping[str, Any]) -> Iterator[Situation]:
+    """Every packet of a stage, in order."""
+    number = 0
+    for step in words["steps"]:
+        for packet in step.get("packets", ()):
+            yield Situation(stage, number, packet)
+            number += 1
+
+
+class Bank:
+    """Sends the packets of the bank through a cluster, the product beside it."""
+
+    def __init__(self, cluster: Cluster, product: Product) -> None:
+        self.cluster, self.product = cluster, product
+        self.services: dict[str, KubernetesObject] = {}
+
+    def prepare(self) -> None:
+        """Make the base: pods, Services, the DNS zone; and wait until all of it is known."""
+        pods, services, zone = load_base()
+        self.cluster.label_namespace("other", {"team": "red"})
+        self.cluster.add_pods(pods)
+        self.cluster.probers["kube-system/dns"].tell("serve", zone=zone, udp=[53], tcp=[53]).result(
+            30
+        )
+        self.cluster.probers["outside"].tell(
+            "serve", tcp=[443, 80, 8443], udp=[443], hosts=list(OUTSIDE_ADDRESSES)
+        ).result(30)
+        made = []
+        for words in services:
+            objects = self.cluster.create(
+                *service_objects(words, self.cluster.pods, self.cluster.addresses)
+            )
+            self._give_status(words, objects[0])
+            self.services[words["name"]] = objects[0]
+            made += objects
+        kubernetes = "/api/v1/namespaces/default/services/kubernetes"
+        self.services["default/kubernetes"] = self.cluster.kube.call("GET", kubernetes)
+        self.cluster.settle_services(made)
+        self.product.know(one["metadata"]["uid"] for one in made)
+
+    def _give_status(self, words: Mapping[str, Any], service: KubernetesObject) -> None:
+        """Write the address that a load balancer's controller would have assigned."""
+        if "balancer" not in words:
+            return
+        metadata = service["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}/status"
+        ingress = [{"ip": words["balancer"], "ipMode": "VIP"}]
+        self.cluster.kube.call("PATCH", path, {"status": {"loadBalancer": {"ingress": ingress}}})
+
+    def run(self, stage: str, words: Mapping[str, Any], folder: Path) -> list[Outcome]:
+        """Go through the steps of a stage; its objects are gone afterwards."""
+        outcomes: list[Outcome] = []
+        there: dict[tuple[str, str, str], KubernetesObject] = {}
+        listed = list(situations(stage, words))
+        try:
+            for number, step in enumerate(words["steps"]):
+                self._change(step, there)
+                packets = step.get("packets", ())
+                chosen, listed = listed[: len(packets)], listed[len(packets) :]
+                outcomes += self._step(chosen, folder / f"{stage}-{number}.yaml.gz")
+        finally:
+            self._remove(there)
+        return outcomes
+
+    def _change(
+        self, step: Mapping[str, Any], there: dict[tuple[str, str, str], KubernetesObject]
+    ) -> None:
+        gone = [there.pop(key) for key in list(there) if key[2] in step.get("delete", ())]
+        self.cluster.delete(*gone)
+        made = self.cluster.create(*step.get("apply", ()))
+        for one in made:
+            there[_key(one)] = one
+        refused = step.get("refused", ())
+        valid = [one for one in made if one["metadata"]["name"] not in refused]
+        self.cluster.settle(_policies(valid), _policies(gone))
+        self._settle_redirects(there)
+        self.product.know(_uids(made, known=True), _uids(gone, known=True))
+
+    def _settle_redirects(self, there: Mapping[tuple[str, str, str], KubernetesObject]) -> None:
+        wanted = {name for kind, _, name in there if kind == "CiliumLocalRedirectPolicy"}
+
+        def known() -> bool:
+            names = {
+                one["name"] for node in self.cluster.nodes[:1] for one in node.api("/lrp") or ()
+            }
+            return wanted <= names
+
+        if wanted:
+            wait_until(known, "redirect policies", 30)
+            time.sleep(0.5)
+
+    def _remove(self, there: Mapping[tuple[str, str, str], KubernetesObject]) -> None:
+        gone = list(there.values())
+        self.cluster.delete(*gone)
+        self.cluster.settle((), _policies(gone))
+        self.product.know((), _uids(gone, known=True))
+
+    def _step(self, chosen: Sequence[Situation], snapshot: Path) -> list[Outcome]:
+        if not chosen:
+            return []
+        since = time.time()
+        outcomes = [
+            self._judged(one, sent) for one, sent in zip(chosen, self._send(chosen), strict=True)
+        ]
+        self._look(outcomes, since)
+        self.product.tell("snapshot", path=str(snapshot))
+        questions = [self.question(one) for one in chosen]
+        for outcome, live, recorded in zip(
+            outcomes,
+            self.product.why(questions, of="live"),
+            self.product.why(questions, of="recorded"),
+            strict=True,
+        ):
+            outcome.live, outcome.recorded = live, recorded
+        return outcomes
+
+    # Packets
+
+    def _send(self, chosen: Sequence[Situation]) -> list[Mapping[str, Any]]:
+        """Send all at once; what is silent against expectation is sent once more, with patience."""
+        sent = [self._tell(one, WAIT_S) for one in chosen]
+        answers: list[Mapping[str, Any]] = [one.result(30) for one in sent]
+        again = {
+            number: self._tell(one, SURE_S)
+            for number, (one, answer) in enumerate(zip(chosen, answers, strict=True))
+            if answer["fate"] == "silent" and one.expected != "dropped"
+        }
+        for number, told in again.items():
+            answers[number] = told.result(30)
+        return answers
+
+    def _tell(self, one: Situation, wait_s: float) -> Any:
+        words, prober = one.words, self.cluster.probers[one.words["from"]]
+        if "again" in words:
+            return prober.tell("again", keep=words["again"], wait=wait_s)
+        common = {"port": one.port, "protocol": one.protocol, "wait": wait_s}
+        if "dns" in words:
+            server = self.address(words.get("to", f"ip:{DNS_SERVER}"))
+            kind = words.get("type", "A")
+            return prober.tell("look up", name=words["dns"], type=kind, to=server, **common)
+        kept = {"keep": words["keep"]} if "keep" in words else {}
+        own = words.get("source") or (OUTSIDE_ADDRESSES[0] if words["from"] == OUTSIDE else "")
+        source = {"from": own} if own else {}
+        return prober.tell("send", to=self.address(words["to"]), **common, **kept, **source)
+
+    def address(self, target: str) -> str:
+        """Where a packet to `target` is addressed."""
+        kind, colon, rest = target.partition(":")
+        if colon and kind == "svc":
+            return str(self.services[rest]["spec"]["clusterIP"])
+        if colon and kind in ("ip", "fqdn"):
+            return rest.partition("=")[2] or rest
+        return self.cluster.addresses[target][0]
+
+    def question(self, one: Situation) -> dict[str, str]:
+        """How an operator would ask about this packet."""
+        words = one.words
+        target = words.get("to", f"ip:{DNS_SERVER}")
+        given = words.get("ask", {})
+        source = given.get("from") or self._asked_source(words["from"], target, words)
+        port = f"{one.port}/{one.protocol}"
+        destination = given.get("to") or self._asked_destination(target, one)
+        question = {"from": source, "to": destination, "port": str(given.get("port", port))}
+        if "dns" in words:
+            question["dns"] = words["dns"]
+        return question
+
+    def _asked_source(self, source: str, target: str, words: Mapping[str, Any]) -> str:
+        if source == "outside":
+            return f"ip:{words.get('source', self.cluster.addresses[source][0])}"
+        if source.startswith("node"):
+            spec = self.cluster.pods.get(target)
+            near = spec is None or f"node{spec.node}" == source
+            return "entity:host" if near else "entity:remote-node"
+        return source
+
+    def _asked_destination(self, target: str, one: Situation) -> str:
+        if target.startswith("svc:"):
+            return f"{target}:{one.port}"
+        if target == "outside" or target.startswith("node"):
+            return f"ip:{self.cluster.addresses[target][0]}"
+        return target
+
+    def _judged(self, one: Situation, answer: Mapping[str, Any]) -> Outcome:
+        fate = {"arrived": "arrives", "silent": "dropped"}.get(answer["fate"], answer["fate"])
+        if "rcode" in answer:
+            names = {0: "NOERROR", 3: "NXDOMAIN", 5: "REFUSED"}
+            fate = f"answered {names.get(answer['rcode'], answer['rcode'])}"
+        at = answer.get("at", "") if "rcode" not in answer else ""
+        return Outcome(one, fate, at, answer.get("seen_as", ""), packet=answer)
+
+    # Hubble
+
+    def _look(self, outcomes: Sequence[Outcome], since: float) -> None:
+        """Ask Hubble about every packet; events need a moment to get to Relay."""
+        deadline = time.monotonic() + FLOWS_WITHIN_S
+        while True:
+            flows = self.cluster.hubble(
+                "observe",
+                "--since",
+                f"{time.time() - since + 1:.0f}s",
+                "--last",
+                "20000",
+                "-o",
+                "jsonpb",
+            )
+            for outcome in outcomes:
+                outcome.hubble = verdict_of(flows, self._seen(outcome), since)
+            waiting = [one for one in outcomes if one.hubble != one._usual_hubble]
+            if not waiting or time.monotonic() > deadline:
+                return
+            time.sleep(0.2)
+
+    def _seen(self, outcome: Outcome) -> Seen:
+        own = outcome.packet.get("own") or ["", 0]
+        words = outcome.situation.words
+        target = "" if "again" in words else self.address(words.get("to", f"ip:{DNS_SERVER}"))
+        ends = {(own[0], own[1])}
+        if (through := words.get("through")) is not None:
+            node, backend = (self.address(one) for one in through)
+            return Seen(frozenset({(node, 0)}), backend, outcome.situation.protocol)
+        if outcome.seen_as:
+            ends.add((outcome.seen_as, outcome.packet["seen_port"]))
+        return Seen(frozenset(ends), target, outcome.situation.protocol)
+
+
+def _key(body: KubernetesObject) -> tuple[str, str, str]:
+    metadata = body["metadata"]
+    return body["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def _policies(objects: Iterable[KubernetesObject]) -> list[KubernetesObject]:
+    return [one for one in objects if one["kind"] in POLICIES]
+
+
+def _uids(objects: Iterable[KubernetesObject], *, known: bool) -> list[str]:
+    """The uids of objects, of kinds that the product reads."""
+    skip = ("CiliumLocalRedirectPolicy",) if known else ()
+    return [one["metadata"]["uid"] for one in objects if one["kind"] not in skip]
