@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.core.model.answer import CauseCode, WhyAnswer
+from app.core.model.answer import CauseCode, Confidence, WhyAnswer
 from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import ObjectRef, RuleRef
 from app.core.model.verdict import (
@@ -34,6 +34,10 @@ SIGNS = {
 
 
 _LONGEST_REQUEST = 80
+_UNSPECIFIC = frozenset(
+    {CauseCode.NONE, CauseCode.EGRESS_DEFAULT_DENY, CauseCode.INGRESS_DEFAULT_DENY}
+)
+"""Causes that say no more than what the policies that were read come to."""
 
 
 def headline(answer: WhyAnswer) -> tuple[Verdict, str]:
@@ -46,6 +50,8 @@ def headline(answer: WhyAnswer) -> tuple[Verdict, str]:
         return Verdict.UNKNOWN, f"{word} by policy, flows disagree"
     if code is CauseCode.NOT_A_POLICY_DROP:
         return Verdict.UNKNOWN, f"{word} by policy, DROPPED in flows"
+    if code in _UNSPECIFIC and answer.cause.confidence is Confidence.POSSIBLE:
+        return Verdict.UNKNOWN, f"{word} as far as is known"
     denied = [hop.number for hop in answer.hops if hop.verdict is Verdict.DENIED]
     if denied:
         return answer.verdict, f"{word} at hop {denied[0]} of {len(answer.hops)}"

@@ -20,7 +20,11 @@ EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --d
   k8tre-tui why jupyterhub/hub entity:kube-apiserver 6443 --snapshot ./gitops -o json
 
 an end is NS/POD, deploy:NS/NAME, sts:, ds:, job:, label:NS/k=v, svc:NS/NAME[:PORT], an address,
-fqdn:NAME[=ADDR] or entity:NAME; exit code 1 means denied"""
+fqdn:NAME[=ADDR] or entity:NAME; exit code 1 means denied, 3 that it is not known"""
+
+
+UNKNOWN_CODE = 3
+"""Something that decides was not read, or is not established."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +77,7 @@ def in_namespace(end: str, namespace: str) -> str:
 
 
 def run(context: Context) -> int:
-    """Answer; exit code 1 when the connection is denied."""
+    """Answer; exit code 1 when the connection is denied, 3 when that is not known."""
     question = asked(context.args)
     from app.cli.render.why import print_answer
     from app.core.model.verdict import Verdict
@@ -87,7 +91,7 @@ def run(context: Context) -> int:
         print_answer(context.out, answer, explain=context.args.explain)
     else:
         context.print_documents([why_form(asyncio.run(_patched(context, inquiry)))])
-    return 1 if answer.verdict is Verdict.DENIED else 0
+    return {Verdict.DENIED: 1, Verdict.UNKNOWN: UNKNOWN_CODE}.get(answer.verdict, 0)
 
 
 async def _patched(context: Context, inquiry: Inquiry) -> WhyAnswer:

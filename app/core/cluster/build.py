@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from app.core.cluster import network, nodes, pods, redirects, routes
+from app.core.cluster import network, nodes, pods, redirects, resolvers, routes
 from app.core.cluster import settings as agent
 from app.core.cluster.identity import bare_namespace
 from app.core.cluster.tree import BrokenObject, Tree, pairs, section
@@ -81,6 +81,7 @@ class _Builder:
             apiserver_addresses=tuple(sorted(api_server, key=str)),
             local_addresses=self._local_addresses(services),
             policies=policies,
+            dns_addresses=self._dns_addresses(),
             notices=tuple(self.notices),
         )
 
@@ -162,6 +163,11 @@ class _Builder:
             with suppress(BrokenObject):  # the reader of pods says what is wrong with it
                 found.update(dict.fromkeys(nodes.local_addresses(manifest)))
         return tuple(ip for ip in found if ip not in virtual)
+
+    def _dns_addresses(self) -> tuple[Address, ...]:
+        maps = (one for one in self._of("ConfigMap") if resolvers.is_kubelet_config(one))
+        found = self._read(maps, lambda one: tuple(resolvers.cluster_dns(one)))
+        return tuple(dict.fromkeys(address for several in found for address in several))
 
     def _cidr_groups(self) -> Iterator[CidrGroup]:
         for group, notices in self._read(self._of("CiliumCIDRGroup"), network.read_cidr_group):

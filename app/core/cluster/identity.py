@@ -166,4 +166,4 @@ def identity_labels(
 
 def bare_namespace(name: str) -> Namespace:
     """Give a namespace of which only the name is known; the API server labels it with that."""
-    return Namespace(name, {"kubernetes.io/metadata.name": name})
+    return Namespace(name, {"kubernetes.io/metadata.name": name}, is_read=False)

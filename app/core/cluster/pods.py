@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from app.core.cluster.identity import bare_namespace, make_labels
+from app.core.cluster.resolvers import nameservers, resolves_as_node
 from app.core.cluster.tree import Tree, addresses, items, pairs, section, whole, word, words
 from app.core.model.cluster import (
     Address,
@@ -133,6 +134,8 @@ def read_pod(
         ready=_is_ready(metadata, status),
         phase=phase,
         source=manifest.source,
+        nameservers=nameservers(spec),
+        resolves_as_node=resolves_as_node(spec),
     )
 
 
@@ -246,4 +249,6 @@ def _of_template(
         host_network=spec.get("hostNetwork") is True,
         template=True,
         source=manifest.source,
+        nameservers=nameservers(spec),
+        resolves_as_node=resolves_as_node(spec),
     )

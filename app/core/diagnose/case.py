@@ -15,6 +15,7 @@ from app.core.diagnose.dns import (
     is_dns,
     report_name,
     rules_naming,
+    servers_of,
 )
 from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
 from app.core.diagnose.evidence import FlowEvidence, Spot, Wanted, own_cluster, tell_story
@@ -298,7 +299,7 @@ def _name_story(case: Case, evidence: FlowEvidence, cluster: str) -> Story | Non
     if case.name is None:
         return None
     leg = case.name.leg
-    servers = (*dns_servers(case.engine), leg.destination)
+    servers = (*servers_of(leg.source, case.engine).ends, leg.destination)
     return tell_story(evidence, wanted_of((leg,), (leg.source,), servers, cluster))
 
 
@@ -307,12 +308,13 @@ def asks_dns(case: Case) -> bool:
     main = case.main
     if main is None or main.destination.endpoint is None:
         return False
-    if main.destination.service is not None and is_dns(main.destination.service):
+    asked = main.destination.service
+    if asked is not None and is_dns(asked, case.engine.cluster):
         return True
-    server = main.destination.endpoint.key
-    return any(
+    server, servers = main.destination.endpoint.key, dns_servers(case.engine)
+    return not servers.assumed and any(
         end.endpoint is not None
         and end.endpoint.key == server
         and main.question.port == (end.port or main.question.port)
-        for end in dns_servers(case.engine)
+        for end in servers.ends
     )

@@ -44,6 +44,35 @@ def rejected_rules(look: Look) -> tuple[RejectedRule, ...]:
     return tuple(sorted(found, key=lambda rule: not rule.certain))
 
 
+def refused_selecting(look: Look, *, surely: bool = False) -> tuple[RejectedPolicy, ...]:
+    """The refused policies that would restrict the subject in a direction.
+
+    A subject that cannot be read may be meant, unless they must be meant `surely`.
+    """
+    context = ParseContext.of(look.cluster)
+    wanted = (True,) if surely else (True, None)
+    return tuple(
+        policy
+        for policy in look.engine.rejected
+        if policy.manifest is not None
+        and _in_scope(policy.manifest, look)
+        and any(
+            _restricts(policy.manifest, rule, look)
+            and _selects(policy.manifest, rule, look, context) in wanted
+            for rule, _ in _rules(policy.manifest.body)
+        )
+    )
+
+
+def _restricts(manifest: Manifest, rule: Mapping[str, Any], look: Look) -> bool:
+    """Whether a rule turns default deny on for the direction, or denies in it."""
+    name = look.direction.value
+    if manifest.ref.kind == KNP:
+        types = _list(rule.get("policyTypes"))
+        return name.capitalize() in types or (not types and (name == "ingress" or name in rule))
+    return bool(rule.get(name) or rule.get(f"{name}Deny"))
+
+
 def _in_scope(manifest: Manifest, look: Look) -> bool:
     namespace = policy_ref(manifest).namespace
     return look.subject is not None and namespace in ("", look.subject.namespace)

@@ -34,7 +34,7 @@ def look_at_name(case: Case) -> Finding:
     show = [NextStep("see its DNS questions", commands.observe_dns(source))]
     unknown = []
     if report.assumed:
-        unknown.append("the DNS server: none was in the picture, so the usual labels were assumed")
+        unknown.append(report.assumed)
     finding = (
         _blocked(report, case)
         or _refused(report, case)

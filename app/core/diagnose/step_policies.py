@@ -15,8 +15,18 @@ from app.core.diagnose.denied import (
 )
 from app.core.diagnose.finding import Finding, skipped
 from app.core.diagnose.gateway import GatewayPath
-from app.core.diagnose.sentences import names_of, near, rule_name
-from app.core.model.answer import CauseCode, Evidence, NextStep, StepStatus
+from app.core.diagnose.look import look_at
+from app.core.diagnose.question import Leg
+from app.core.diagnose.rejected import refused_selecting, rejected_rules
+from app.core.diagnose.sentences import names_of, near, place, rule_name, sentence
+from app.core.model.answer import (
+    Cause,
+    CauseCode,
+    Confidence,
+    Evidence,
+    NextStep,
+    StepStatus,
+)
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
 
@@ -47,6 +57,8 @@ def _look_at_direction(case: Case, direction: Direction) -> Finding:
     trace = case.main.direction(direction)
     shown = _commands(trace, case)
     denial = next((one for one in case.denials if one.direction is direction), None)
+    if denial is None and (cause := _left_open(case.main, direction, case)) is not None:
+        return Finding(StepStatus.PROBLEM, describe(trace), (), shown, cause)
     if denial is None or _is_layer7(denial):
         return Finding(StepStatus.FINE, describe(trace), _evidence(trace), shown,
                        unknown=trace.uncertain)  # fmt: skip
@@ -56,6 +68,29 @@ def _look_at_direction(case: Case, direction: Direction) -> Finding:
     if denial.cause.code in PLAIN and asks_dns(case):
         denial = replace(denial, cause=replace(denial.cause, code=CauseCode.DNS_BLOCKED))
     return Finding(problem, text, proof, shown, denial.cause, denial, trace.uncertain)
+
+
+def _left_open(leg: Leg, direction: Direction, case: Case) -> Cause | None:
+    """A policy that would close this direction to the connection, were it not refused."""
+    trace = leg.direction(direction)
+    if trace.default_deny or trace.outcome in (Outcome.DENIED, Outcome.NOT_APPLICABLE):
+        return None
+    look = look_at(leg, direction, case.engine)
+    meant = {rule.policy.ref for rule in rejected_rules(look)}
+    closing = [one for one in refused_selecting(look, surely=True) if one.ref not in meant]
+    if not closing:
+        return None
+    policy = closing[0]
+    by = "the API server" if policy.refused_by == "api-server" else "Cilium"
+    end = leg.subject(direction).text
+    text = (
+        f"`{policy.ref.name}` would restrict {end} for {direction.value} and does not allow this, "
+        f"but {by} refuses it, so nothing of it is enforced: {policy.reason}"
+    )
+    detail = "agents that hold an older, valid version of it enforce that until they restart"
+    code, likely = CauseCode.POLICY_REJECTED, Confidence.LIKELY
+    cause = Cause(code, sentence(text), sentence(detail), likely)
+    return place(cause, policy.manifest, policy.path)
 
 
 def _is_layer7(denial: Denial) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.core.diagnose.case import Case, gather
+from app.core.diagnose.certainty import Doubtful, doubts, lowered
 from app.core.diagnose.denied import PLAIN, Denial
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding
@@ -12,7 +13,6 @@ from app.core.diagnose.question import Leg
 from app.core.diagnose.redirect import in_words
 from app.core.diagnose.sentences import sentence
 from app.core.diagnose.steps import STEPS, Step
-from app.core.diagnose.unsure import assumed_redirect, hinges_on_address, unjudged
 from app.core.model.answer import (
     BackendAnswer,
     Cause,
@@ -66,7 +66,8 @@ def choose(findings: list[tuple[Step, Finding]]) -> Finding | None:
 
 
 def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | None) -> WhyAnswer:
-    cause = _cause(case, chosen)
+    doubtful = doubts(case)
+    cause = _cause(case, chosen, doubtful)
     verdict = _verdict(case, cause)
     port, protocol = _port(case)
     egress, ingress = (_trace(case, chosen, one) for one in Direction)
@@ -82,9 +83,7 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
         resolved_to=case.main.destination.text if case.main else _nothing_behind(case),
         evidence=_evidence(findings, chosen),
         next=_next(findings, chosen),
-        not_known=tuple(
-            dict.fromkeys((*(text for _, one in findings for text in one.unknown), *unjudged(case)))
-        ),
+        not_known=_not_known(findings, doubtful),
         backends=_backends(case),
         hops=case.path.hops() if case.path else (),
         steps=tuple(_step(step, finding) for step, finding in findings),
@@ -96,13 +95,19 @@ def _nothing_behind(case: Case) -> str:
     return f"Service {case.service.key}" if case.service else ""
 
 
-def _cause(case: Case, chosen: Finding | None) -> Cause:
+def _not_known(
+    findings: list[tuple[Step, Finding]], doubtful: tuple[Doubtful, ...]
+) -> tuple[str, ...]:
+    steps = (text for _, finding in findings for text in finding.unknown)
+    return tuple(dict.fromkeys((*steps, *(one.text for one in doubtful if one.text))))
+
+
+def _cause(case: Case, chosen: Finding | None, doubtful: tuple[Doubtful, ...]) -> Cause:
     """The cause, as sure as what is known makes it, and with what holds beside it."""
-    cause = _found_cause(case, chosen)
-    if cause.code in _UNSPECIFIC and (hinges_on_address(case) or unjudged(case)):
-        cause = replace(cause, confidence=Confidence.POSSIBLE)
-    if cause.confidence is Confidence.CERTAIN and assumed_redirect(case):
-        cause = replace(cause, confidence=Confidence.LIKELY)
+    cause = lowered(_found_cause(case, chosen), doubtful)
+    if cause.code is CauseCode.NONE and cause.confidence is Confidence.POSSIBLE:
+        summary = f"As far as is known, {cause.summary[:1].lower()}{cause.summary[1:]}"
+        cause = replace(cause, summary=summary)
     cause = _with_redirect(cause, case)
     if case.policy_verdict is Verdict.DENIED and case.engine.cluster.config.audit_mode:
         detail = f"{cause.detail} {_AUDIT_MODE}".strip()
@@ -120,7 +125,6 @@ def _with_redirect(cause: Cause, case: Case) -> Cause:
 
 
 _AUDIT_MODE = "Policy audit mode is on: what policies deny is let through, and only logged."
-_UNSPECIFIC = PLAIN | {CauseCode.NONE}
 
 
 def _found_cause(case: Case, chosen: Finding | None) -> Cause:

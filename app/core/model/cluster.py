@@ -92,10 +92,11 @@ class ClusterConfig:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace with its own labels."""
+    """A namespace with its own labels; unless it `is_read`, there may be others."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    is_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ class Endpoint:
 
     `labels` are the identity's labels after Cilium's label filter; `pod_labels` the pod's own.
     `managed` is False for what has no policy of its own: host network, not yet taken over. `phase`
-    is the pod's, or the state of a CiliumEndpoint that is not up yet.
+    is the pod's, or the state of a CiliumEndpoint that is not up yet. `nameservers` are the servers
+    that it asks for names instead of the cluster's; one that `resolves_as_node` asks its node's.
     """
 
     namespace: str
@@ -140,6 +142,8 @@ class Endpoint:
     phase: str = "Running"
     template: bool = False
     source: Source | None = None
+    nameservers: tuple[Address, ...] = ()
+    resolves_as_node: bool = False
 
     @property
     def key(self) -> str:
@@ -323,5 +327,7 @@ class Cluster:
     learned_names: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     """FQDN (lower-case, no final dot) to addresses seen in DNS answers or flows."""
     notices: tuple[Notice, ...] = ()
+    dns_addresses: tuple[Address, ...] = ()
+    """The cluster's DNS servers as kubelets are told, where that was read."""
     unread: tuple[Notice, ...] = ()
     """What could not be read (see `app.core.model.unread`): no answer over it is certain."""

@@ -32,6 +32,7 @@ REFUSALS = {
     "unmanaged-endpoint": f"{ALLOWED}|{NO_CHANGE} .*(unmanaged|lab/scheduler|mirror/mirror)",
     "service-without-backends": f"{NOTHING}|{ALLOWED}",
     "named-port-unresolved": NOTHING,
+    "policy-rejected": ALLOWED,
 }
 """For which causes no change is offered, and why; of any other cause there must be one."""
 

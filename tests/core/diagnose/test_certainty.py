@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from app.core.diagnose.certainty import COSTS, Doubt, Doubtful, lowered
 from app.core.diagnose.why import diagnose
-from app.core.model.answer import CauseCode, Confidence, WhyAnswer
+from app.core.model.answer import Cause, CauseCode, Confidence, WhyAnswer
 from tests.core.diagnose.bank import Fault
 
 HOST_FIREWALL: dict[str, Any] = {
@@ -66,3 +67,21 @@ def test_policy_with_cloud_groups_up_to_1_19_then_what_it_decides_is_not_known()
     found = answer(Fault("x", ask, {}, ({"create": policy},)))
     assert found.cause.confidence is Confidence.POSSIBLE
     assert any(one.startswith("what `hub/cloud` decides") for one in found.not_known)
+
+
+def test_every_doubt_has_its_cost_in_the_table() -> None:
+    assert set(COSTS) == set(Doubt)
+    assert all(cost.at_most is not Confidence.CERTAIN for cost in COSTS.values())
+
+
+def test_doubts_when_several_then_the_dearest_counts() -> None:
+    cause = Cause(CauseCode.EGRESS_DEFAULT_DENY, "no rule")
+    assumed, unread = Doubtful(Doubt.DNS_SERVER), Doubtful(Doubt.UNREAD)
+    assert lowered(cause, ()).confidence is Confidence.CERTAIN
+    assert lowered(cause, (assumed,)).confidence is Confidence.LIKELY
+    assert lowered(cause, (assumed, unread)).confidence is Confidence.POSSIBLE
+
+
+def test_doubts_when_a_deny_decides_then_an_unread_policy_costs_nothing() -> None:
+    cause = Cause(CauseCode.EGRESS_EXPLICIT_DENY, "denied")
+    assert lowered(cause, (Doubtful(Doubt.UNREAD),)) == cause
