@@ -49,7 +49,7 @@ class Facts:
     def disjoint(self, one: Requirements, other: Requirements) -> bool:
         """Say whether nothing can fulfil both."""
         for labels, wanted in ((self._inherited(one), other), (self._inherited(other), one)):
-            if any(_told(labels, item, against=True) for item in wanted):
+            if any(_told(labels, item, against=True) for item in wanted if item.key != CLUSTER_KEY):
                 return True
         return any(_contradict(first, second) for first in one for second in other)
 
@@ -66,6 +66,8 @@ class Facts:
         (name,) = named
         known = self.namespaces.get(name, {"kubernetes.io/metadata.name": name})
         labels = {f"{NAMESPACE_LABELS_KEY}.{key}": value for key, value in known.items()}
+        if any(item.key == CLUSTER_KEY for item in have):
+            return {NAMESPACE_KEY: name}  # of another cluster, whose namespaces are not known
         return {**labels, NAMESPACE_KEY: name, CLUSTER_KEY: self.cluster}
 
 
@@ -73,10 +75,10 @@ def _told(labels: Mapping[str, str] | None, wanted: Requirement, *, against: boo
     """Say whether a namespace's own labels settle a requirement, for it or `against` it."""
     if labels is None or wanted.source not in _PLAIN:
         return False
-    settled = wanted.key in (NAMESPACE_KEY, CLUSTER_KEY) or wanted.key.startswith(
-        f"{NAMESPACE_LABELS_KEY}."
-    )
-    if not settled:
+    if wanted.key == CLUSTER_KEY and wanted.key not in labels:
+        return False
+    of_namespace = wanted.key.startswith(f"{NAMESPACE_LABELS_KEY}.") and CLUSTER_KEY in labels
+    if not of_namespace and wanted.key not in (NAMESPACE_KEY, CLUSTER_KEY):
         return False
     value = labels.get(wanted.key)
     match wanted.operator:

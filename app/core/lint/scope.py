@@ -197,10 +197,24 @@ class Scope:
             for space, name, port in route.backends:
                 service = services.get(f"{space}/{name}")
                 for endpoint in self.endpoints_in.get(space, ()) if service else ():
-                    number = _listens(service, port, endpoint)
+                    number = self.port_behind(service, port, endpoint)
                     if number:
                         found.setdefault(endpoint.key, []).append((number, host))
         return {key: tuple(some) for key, some in found.items()}
+
+    @staticmethod
+    def port_behind(service: Service | None, port: int, endpoint: Endpoint) -> int:
+        """Give the port of a pod that a Service's port leads to; 0 when it does not lead there."""
+        if service is None or not service.selector:
+            return 0
+        if not service.selector.items() <= endpoint.pod_labels.items():
+            return 0
+        for one in service.ports:
+            if one.port == port:
+                if isinstance(one.target, int):
+                    return one.target
+                return next((own.port for own in endpoint.ports if own.name == one.target), 0)
+        return 0
 
     @cached_property
     def carried(self) -> tuple[tuple[str, tuple[RuleRef, ...]], ...]:
@@ -271,17 +285,3 @@ def _key(entry: Entry) -> SubjectKey:
 
 def _is_subject(endpoint: Endpoint) -> bool:
     return endpoint.managed and not endpoint.host_network
-
-
-def _listens(service: Service | None, port: int, endpoint: Endpoint) -> int:
-    """The port of a pod that a Service's port leads to; 0 when it does not lead there."""
-    if service is None or not service.selector:
-        return 0
-    if not service.selector.items() <= endpoint.pod_labels.items():
-        return 0
-    for one in service.ports:
-        if one.port == port:
-            if isinstance(one.target, int):
-                return one.target
-            return next((own.port for own in endpoint.ports if own.name == one.target), 0)
-    return 0

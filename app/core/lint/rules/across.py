@@ -15,7 +15,7 @@ from app.core.model.provenance import Manifest
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.context import ParseContext
 from app.core.policy.parse import parse_policy
-from app.core.policy.rules import Entry, FqdnSelector, ParsedPolicy
+from app.core.policy.rules import Entry, FqdnSelector, ParsedPolicy, RejectedPolicy
 
 BOOK = Book()
 
@@ -296,14 +296,11 @@ def _may_differ(view: View) -> bool:
     )  # fmt: skip
 
 
-def _difference(view: View, other: object) -> tuple[str, str] | None:
-    if view.parsed is None or not isinstance(other, ParsedPolicy):
-        refused = not isinstance(other, ParsedPolicy)
-        if (view.parsed is None) is refused:
-            return None
-        reason = getattr(other, "reason", "")
-        path = getattr(other, "path", "") or "spec"
-        return (path, f"refuses it: {reason}") if refused else ("spec", "takes it")
+def _difference(view: View, other: ParsedPolicy | RejectedPolicy) -> tuple[str, str] | None:
+    if view.parsed is None:
+        return None
+    if isinstance(other, RejectedPolicy):
+        return other.path or "spec", f"refuses it: {other.reason}"
     if set(other.dropped) - set(view.parsed.dropped):
         path = min(set(other.dropped) - set(view.parsed.dropped))
         return path, f"does not know `{path.rpartition('.')[2]}` and leaves it out"

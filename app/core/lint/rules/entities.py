@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import TypeGuard
 
 from app.core.lint.cover import holds_port, span
-from app.core.lint.finding import Hit, Severity
+from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
 from app.core.lint.scope import Scope
-from app.core.lint.view import Item, View
+from app.core.lint.view import Item, View, mapping, nodes
 from app.core.model.verdict import Direction, Effect, Protocol
-from app.core.policy.rules import Entry, LabelSelector
+from app.core.policy.rules import Entry, LabelSelector, PeerSelector
 
 BOOK = Book()
+
+_NODE_PORTS = {10250: "the kubelet", 9100: "a node exporter"}
 
 _METADATA = ip_address("169.254.169.254")
 _USUAL_NETWORKS = {
@@ -164,7 +167,8 @@ def host_alone(view: View, scope: Scope) -> Iterator[Hit]:
         if item.effect is Effect.DENY or set(_entities(item)) != {"host"} or not item.entries:
             continue
         entry = item.entries[0]
-        if not entry.ports or holds_port(entry, 53, "UDP") or _admits(entry, "remote-node", scope):
+        dns = bool(entry.ports) and holds_port(entry, 53, "UDP")
+        if dns or entry.node or _admits(entry, "remote-node", scope):
             continue
         if item.direction is Direction.INGRESS and not _FROM_NODES.search(view.words):
             continue  # the kubelet's probes come from the own node
@@ -237,7 +241,7 @@ def api_server_by_node(view: View, scope: Scope) -> Iterator[Hit]:
         if item.direction is Direction.INGRESS or "remote-node" not in names or not item.entries:
             continue
         entry = item.entries[0]
-        if names & {"host", "kube-apiserver", "cluster", "all"} or not entry.ports:
+        if names & {"host", "kube-apiserver", "cluster", "all"} or not entry.ports or entry.node:
             continue
         if holds_port(entry, 6443, "TCP") and not _admits(entry, "kube-apiserver", scope):
             yield Hit(
@@ -282,3 +286,130 @@ def node_policy(view: View, scope: Scope) -> Iterator[Hit]:
                 else "it has an effect only where the host firewall is on",
                 severity=Severity.ERROR if known else Severity.INFO,
             )
+
+
+@BOOK.check(
+    "NP132",
+    "node-service-by-pod-selector",
+    Severity.WARNING,
+    why="""The kubelet (10250) and node exporters (9100) listen in the host network: they are the
+    entities host and remote-node, which no pod selector holds (issue 3415).""",
+    bad="""
+    egress:
+    - toEndpoints: [{}]
+      toPorts: [{ports: [{port: "10250", protocol: TCP}]}]
+    """,
+    good="""
+    egress:
+    - toEntities: [host, remote-node]
+      toPorts: [{ports: [{port: "10250", protocol: TCP}]}]
+    """,
+)
+def node_service_by_selector(view: View, scope: Scope) -> Iterator[Hit]:
+    """A port of every node, asked of pods."""
+    for entry in view.entries:
+        if entry.direction is Direction.INGRESS or entry.effect is Effect.DENY or not entry.peers:
+            continue
+        pods = [one for one in entry.peers if _is_of_pods(one)]
+        if len(pods) < len(entry.peers):
+            continue
+        for spec in (spec for rule in entry.ports for spec in rule.ports):
+            if spec.number not in _NODE_PORTS or spec.end > spec.number or spec.name:
+                continue
+            served = any(
+                port.port == spec.number and peer.selects_labels(endpoint.labels)
+                for endpoint in scope.cluster.endpoints
+                if not endpoint.host_network
+                for port in endpoint.ports
+                for peer in pods
+            )
+            if not served and not _reaches_nodes(entry, spec.number, scope):
+                yield Hit(
+                    spec.path,
+                    f"{_NODE_PORTS[spec.number]} ({spec.number}) is in the host network: "
+                    "no pod selector holds it",
+                    "use the entities host and remote-node",
+                )
+
+
+def _is_of_pods(peer: PeerSelector) -> TypeGuard[LabelSelector]:
+    if not isinstance(peer, LabelSelector) or not peer.requirements:
+        return False
+    return not any(one.source == "reserved" for one in peer.requirements)
+
+
+def _reaches_nodes(entry: Entry, port: int, scope: Scope) -> bool:
+    return any(
+        holds_port(other, port, "TCP")
+        and any(
+            isinstance(peer, LabelSelector)
+            and (
+                not peer.requirements or any(one.key == "remote-node" for one in peer.requirements)
+            )
+            for peer in other.peers or ()
+        )
+        for other in scope.sharing(entry, Direction.EGRESS)
+    )
+
+
+@BOOK.check(
+    "NP133",
+    "deny-of-world-hits-api-server",
+    Severity.ERROR,
+    needs=Knowledge.CLUSTER,
+    why="""An API server that runs outside of the cluster (a managed one) is `world` as well as
+    `kube-apiserver`, and a deny wins: a deny of the world cuts its calls to webhooks off (cozystack
+    issue 3983).""",
+    bad="""
+    # with an API server at an address that is no node's
+    enableDefaultDeny: {ingress: false}
+    ingressDeny:
+    - fromEntities: [world]
+      toPorts: [{ports: [{port: "8443", protocol: TCP}]}]
+    """,
+    good="""
+    # with an API server on a node
+    enableDefaultDeny: {ingress: false}
+    ingressDeny:
+    - fromEntities: [world]
+      toPorts: [{ports: [{port: "8443", protocol: TCP}]}]
+    """,
+)
+def deny_hits_api_server(view: View, scope: Scope) -> Iterator[Hit]:
+    """A deny of the world on the port of a webhook, and an API server outside."""
+    outside = [one for one in scope.cluster.apiserver_addresses if not scope.is_node(one)]
+    if not outside or not scope.cluster.nodes:
+        return
+    for entry in view.entries:
+        if entry.effect is Effect.ALLOW or entry.direction is Direction.EGRESS:
+            continue
+        world = any(
+            isinstance(peer, LabelSelector)
+            and any(one.source == "reserved" and one.key == "world" for one in peer.requirements)
+            for peer in entry.peers or ()
+        )
+        hooked = any(holds_port(entry, port, "TCP") for port in _webhook_ports(entry, scope))
+        if world and hooked:
+            yield Hit(
+                entry.rule.path,
+                f"the API server ({outside[0]}) is outside, so this denies its calls too",
+                "deny the blocks that are meant instead",
+            )
+
+
+def _webhook_ports(entry: Entry, scope: Scope) -> frozenset[int]:
+    """The ports of the subject's pods that webhook configurations lead to."""
+    found: set[int] = set()
+    pods = scope.endpoints_of(entry)
+    services = {service.key: service for service in scope.cluster.services}
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        for one in scope.of_kind.get(kind, ()):
+            for hook, _ in nodes(one.body, "webhooks", ""):
+                place = mapping(mapping(mapping(hook).get("clientConfig")).get("service"))
+                service = services.get(f"{place.get('namespace')}/{place.get('name')}")
+                for pod in pods if service is not None else ():
+                    port = place.get("port", 443)
+                    found.add(scope.port_behind(service, int(port), pod))
+    names = {port.name: port.port for pod in pods for port in pod.ports}
+    found |= {number for name, number in names.items() if "webhook" in name}
+    return frozenset(found - {0})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
 
 from app.core.cluster.identity import is_identity_label
 from app.core.diagnose.written import silent_namespace
@@ -13,9 +12,10 @@ from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
 from app.core.lint.rules.selectors import AGENT_KEYS, CILIUM_PREFIX, NAME_LABEL, fits_all
 from app.core.lint.scope import Scope
+from app.core.lint.typo import is_typo
 from app.core.lint.view import View
 from app.core.model.labels import RESERVED_SOURCE
-from app.core.policy.rules import Entry, GroupSelector, LabelSelector, Operator
+from app.core.policy.rules import Entry, GroupSelector, LabelSelector, Operator, Requirement
 from app.core.policy.selectors import (
     NAMESPACE_KEY,
 )
@@ -59,6 +59,8 @@ def selects_no_endpoint(view: View, scope: Scope) -> Iterator[Hit]:
             continue  # NP042: host network
         if any(one.source == RESERVED_SOURCE for one in subject.requirements):
             continue
+        if _is_explained(subject.requirements, scope):
+            continue
         near = _nearly(subject, entry.namespace, scope)
         known = scope.endpoints_in.get(entry.namespace) if entry.namespace else scope.has_pods
         if near or (scope.has_pods and (known or not entry.namespace)):
@@ -79,7 +81,7 @@ def _nearly(selector: LabelSelector, namespace: str, scope: Scope) -> str:
             continue
         labels = {key: label.value for key, label in endpoint.labels.items()}
         mine = labels.get(wanted.key)
-        if mine is not None and get_close_matches(value, [mine], cutoff=0.8):
+        if mine is not None and is_typo(value, mine):
             return f"{endpoint.key} has `{wanted.key}={mine}`"
         for key in (
             "app.kubernetes.io/name",
@@ -131,7 +133,8 @@ def peer_matches_no_endpoint(view: View, scope: Scope) -> Iterator[Hit]:
             settled = scope.has_pods and any(scope.endpoints_in.get(name) for name in spaces)
             if (near or settled) and not _known_elsewhere(peer, entry, view, scope):
                 hint = f"; {near}" if near else ""
-                yield Hit(peer.path, f"no pod is `{peer.text}`{hint}")
+                severity = None if near else Severity.INFO
+                yield Hit(peer.path, f"no pod is `{peer.text}`{hint}", severity=severity)
 
 
 def _spaces_of(selector: LabelSelector) -> tuple[str, ...]:
@@ -148,12 +151,19 @@ def _known_elsewhere(peer: LabelSelector, entry: Entry, view: View, scope: Scope
     rest = [one for one in peer.requirements if one is not silent]
     if silent is not None and any(fits_all(rest, one) for one in scope.cluster.endpoints):
         return True
+    return _is_explained(rest, scope)
+
+
+def _is_explained(requirements: Iterable[Requirement], scope: Scope) -> bool:
+    """Whether NP016, NP021 or NP025 say why a label is on no pod."""
     config = scope.cluster.config
     return any(
         one.key == NAME_LABEL
-        or one.key.startswith(CILIUM_PREFIX)
+        or one.key.startswith((CILIUM_PREFIX, f"{NAMESPACE_KEY}.labels."))
         or not is_identity_label(one.key, config.label_filter, config.cilium_version)
-        for one in rest
+        or any(space.labels.get(one.key) in one.values for space in namespaces)
+        for namespaces in (scope.cluster.namespaces.values(),)
+        for one in requirements
         if one.key not in AGENT_KEYS
     )
 

@@ -197,6 +197,7 @@ def peer_and_port_apart(view: View, _scope: Scope) -> Iterator[Hit]:
             f"its ports are open to everyone, and `{what}` of {peers_path.rpartition('.')[2]} "
             "on every port: two items are alternatives",
             "write peers and ports in one item",
+            severity=None if what in ("toFQDNs", "toCIDR", "toCIDRSet") else Severity.WARNING,
         )
 
 

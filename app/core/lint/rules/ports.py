@@ -48,7 +48,7 @@ def service_port(view: View, scope: Scope) -> Iterator[Hit]:
         services = _services_of(pods, scope)
         for spec in (spec for rule in entry.ports for spec in rule.ports):
             found = _only_service(spec, pods, services)
-            if found is not None and not _is_dns(found, spec):
+            if found is not None and not _is_dns(found):
                 service, port, target = found
                 yield Hit(
                     spec.path,
@@ -86,17 +86,18 @@ def dns_target_port(view: View, scope: Scope) -> Iterator[Hit]:
         services = _services_of(pods, scope)
         for spec in (spec for rule in entry.ports for spec in rule.ports):
             found = _only_service(spec, pods, services)
-            if found is not None and _is_dns(found, spec):
+            if found is not None and _is_dns(found):
                 service, _, target = found
                 yield Hit(
                     spec.path,
                     f"the pods of DNS Service {service.key} listen on {target}, not on 53",
                     f"write `{target}`",
                 )
+                break
 
 
-def _is_dns(found: tuple[Service, int, int], spec: PortSpec) -> bool:
-    return found[1] == 53 and "UDP" in spec.protocols  # noqa: PLR2004  # DNS
+def _is_dns(found: tuple[Service, int, int]) -> bool:
+    return found[1] == 53  # noqa: PLR2004  # DNS
 
 
 def _meant_pods(entry: Entry, scope: Scope) -> tuple[Endpoint, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.core.lint.cover import is_every_port
 from app.core.lint.finding import Hit, Knowledge, Severity
+from app.core.lint.projects import is_project
 from app.core.lint.rule import Book
 from app.core.lint.scope import Scope
 from app.core.lint.view import Item, View
@@ -107,24 +109,38 @@ def _peer_path(item: Item, peer: object) -> str:
     """,
 )
 def without_policy(scope: Scope) -> Iterator[Hit]:
-    """A namespace with pods of which none is restricted."""
+    """A namespace with pods of which none is restricted, where others are; a project's always."""
     spaces = {one.ref.name: one for one in scope.of_kind.get("Namespace", ())}
-    for name, endpoints in sorted(scope.endpoints_in.items()):
-        subjects = [one for one in endpoints if one.managed and not one.host_network]
-        if not subjects or name.startswith(_SYSTEM) or not scope.engine.policies:
+    subjects = {
+        name: found
+        for name, endpoints in sorted(scope.endpoints_in.items())
+        if not name.startswith(_SYSTEM) and (found := [one for one in endpoints if _has_own(one)])
+    }
+    free = [
+        name
+        for name, found in subjects.items()
+        if not any(scope.engine.policies_selecting(one) for one in found)
+    ]
+    usual = len(free) * 2 <= len(subjects)
+    for name in free:
+        namespace = scope.cluster.namespaces.get(name)
+        project = namespace is not None and is_project(name, namespace.labels)
+        manifest = spaces.get(name) or scope.object_of(subjects[name][0])
+        if manifest is None or not (project or usual):
             continue
-        if any(scope.engine.policies_selecting(one) for one in subjects):
-            continue
-        manifest = spaces.get(name) or scope.object_of(subjects[0])
-        if manifest is not None:
-            number = len(subjects)
-            pods = "1 pod" if number == 1 else f"{number} pods"
-            yield Hit(
-                "metadata",
-                f"no policy selects any of the {pods} of namespace {name}",
-                "add a default deny and what is needed",
-                manifest=manifest,
-            )
+        number = len(subjects[name])
+        pods = "its pod" if number == 1 else f"any of its {number} pods"
+        yield Hit(
+            "metadata",
+            f"no policy selects {pods}: namespace {name} is open both ways",
+            "add a default deny and what is needed",
+            severity=Severity.WARNING if project else None,
+            manifest=manifest,
+        )
+
+
+def _has_own(endpoint: Endpoint) -> bool:
+    return endpoint.managed and not endpoint.host_network
 
 
 @BOOK.check(
@@ -307,7 +323,10 @@ def _asked(entry: Entry, subject: Endpoint, scope: Scope) -> list[tuple[int, str
 )
 def gateway_cut_off(view: View, scope: Scope) -> Iterator[Hit]:
     """The ingress endpoint lets nobody in, or a backend does not admit it."""
-    yield from _closes_reserved(view, scope, "ingress", ("world", "all", "cluster"))
+    used = bool(scope.cluster.routes or scope.of_kind.get("Gateway"))
+    for hit in _closes_reserved(view, scope, "ingress", ("world", "all", "cluster")):
+        if used or not scope.has_pods:
+            yield hit if used else replace(hit, severity=Severity.WARNING)
     if not scope.cluster.routes:
         return
     backends = scope.route_backends
@@ -381,7 +400,7 @@ def _closes_reserved(view: View, scope: Scope, name: str, wanted: tuple[str, ...
 )
 def health_cut_off(view: View, scope: Scope) -> Iterator[Hit]:
     """The health endpoint is selected, and other nodes may not reach it."""
-    yield from _closes_reserved(view, scope, "health", ("remote-node", "cluster", "all", "health"))
+    yield from _closes_reserved(view, scope, "health", ("remote-node", "cluster", "all"))
 
 
 @BOOK.survey(

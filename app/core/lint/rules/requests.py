@@ -24,7 +24,7 @@ _TLS_PORTS = {"443": True, "6443": True, "8443": True, "9443": True, "10250": Tr
 _PLAIN_PORTS = frozenset({22, 25, 53, 80, 587, 3306, 5432, 6379, 8080, 11211})
 _PROXY_PORTS = frozenset({3128, 8118})
 _META = re.compile(r"[][\\*+?(){}|^$]")
-_OWN_PATHS = re.compile(r"/(healthz?|livez?|readyz?|ready|live|metrics|status|ping|version)\Z")
+_OWN_PATHS = re.compile(r"/(healthz?|livez?|readyz?|ready|live|metrics|ping|version)\Z")
 _LOOSE_DOT = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z])")
 _FIRST_WITHOUT_KAFKA = (1, 20, 0)
 

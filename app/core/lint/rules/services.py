@@ -17,6 +17,9 @@ from app.core.policy.rules import CidrSelector, GroupSelector, LabelSelector
 
 BOOK = Book()
 
+_CACHE_ADDRESS = "169.254.20.10"
+"""Where node-local DNS listens by convention; from 1.17 on local addresses of the node are host."""
+
 _METADATA = ip_address("169.254.169.254")
 _USUAL_NETWORKS = {
     "10.42.0.0/16": "the pod network of K3s and RKE2",
@@ -254,7 +257,14 @@ def dns_redirected(view: View, scope: Scope) -> Iterator[Hit]:
     """,
 )
 def node_local_dns(view: View, scope: Scope) -> Iterator[Hit]:
-    """DNS is allowed to kube-dns only, and a cache runs on every node."""
+    """DNS is allowed to kube-dns only and a cache runs on every node, or it is named by address."""
+    for peer, _ in blocks_of(view, Direction.EGRESS) if scope.version >= (1, 17, 0) else ():
+        if peer.block.num_addresses == 1 and _is_at(peer, _CACHE_ADDRESS):
+            yield Hit(
+                peer.path,
+                f"`{peer.text}` is an address of the node itself: its identity is host",
+                "write `toEntities: [host]`",
+            )
     caches = [
         one
         for one in scope.cluster.endpoints

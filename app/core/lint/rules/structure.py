@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.core.lint.cover import holds_port, peers_cover, ports_cover
 from app.core.lint.finding import Hit, Severity
@@ -12,14 +13,24 @@ from app.core.lint.rules.names import split_rules
 from app.core.lint.scope import Scope
 from app.core.lint.view import EGRESS_KINDS, Item, View, mapping, nodes, told
 from app.core.model.verdict import Direction, Effect
-from app.core.policy.rules import Entry, LabelSelector
+from app.core.policy.context import ParseContext
+from app.core.policy.parse import parse_policy
+from app.core.policy.rules import (
+    Entry,
+    FqdnSelector,
+    LabelSelector,
+    Operator,
+    ParsedPolicy,
+    PeerSelector,
+)
+from app.core.policy.selectors import NAMESPACE_KEY
 
 BOOK = Book()
 
 _ROOT_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "specs", "status"})
 _DENIES = re.compile(r"\b(deny|block|isolate|forbid|drop|no access)\b")
 _ALLOWS = re.compile(r"\b(allow|permit|open)\b")
-_API_ENTITIES = frozenset({"kube-apiserver", "host", "remote-node", "health", "none"})
+_DNS_PORTS = (53, 5353, 8053, 1053)
 
 
 @BOOK.check(
@@ -176,6 +187,8 @@ def egress_without_dns(view: View, scope: Scope) -> Iterator[Hit]:
     if not named:
         return
     entry = named[0]
+    if any(isinstance(peer, FqdnSelector) for one in named for peer in one.peers or ()):
+        return  # NP001 says so, and more
     for other in scope.sharing(entry, Direction.EGRESS, kind="open-dns", wanted=_opens_dns):
         if other.peers is not None:
             return
@@ -193,14 +206,33 @@ def _is_reached_by_name(entry: Entry) -> bool:
         reserved = {one.key for one in peer.requirements if one.source == "reserved"}
         if not reserved:
             return bool(peer.requirements)
-    return any(not isinstance(peer, LabelSelector) and hasattr(peer, "pattern")
-               for peer in entry.peers or ())  # fmt: skip
+    return any(isinstance(peer, FqdnSelector) for peer in entry.peers or ())  # fmt: skip
 
 
 def _opens_dns(entry: Entry) -> bool:
-    named = any("dns" in spec.name for rule in entry.ports for spec in rule.ports)
-    ported = any(holds_port(entry, port, "UDP") for port in (53, 5353, 8053, 1053))
-    return not entry.default_deny or named or ported
+    """Whether a rule lets some DNS server be asked: it says so by its port, or holds one."""
+    if not entry.default_deny:
+        return True
+    ports = [spec for rule in entry.ports for spec in rule.ports]
+    if any("dns" in spec.name or spec.number in _DNS_PORTS for spec in ports):
+        return True
+    if not any(holds_port(entry, port, "UDP") for port in _DNS_PORTS):
+        return False
+    return not entry.peers or any(map(_may_be_dns, entry.peers))
+
+
+def _may_be_dns(peer: PeerSelector) -> bool:
+    """Whether a peer can be a DNS server: by its labels, its namespace, or because it is wide."""
+    if not isinstance(peer, LabelSelector):
+        return not isinstance(peer, FqdnSelector)
+    said = [one for one in peer.requirements if one.operator is Operator.IN]
+    own = [one for one in said if not one.key.startswith("io.")]
+    if not own:
+        spaces = [one.values for one in said if one.key == NAMESPACE_KEY]
+        return not spaces or any("dns" in name or name == "kube-system" for name in spaces[0])
+    return any("dns" in value for one in own for value in one.values) or any(
+        one.source == "reserved" for one in own
+    )
 
 
 @BOOK.check(
@@ -329,11 +361,32 @@ def default_deny_without_items(view: View, _scope: Scope) -> Iterator[Hit]:
     - fromEntities: [cluster]
     """,
 )
-def object_not_enforced(view: View, _scope: Scope) -> Iterator[Hit]:
+def object_not_enforced(view: View, scope: Scope) -> Iterator[Hit]:
     """The agent or the API server refuses the object."""
-    if view.rejected is not None:
-        who = "the API server" if view.rejected.refused_by == "api-server" else "Cilium"
-        yield Hit(view.rejected.path or "spec", f"{who} refuses it: {view.rejected.reason}")
+    refused = view.rejected
+    if refused is None:
+        return
+    who = "the API server" if refused.refused_by == "api-server" else "Cilium"
+    option = not _is_configured(scope) and _passes_with_options(view, scope)
+    yield Hit(
+        refused.path or "spec",
+        f"{who} refuses it: {refused.reason}" + (", which is off by default" if option else ""),
+        severity=Severity.WARNING if option else None,
+    )
+
+
+def _is_configured(scope: Scope) -> bool:
+    """Whether the agent's own settings were read."""
+    return any(one.ref.name == "cilium-config" for one in scope.of_kind.get("ConfigMap", ()))
+
+
+def _passes_with_options(view: View, scope: Scope) -> bool:
+    """Whether the agent would take the object with the options that nobody has by default."""
+    config = replace(
+        scope.cluster.config, node_selector_labels=True, extended_ip_protocols=True, icmp_rules=True
+    )
+    read = parse_policy(view.manifest, ParseContext(config, scope.cluster.services))
+    return isinstance(read, ParsedPolicy)
 
 
 @BOOK.check(
