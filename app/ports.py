@@ -46,8 +46,9 @@ class Right:
 class ClusterPicture:
     """Every object read at one moment. `as_of_ns` is when; `notices` what was missing.
 
-    `shadowed` are objects that share kind, namespace and name with one of `manifests` and are not
-    in force: lists show them, nothing evaluates them.
+    `shadowed` are objects that are not in force, because one of `manifests` has the same kind,
+    namespace and name, or because nothing deploys them (`Source.orphan`): lists show them, nothing
+    evaluates them.
     """
 
     manifests: tuple[Manifest, ...]

@@ -26,6 +26,9 @@ class Sources:
     replay: str = ""
     record: str = ""
     sets: Mapping[str, str] = field(default_factory=dict)
+    env: str = ""
+    clusters: tuple[str, ...] = ()
+    rendered: tuple[str, ...] = ()
     cilium_version: str = ""
     kubeconfig: str = ""
     context: str = ""

@@ -94,9 +94,10 @@ def build_readers(
 
 
 def _files(paths: tuple[str, ...], sources: Sources) -> ClusterReader:
-    from integrations.manifests.reader import ManifestReader
+    from integrations.manifests.reader import ManifestReader, Selected
 
-    return ManifestReader(paths, sources.sets)
+    selected = Selected(sources.env, sources.clusters, sources.rendered)
+    return ManifestReader(paths, sources.sets, selected)
 
 
 def _located(live: ClusterReader, sources: Sources, settings: Settings) -> ClusterReader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 FORMATS = ("table", "json", "jsonl", "yaml")
@@ -66,6 +67,25 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         action=Merge,
         metavar="NAME=VALUE",
         help="value of a ${NAME} placeholder in manifests; may be repeated",
+    )
+    group.add_argument(
+        "--env",
+        default=off,
+        metavar="NAME",
+        help="which environment of a checkout, as its folders are called (dev, prd)",
+    )
+    with suppress(argparse.ArgumentError):  # `flows` has Hubble's filter of this name
+        group.add_argument(
+            "--cluster",
+            action=Merge,
+            metavar="NAME",
+            help="which cluster of a checkout, where it deploys to several; may be repeated",
+        )
+    group.add_argument(
+        "--rendered",
+        action=Merge,
+        metavar="PATH",
+        help="what `helm template` and its like have printed; may be repeated",
     )
     group.add_argument(
         "--cilium-version", default=off, metavar="V", help="whose semantics to apply, as 1.19.3"

@@ -138,10 +138,18 @@ def _policies(picture: Picture) -> Iterator[Check]:
     for one in engine.rejected:
         at = f"{one.file}:{one.line}: " if one.file else ""
         yield Check("policies", Health.BROKEN, f"{at}{one.ref} is refused: {one.reason}")
-    if picture.shadowed:
-        number = counted(len(picture.shadowed), "object")
-        text = f"{number} not in force: another of the same name is"
-        yield Check("policies", Health.MISSING, text)
+    yield from _not_in_force(picture)
     if picture.notices:
         fix = "they are printed on stderr by every command"
         yield Check("notices", Health.MISSING, counted(len(picture.notices), "notice"), fix)
+
+
+def _not_in_force(picture: Picture) -> Iterator[Check]:
+    undeployed = sum(1 for one in picture.shadowed if one.source and one.source.orphan)
+    for number, why in (
+        (len(picture.shadowed) - undeployed, "another of the same name is"),
+        (undeployed, "nothing deploys what their files hold"),
+    ):
+        if number:
+            text = f"{counted(number, 'object')} not in force: {why}"
+            yield Check("policies", Health.MISSING, text)

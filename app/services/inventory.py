@@ -244,6 +244,10 @@ class _Policies:
         )
 
     def shadowed_row(self, manifest: Manifest) -> PolicyRow:
+        if manifest.source and manifest.source.orphan:
+            told = tuple(self.told.get(manifest.ref, ()))
+            reason = "nothing deploys it"
+            return replace(_written(manifest), reason=reason, shadowed=True, notices=told)
         winner = next(
             (one for one in self.picture.cluster.policies if one.ref == manifest.ref), None
         )

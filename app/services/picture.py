@@ -27,9 +27,9 @@ class Picture:
     """What is known, as of `as_of_ns`. `revision` grows with everything published.
 
     `sources` are the states of every source by name, `notices` what the operator must know of
-    what was read, in order of reading. `shadowed` are objects that another of the same name keeps
-    from being in force, `rights` say which kinds could be read, `boundaries` are what no change
-    may break. A new picture with the same `engine` changed no verdict.
+    what was read, in order of reading. `shadowed` are objects that are not in force: another of
+    the same name is, or nothing deploys them. `rights` say which kinds could be read, `boundaries`
+    are what no change may break. A new picture with the same `engine` changed no verdict.
     """
 
     cluster: Cluster

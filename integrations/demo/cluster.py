@@ -14,14 +14,14 @@ from app.ports import ClusterChange, ClusterPicture
 from integrations.demo.objects import write_objects
 from integrations.demo.topology import Topology, read_topology
 from integrations.manifests.found import CLUSTER_KINDS
-from integrations.manifests.reader import load
+from integrations.manifests.reader import Selected, load
 
 GITOPS = Path(__file__).with_name("gitops")
 """The packaged GitOps tree that the demo's policies come from."""
 BOUNDARIES = Path(__file__).with_name("boundaries.toml")
 """What the demo's policies must keep."""
 
-_OTHER_ENVIRONMENT = "envs/dev"
+_ENVIRONMENT = "prd"
 
 
 class DemoCluster:
@@ -46,7 +46,7 @@ class DemoCluster:
 
     def _read(self) -> ClusterPicture:
         topology = read_topology()
-        policies, notices = _read_policies(topology)
+        policies, undeployed, notices = _read_policies(topology)
         objects = tuple(_manifest(body) for body in write_objects(topology))
         settings = next(one for one in objects if one.ref.name == "cilium-config").body["data"]
         return ClusterPicture(
@@ -55,6 +55,7 @@ class DemoCluster:
             notices,
             settings=settings,
             cilium_version=topology.cilium_version,
+            shadowed=undeployed,
         )
 
 
@@ -64,26 +65,23 @@ def _manifest(body: dict[str, Any]) -> Manifest:
     return Manifest(ObjectRef(kind, namespace, meta["name"]), body["apiVersion"], body)
 
 
-def _read_policies(topology: Topology) -> tuple[tuple[Manifest, ...], tuple[Notice, ...]]:
+def _read_policies(
+    topology: Topology,
+) -> tuple[tuple[Manifest, ...], tuple[Manifest, ...], tuple[Notice, ...]]:
     """Read what the environment `prd` runs, and the file that nobody noticed is in none."""
-    loaded = load([str(GITOPS)], {"DOMAIN": topology.domain})
+    loaded = load([str(GITOPS)], {"DOMAIN": topology.domain}, Selected(env=_ENVIRONMENT))
     notices = tuple(
         replace(notice, file=_inside(notice.file))
         for notice in loaded.notices
         if notice.file and notice.ref
     )
-    return tuple(_deployed(loaded.manifests)), notices
+    return tuple(_placed(loaded.manifests)), tuple(_placed(loaded.undeployed)), notices
 
 
-def _deployed(manifests: tuple[Manifest, ...]) -> Iterator[Manifest]:
+def _placed(manifests: tuple[Manifest, ...]) -> Iterator[Manifest]:
     for manifest in manifests:
-        source = manifest.source
-        if source is None:
-            continue
-        roots = tuple(
-            _inside(root) for root in source.deployed_by if not root.endswith(_OTHER_ENVIRONMENT)
-        )
-        if roots or not source.deployed_by:
+        if source := manifest.source:
+            roots = tuple(_inside(root) for root in source.deployed_by)
             placed = replace(source, file=_inside(source.file), deployed_by=roots)
             yield replace(manifest, source=placed)
 

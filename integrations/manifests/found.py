@@ -167,6 +167,11 @@ def _text(tree: Any, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def keeps_lines(kind: str, file: str) -> bool:
+    """Say whether the line of every field of an object is worth keeping."""
+    return kind in LINE_KINDS or PurePath(file).name in KUSTOMIZATION_NAMES
+
+
 def tame(value: Any) -> Any:
     """Make control and bidi characters in every string of a tree visible.
 

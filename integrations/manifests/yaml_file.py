@@ -17,7 +17,14 @@ from app.core.documents.tree import TreeBuilder, compose, may_alias, scalar_of
 from app.core.errors import BadInput
 from app.core.model.provenance import ObjectRef, Source
 from integrations.manifests.files import KUSTOMIZATION_NAMES
-from integrations.manifests.found import LINE_KINDS, Found, item_defaults, make_ref, tame
+from integrations.manifests.found import (
+    LINE_KINDS,
+    Found,
+    item_defaults,
+    keeps_lines,
+    make_ref,
+    tame,
+)
 from integrations.manifests.placeholders import Placeholders
 from integrations.manifests.templates import TEMPLATE, could_hold_policies
 
@@ -111,7 +118,7 @@ class YamlFile:
             aliases=may_alias(chunk.text),
             first_line=chunk.line,
             fill=self._placeholders.fill,
-            lines=lines if kind in LINE_KINDS else None,
+            lines=lines if keeps_lines(kind, self._file) else None,
         )
         try:
             body = tame(builder.build(node))

@@ -33,6 +33,11 @@ def picture(flows: FlowEvidence) -> Picture:
     names = NameBook()
     names.learn(flows.flows)
     ingredients = Ingredients(
-        read.manifests, read.settings, (1, 19, 3), names.names(), read.notices
+        read.manifests,
+        read.settings,
+        (1, 19, 3),
+        names.names(),
+        read.notices,
+        shadowed=read.shadowed,
     )
     return replace(make_picture(ingredients), as_of_ns=START_NS)

@@ -102,7 +102,7 @@ def test_inventory_of_a_namespace_without_policies_says_so(context: Context) -> 
 
 
 def test_orphan_file_is_noticed(context: Context) -> None:
-    assert "in no kustomization" in facts(handle("inventory gitea", context))["Notice"]
+    assert "deployed by nothing" in facts(handle("inventory gitea", context))["Notice"]
 
 
 def test_help_lists_every_command_and_tells_how(context: Context) -> None:

@@ -248,7 +248,7 @@ def test_policy_table_marks_what_is_refused_and_what_has_notices(picture: Pictur
         "✗ refused",
         "✓",
         "! 1 notice",
-        "- shadowed",
+        "- not in force",
     ]
     assert "deny" in lines[2]
 

@@ -117,7 +117,7 @@ def test_policies_are_those_of_one_environment(read: ClusterPicture) -> None:
 
 
 def test_one_file_is_in_no_kustomization_and_said_so(read: ClusterPicture) -> None:
-    orphans = [one for one in policies(read) if one.source and one.source.orphan]
+    orphans = [one for one in read.shadowed if one.source and one.source.orphan]
     assert [one.ref.name for one in orphans] == ["runner-egress"]
     assert [(one.file, one.ref) for one in read.notices] == [
         (orphans[0].file, orphans[0].ref),

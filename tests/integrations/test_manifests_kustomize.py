@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import pytest
+
+from app.core.errors import BadInput
 from app.core.model.provenance import Manifest
-from integrations.manifests.reader import Loaded, load
+from integrations.manifests.reader import Loaded, Selected, load
 
 HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
 POLICY = """\
@@ -43,8 +46,10 @@ def test_load_when_overlays_share_a_base_then_deployed_by_both(tmp_path: Path) -
             "app/envs/prd/kustomization.yml": HEAD + "bases: [../../base]\n",
         },
     )
-    assert _deployed_by(loaded.manifests[0]) == ("app/envs/dev", "app/envs/prd")
-    assert not loaded.notices
+    assert _deployed_by(loaded.manifests[0]) == ("app/envs/prd",)
+    assert _texts(loaded) == (
+        "of several environments `prd` is analysed (--env choose; also: `dev`)"
+    )
 
 
 def test_load_when_kustomization_says_no_kind_then_it_counts(tmp_path: Path) -> None:
@@ -67,7 +72,7 @@ def test_load_when_component_lists_a_file_then_deployed(tmp_path: Path) -> None:
     assert _deployed_by(loaded.manifests[0]) == ("env",)
 
 
-def test_load_when_file_is_in_no_kustomization_then_orphan_with_notice(tmp_path: Path) -> None:
+def test_load_when_file_is_in_no_kustomization_then_not_in_force(tmp_path: Path) -> None:
     loaded = _load(
         tmp_path,
         {
@@ -76,17 +81,14 @@ def test_load_when_file_is_in_no_kustomization_then_orphan_with_notice(tmp_path:
             "plain/web2.yaml": POLICY.replace("web", "web2"),
         },
     )
-    manifests = _by_file(loaded, tmp_path)
-    orphan, plain = manifests["app/net/web.yaml"].source, manifests["plain/web2.yaml"].source
-    assert orphan is not None
-    assert plain is not None
-    assert orphan.orphan
-    assert not plain.orphan
-    assert "CiliumNetworkPolicy/lung/web is in no kustomization" in _texts(loaded)
-    assert "web2 is in no kustomization" not in _texts(loaded)
+    assert list(_by_file(loaded, tmp_path)) == ["plain/web2.yaml"]
+    (orphan,) = loaded.undeployed
+    assert orphan.source is not None
+    assert orphan.source.orphan
+    assert "CiliumNetworkPolicy/lung/web is deployed by nothing: no kustomization" in _texts(loaded)
 
 
-def test_load_when_deployed_and_orphan_hold_the_same_object_then_deployed_wins(
+def test_load_when_deployed_and_orphan_hold_the_same_object_then_only_the_deployed(
     tmp_path: Path,
 ) -> None:
     loaded = _load(
@@ -99,11 +101,11 @@ def test_load_when_deployed_and_orphan_hold_the_same_object_then_deployed_wins(
         },
     )
     assert list(_by_file(loaded, tmp_path)) == ["a/zbase/web.yaml"]
-    assert [m.file for m in loaded.shadowed] == [str(tmp_path / "a/dev/web.yaml")]
-    assert "web.yaml:1 (in no kustomization), which is not analysed" in _texts(loaded)
+    assert [m.file for m in loaded.undeployed] == [str(tmp_path / "a/dev/web.yaml")]
+    assert not loaded.shadowed
 
 
-def test_load_when_two_overlays_deploy_variants_then_first_and_a_way_to_choose(
+def test_load_when_two_overlays_deploy_variants_then_one_and_a_way_to_choose(
     tmp_path: Path,
 ) -> None:
     files = {
@@ -116,8 +118,10 @@ def test_load_when_two_overlays_deploy_variants_then_first_and_a_way_to_choose(
     }
     loaded = _load(tmp_path, files)
     assert list(_by_file(loaded, tmp_path)) == ["aws/web.yaml"]
-    assert "(deployed by k3s)" in _texts(loaded)
-    assert "name one overlay as the snapshot to choose" in _texts(loaded)
+    assert "`aws` is analysed (--cluster choose; also: `k3s`)" in _texts(loaded)
+    chosen = load([str(tmp_path)], selected=Selected(clusters=("k3s",)))
+    assert list(_by_file(chosen, tmp_path)) == ["k3s/web.yaml"]
+    assert not chosen.notices
 
 
 def test_load_when_transformers_apply_one_way_then_object_is_as_deployed(tmp_path: Path) -> None:
@@ -169,7 +173,7 @@ def test_load_when_labels_leave_selectors_alone_then_only_metadata(tmp_path: Pat
     assert body["spec"]["selector"] == {"app": "api"}
 
 
-def test_load_when_overlays_disagree_then_left_as_written_with_notice(tmp_path: Path) -> None:
+def test_load_when_overlays_disagree_then_one_environment(tmp_path: Path) -> None:
     loaded = _load(
         tmp_path,
         {
@@ -179,8 +183,12 @@ def test_load_when_overlays_disagree_then_left_as_written_with_notice(tmp_path: 
             "prd/kustomization.yaml": HEAD + "namePrefix: prd-\nresources: [../base]\n",
         },
     )
-    assert loaded.manifests[0].ref.name == "web"
-    assert "is changed differently by dev, prd" in _texts(loaded)
+    assert [m.ref.name for m in loaded.manifests] == ["prd-web"]
+    dev = load([str(tmp_path)], selected=Selected(env="dev"))
+    assert [m.ref.name for m in dev.manifests] == ["dev-web"]
+    with pytest.raises(BadInput, match="no such environment: `stg`") as caught:
+        load([str(tmp_path)], selected=Selected(env="stg"))
+    assert caught.value.hint == "this checkout has: dev, prd"
 
 
 def test_load_when_overlay_alone_is_named_then_its_bases_are_read_too(tmp_path: Path) -> None:
@@ -212,25 +220,42 @@ def test_load_when_base_lies_outside_and_there_is_no_checkout_then_not_followed(
         "dev",
     )
     assert not loaded.manifests
-    assert "1 of the resources of `dev` are not in the snapshot: ../base" in _texts(loaded)
+    assert (
+        f"{tmp_path}/dev/kustomization.yaml: not in the snapshot: "
+        "a resource of this kustomization: ../base" in _texts(loaded)
+    )
 
 
-def test_load_when_patch_file_then_no_object_and_patches_are_reported(tmp_path: Path) -> None:
+def test_load_when_patched_then_as_patched_with_the_line_of_the_patch(tmp_path: Path) -> None:
     loaded = _load(
         tmp_path,
         {
             "kustomization.yaml": HEAD
-            + "resources: [web.yaml]\npatches: [{path: fix.yaml}, {patch: '[]'}]\n",
+            + "resources: [web.yaml]\npatches:\n- path: fix.yaml\n"
+            + "- target: {kind: CiliumNetworkPolicy}\n  patch: |-\n"
+            + "    - op: add\n      path: /spec/egress\n      value: [{toEntities: [world]}]\n",
             "web.yaml": POLICY,
-            "fix.yaml": POLICY,
+            "fix.yaml": POLICY.replace("{endpointSelector: {}}", "")
+            + "  description: fixed\n  ingress:\n  - fromEntities: [cluster]\n",
         },
     )
-    assert [m.file for m in loaded.manifests] == [str(tmp_path / "web.yaml")]
-    assert loaded.skipped == {"patch": 1}
-    assert f"patches are not applied: {tmp_path.name}" in _texts(loaded)
+    (policy,) = loaded.manifests
+    assert policy.file == str(tmp_path / "web.yaml")
+    assert policy.body["spec"] == {
+        "endpointSelector": {},
+        "description": "fixed",
+        "ingress": [{"fromEntities": ["cluster"]}],
+        "egress": [{"toEntities": ["world"]}],
+    }
+    fix, overlay = str(tmp_path / "fix.yaml"), str(tmp_path / "kustomization.yaml")
+    assert policy.place_of("spec.endpointSelector") == (policy.file, 4)
+    assert policy.place_of("spec.description") == (fix, 5)
+    assert policy.place_of("spec.ingress[0].fromEntities[0]") == (fix, 7)
+    assert policy.place_of("spec.egress[0]") == (overlay, 10)
+    assert not loaded.notices
 
 
-def test_load_when_charts_generators_and_remote_bases_then_all_reported(tmp_path: Path) -> None:
+def test_load_when_charts_generators_and_remote_bases_then_each_is_named(tmp_path: Path) -> None:
     loaded = _load(
         tmp_path,
         {
@@ -240,9 +265,10 @@ def test_load_when_charts_generators_and_remote_bases_then_all_reported(tmp_path
         },
     )
     texts = _texts(loaded)
-    assert f"Helm charts are not rendered: jupyterhub ({tmp_path.name})" in texts
-    assert f"generator plug-ins are not run: {tmp_path.name}" in texts
-    assert f"2 of the resources of `{tmp_path.name}` are not in the snapshot" in texts
+    assert "Helm charts are not rendered: jupyterhub" in texts
+    assert "`generators` are not run" in texts
+    assert "2 resources of this kustomization: https://example.org/x?ref=1, gone.yaml" in texts
+    assert {notice.severity for notice in loaded.notices} == {"error"}
 
 
 def test_load_when_kustomizations_form_a_cycle_then_it_ends(tmp_path: Path) -> None:
@@ -255,3 +281,4 @@ def test_load_when_kustomizations_form_a_cycle_then_it_ends(tmp_path: Path) -> N
         },
     )
     assert [m.ref.name for m in loaded.manifests] == ["web"]
+    assert "kustomizations include each other" in _texts(loaded)

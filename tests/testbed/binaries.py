@@ -19,7 +19,8 @@ def require(*names: str) -> Path:
     missing = [name for name in names if not (FOLDER / name).exists()]
     if not missing:
         return FOLDER
-    reason = f"needs {', '.join(missing)} (tests/testbed/build.sh {FOLDER} kube hubble; takes Go)"
+    script = f"tests/testbed/build.sh {FOLDER} kube hubble kustomize"
+    reason = f"needs {', '.join(missing)} ({script}; takes Go)"
     if os.environ.get("TESTBED") == "required":
         pytest.fail(f"TESTBED=required, but it {reason}", pytrace=False)
     pytest.skip(reason)

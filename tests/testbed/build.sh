@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the real servers that the testbed tests talk to.
 #
-#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium
+#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium, kustomize
 #
 # Versions are pinned by each part's go.mod and go.sum. A binary is built again only when those, the
 # Go version or the flags change, so a second call costs nothing and keeping BIN_DIR between CI runs
@@ -72,11 +72,16 @@ build_cilium() {
   echo "$version" >"$bin/cilium-$version/sources.key"
 }
 
+build_kustomize() {
+  build kustomize kustomize sigs.k8s.io/kustomize/kustomize/v5 ""
+}
+
 for part in "$@"; do
   case $part in
     kube) build_kube ;;
     hubble) build_hubble ;;
     cilium) build_cilium ;;
+    kustomize) build_kustomize ;;
     *) echo "unknown part: $part" >&2; exit 2 ;;
   esac
 done

@@ -26,7 +26,7 @@ def policy_table(out: Output, rows: Sequence[PolicyRow], *, complete: bool = Tru
 def _policy_cells(row: PolicyRow) -> tuple[str | Cell, ...]:
     also = [word for word, here in (("L7", row.l7), ("FQDN", row.fqdn), ("deny", row.deny)) if here]
     if row.shadowed:
-        state = Cell("- shadowed", Style.DIM)
+        state = Cell("- not in force", Style.DIM)
     elif not row.valid:
         state = Cell("✗ refused", Style.BAD)
     elif row.notices:

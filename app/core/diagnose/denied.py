@@ -182,7 +182,7 @@ def _list_of(rule: RuleRef, direction: Direction, engine: Engine) -> RuleRef:
     manifest = manifest_of(rule.policy, engine)
     if manifest is None or at_path(manifest.body, path) is None:
         return rule
-    return RuleRef(rule.policy, path, manifest.file, manifest.line_of(path))
+    return RuleRef(rule.policy, path, *manifest.place_of(path))
 
 
 def gateway_cause(cause: Cause, leg: Leg, direction: Direction = Direction.INGRESS) -> Cause:

@@ -78,7 +78,8 @@ def place(cause: Cause, manifest: Manifest | None, path: str) -> Cause:
         return cause
     value = value_at(manifest, path)
     look = path.removeprefix("spec.") + (f": {value}" if value else "")
-    return replace(cause, file=manifest.file, line=manifest.line_of(path), look_at=look)
+    file, line = manifest.place_of(path)
+    return replace(cause, file=file, line=line, look_at=look)
 
 
 def of_hint(hint: Hint, look: Look, manifest: Manifest | None) -> Cause:

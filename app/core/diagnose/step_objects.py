@@ -203,7 +203,5 @@ def _placed(cause: Cause, service: Service) -> Cause:
     source = service.source
     if source is None:
         return cause
-    line = source.line_of("spec.selector")
-    return Cause(
-        cause.code, cause.summary, cause.detail, cause.confidence, source.file, line, "spec"
-    )
+    file, line = source.place_of("spec.selector")
+    return Cause(cause.code, cause.summary, cause.detail, cause.confidence, file, line, "spec")

@@ -25,8 +25,9 @@ class Source:
     """The document an object was read from.
 
     `lines` maps a path inside the object, as `spec.egress[1].toPorts[0]`, to its 1-based line.
-    `deployed_by` names the kustomizations that reach the file (empty: none does, or not known).
-    `orphan` says that kustomizations surround the file and none of them reaches it.
+    `elsewhere` holds the fields that another file wrote, a patch or a kustomization: their file as
+    shown and line. `deployed_by` names the folders that it is deployed from (empty: none, or not
+    known). `orphan` says that a checkout deploys objects, and nothing deploys this one.
     """
 
     file: str
@@ -35,15 +36,32 @@ class Source:
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     deployed_by: tuple[str, ...] = ()
     orphan: bool = False
+    elsewhere: Mapping[str, tuple[str, int]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def place_of(self, path: str) -> tuple[str, int]:
+        """Give file and line of `path`, or of its nearest ancestor that has them."""
+        while path:
+            if (place := self.elsewhere.get(path)) is not None:
+                return place
+            if (line := self.lines.get(path)) is not None:
+                return self.file, line
+            path = _parent(path)
+        return self.file, self.line
 
     def line_of(self, path: str) -> int:
         """Give the line of `path`, or of its nearest ancestor that has one."""
         while path:
             if (line := self.lines.get(path)) is not None:
                 return line
-            cut = max(path.rfind("."), path.rfind("["))
-            path = path[:cut] if cut > 0 else ""
+            path = _parent(path)
         return self.line
+
+
+def _parent(path: str) -> str:
+    cut = max(path.rfind("."), path.rfind("["))
+    return path[:cut] if cut > 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,10 @@ class Manifest:
     def line_of(self, path: str) -> int | None:
         """The 1-based line of a path inside the object; None when it came from a cluster."""
         return self.source.line_of(path) if self.source else None
+
+    def place_of(self, path: str) -> tuple[str, int] | tuple[None, None]:
+        """File and line of a path inside the object; a field that a patch wrote is the patch's."""
+        return self.source.place_of(path) if self.source else (None, None)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -48,13 +48,13 @@ class Reader:
 
     def warn(self, text: str, path: str) -> None:
         """Note something that does not stop the object."""
-        ref, line = self.manifest.ref, self.manifest.line_of(path)
-        self.warnings.append(Notice(f"{ref}: {path}: {text}", self.manifest.file, line, ref))
+        ref, (file, line) = self.manifest.ref, self.manifest.place_of(path)
+        self.warnings.append(Notice(f"{ref}: {path}: {text}", file, line, ref))
 
     def rule_ref(self, path: str) -> RuleRef:
         """Name a part of the object with its file and line."""
         manifest = self.manifest
-        return RuleRef(manifest.ref, path, manifest.file, manifest.line_of(path))
+        return RuleRef(manifest.ref, path, *manifest.place_of(path))
 
     def fields(self, value: Any, path: str, known: Iterable[str]) -> Mapping[str, Any]:
         """Give the known fields of an object that are set; unknown ones are dropped, aloud."""

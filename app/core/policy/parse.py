@@ -36,12 +36,13 @@ def parse_policy(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Re
     try:
         entries = _entries(reader, ref, context)
     except Refused as refused:
+        file, line = manifest.place_of(refused.path)
         return RejectedPolicy(
             ref,
             refused.reason,
             refused.path,
-            manifest.file,
-            manifest.line_of(refused.path),
+            file,
+            line,
             refused.refused_by,
             manifest,
             reader.names_services,

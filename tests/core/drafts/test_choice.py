@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.cluster.build import build_cluster
 from app.core.drafts.change import ChangeKind
 from app.core.drafts.choice import Plan, options, plans
 from app.core.drafts.edits import Append, SetScalar
@@ -10,6 +11,7 @@ from app.core.errors import DraftRejected
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, HttpRequest, Protocol, Question, SniRequest, Verdict
 from app.core.policy.engine import Engine
+from integrations.manifests.reader import load
 from tests.core.drafts.cluster import WORKSPACE, engine_of, question, write
 
 ALICE = "lung/notebook-alice"
@@ -360,7 +362,8 @@ def test_plans_when_the_only_policy_is_an_orphan_then_it_is_not_edited(tmp_path:
     write(
         tmp_path, {"lung/workspace.yaml": WORKSPACE, "lung/kustomization.yaml": "resources: []\n"}
     )
-    engine = engine_of(tmp_path)
+    loaded = load([str(tmp_path)])
+    engine = Engine.build(build_cluster((*loaded.manifests, *loaded.undeployed)))
     (plan,) = plans(question(engine, ALICE, "mirror/db-0", 5432), engine)
     assert plan.changes[0].kind is ChangeKind.NEW_POLICY
 

@@ -1,0 +1,195 @@
+"""The files of a snapshot as builds see them: each read and parsed once, whoever asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from app.core.documents.limits import EDITING, READING
+from app.core.documents.split import split_documents
+from app.core.documents.tree import TreeBuilder, compose, may_alias
+from app.core.errors import BadInput
+from app.core.model.provenance import Manifest
+from app.core.text import clean
+from integrations.manifests.files import KUSTOMIZATION_NAMES, FileSet, find_checkout, read_bytes
+from integrations.manifests.found import Found, tame
+from integrations.manifests.kustomize.kustomization import Kustomization
+from integrations.manifests.kustomize.tree import Map, Place, grow
+
+_GENERATED_MAX = EDITING.size
+"""Bytes of a file that a generator may take in: a ConfigMap holds 1 MiB."""
+
+Reader = Callable[[Path, str], None]
+
+
+class Checkout:
+    """Objects and kustomizations by file; what a build names is read when it is asked for."""
+
+    def __init__(
+        self, files: FileSet, fill: Callable[[str], str], found: Found, read: Reader
+    ) -> None:
+        """`read` adds what a file holds to `found`, `fill` puts values into placeholders."""
+        self.files = files
+        self.found = found
+        self._fill = fill
+        self._reader = read
+        self._bases: dict[Path, Path] = {}
+        self._objects: dict[Path, list[Manifest]] = {}
+        self._kustomizations: dict[Path, Kustomization | None] = {}
+
+    @cached_property
+    def root(self) -> Path:
+        """The git work tree of the snapshot, else the folder that was named."""
+        real = [file for file in self.files.shown if file.is_absolute()]
+        for file in real[:1]:
+            if root := find_checkout(file):
+                return root
+        for name in self.files.named:
+            if Path(name).is_dir():
+                return Path(name).resolve()
+        return real[0].parent if real else Path()
+
+    def read_all(self) -> None:
+        """Read every file that the snapshot names."""
+        for path in list(self.files.shown):
+            self._read(path)
+
+    @property
+    def kustomizations(self) -> list[Kustomization]:
+        """Those that have been read, in the order of their folders."""
+        present = [one for one in self._kustomizations.values() if one]
+        return sorted(present, key=lambda one: one.folder)
+
+    def of_file(self, path: Path) -> list[Manifest]:
+        """The objects of a file that has been read."""
+        return self._objects.get(path, [])
+
+    def _read(self, path: Path) -> list[Manifest]:
+        if path in self._objects:
+            return self._objects[path]
+        before, named = len(self.found.manifests), len(self.found.kustomizations)
+        self._reader(path, self.files.shown[path])
+        self._objects[path] = self.found.manifests[before:]
+        for manifest in self.found.kustomizations[named:]:
+            self._keep(path, manifest)
+        return self._objects[path]
+
+    def _keep(self, path: Path, manifest: Manifest) -> None:
+        if path.name not in KUSTOMIZATION_NAMES or manifest.source is None:
+            return
+        shown = self.files.shown[path]
+        body = grow(manifest.body, shown, manifest.source.lines)
+        if path.parent in self._kustomizations:
+            text = "a second kustomization in this folder: kustomize refuses to build it"
+            self.found.broken(BadInput(text, line=manifest.source.line), shown)
+        elif isinstance(body, Map):
+            self._kustomizations[path.parent] = Kustomization(path.parent, shown, body)
+
+    def objects(self, file: Path) -> Sequence[Manifest] | None:
+        """The objects of a file; None when it is no file of this checkout."""
+        real = self._real(file)
+        if real is None or not real.is_file() or not self._take(real):
+            return None
+        return self._read(real)
+
+    def _real(self, path: Path) -> Path | None:
+        try:
+            return path.resolve()
+        except (OSError, RuntimeError, ValueError):  # links that lead to each other, a NUL
+            return None
+
+    def _take(self, real: Path) -> bool:
+        """Take a file in that the snapshot does not name, when it lies in the same checkout."""
+        if real in self.files.shown:
+            return True
+        base = self._base_of(real)
+        if base is None:
+            return False
+        shown = Path(self.files.shown[base]).parent / os.path.relpath(real, base.parent)
+        self.files.shown[real] = clean(os.path.normpath(shown))
+        root = find_checkout(real)
+        self.files.folders[real] = str(real.parent.relative_to(root)) if root else ""
+        return True
+
+    def _base_of(self, real: Path) -> Path | None:
+        """A file of the snapshot that lies in the same git checkout."""
+        root = find_checkout(real)
+        if root is None:
+            return None
+        if root not in self._bases:
+            named = (file for file in self.files.shown if find_checkout(file) == root)
+            first = next(named, None)
+            if first is None:
+                return None
+            self._bases[root] = first
+        return self._bases[root]
+
+    def kustomization(self, folder: Path) -> Kustomization | None:
+        """The kustomization of a folder; None when it has none, or lies outside the checkout."""
+        real = self._real(folder)
+        if real is None:
+            return None
+        if real not in self._kustomizations:
+            self._kustomizations[real] = None
+            for name in sorted(KUSTOMIZATION_NAMES):
+                file = real / name
+                if file.is_file() and self._take(file):
+                    del self._kustomizations[real]
+                    self._read(file)
+                    self._kustomizations.setdefault(real, None)
+                    break
+        return self._kustomizations[real]
+
+    def roots(self, file: Path) -> Sequence[Any] | None:
+        """The documents of a file as trees; None when it is no file of this checkout."""
+        real = self._real(file)
+        if real is None or not real.is_file() or not self._take(real):
+            return None
+        shown = self.files.shown[real]
+        text = read_bytes(real, shown).decode("utf-8-sig", errors="replace")
+        return self._parse(text, (shown, 1))
+
+    def inline(self, text: str, place: Place) -> Sequence[Any]:
+        """The documents of a text that stands in a file; a block scalar begins on the next line."""
+        file, line = place
+        return self._parse(text, (file, line + 1 if "\n" in text.rstrip("\n") else line))
+
+    def _parse(self, text: str, place: Place) -> list[Any]:
+        file, first = place
+        if len(text) > READING.size:
+            raise BadInput("too large for a patch", file=file)
+        roots = []
+        for chunk in split_documents(text):
+            line = chunk.line + first - 1
+            lines: dict[str, int] = {}
+            builder = TreeBuilder(
+                READING,
+                aliases=may_alias(chunk.text),
+                first_line=line,
+                fill=self._fill,
+                lines=lines,
+            )
+            roots.append(grow(tame(builder.build(compose(chunk.text, line))), file, lines))
+        return roots
+
+    def content(self, file: Path) -> bytes | None:
+        """The bytes of a file that a generator takes in; None where there is none to take."""
+        real = self._real(file)
+        if real is None or not real.is_file() or not self._encloses(real):
+            return None
+        if real.stat().st_size > _GENERATED_MAX:
+            return None
+        try:
+            return real.read_bytes()
+        except OSError:
+            return None
+
+    def _encloses(self, real: Path) -> bool:
+        return self._base_of(real) is not None or real.is_relative_to(self.root)
+
+    def chart(self, _own: Kustomization, _chart: Map, _namespace: str) -> None:
+        """Charts are rendered elsewhere, or not at all."""
+        return

@@ -1,0 +1,117 @@
+"""Kustomizations and HelmReleases of Flux as deployments.
+
+Source: fluxcd/kustomize-controller `api/v1/kustomization_types.go` and fluxcd/pkg
+`kustomize/kustomize_generator.go` (which fields go into the kustomization), `kustomize_varsub.go`
+(`postBuild`); fluxcd/helm-controller `api/v2/helmrelease_types.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from app.core.model.provenance import Manifest
+from app.core.text import clean
+from integrations.manifests.deploy.deployment import FLUX, Chart, Deployment
+from integrations.manifests.deploy.tags import cluster_of, env_of
+
+KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io/"
+HELM_GROUP = "helm.toolkit.fluxcd.io/"
+
+Values = Callable[[str, str, str], Mapping[str, str] | None]
+"""Gives the data of a ConfigMap or Secret by kind, namespace and name; None when it is not here."""
+
+
+def read_kustomization(manifest: Manifest, folder: Path, shown: str, values: Values) -> Deployment:
+    """Turn a Flux Kustomization whose `path` is `folder` into a deployment."""
+    spec = _map(manifest.body.get("spec"))
+    segments = shown.split("/")
+    found, whole = _substitutes(spec.get("postBuild"), manifest.ref.namespace, values)
+    own = (manifest.file or "").split("/")
+    return Deployment(
+        folder,
+        clean(shown),
+        manifest,
+        FLUX,
+        env=env_of(segments),
+        cluster=cluster_of(segments) or cluster_of(own),
+        edits=_edits(spec),
+        values=found,
+        open_values=not whole,
+    )
+
+
+def _edits(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    taken = {
+        key: spec[key]
+        for key in ("namePrefix", "nameSuffix", "patches", "components")
+        if spec.get(key)
+    }
+    if isinstance(spec.get("targetNamespace"), str):
+        taken["namespace"] = spec["targetNamespace"]
+    metadata = _map(spec.get("commonMetadata"))
+    if metadata.get("labels"):
+        taken["labels"] = [{"pairs": metadata["labels"]}]
+    if metadata.get("annotations"):
+        taken["commonAnnotations"] = metadata["annotations"]
+    return taken
+
+
+def _substitutes(
+    post_build: Any, namespace: str, values: Values
+) -> tuple[Mapping[str, str] | None, bool]:
+    """Give what fills placeholders, and whether all of it is known."""
+    if not isinstance(post_build, Mapping):
+        return None, True
+    found: dict[str, str] = {}
+    whole = True
+    for source in post_build.get("substituteFrom") or ():
+        if not isinstance(source, Mapping):
+            continue
+        data = values(_text(source.get("kind")), namespace, _text(source.get("name")))
+        if data is None:
+            whole = whole and source.get("optional") is True
+        else:
+            found.update(data)
+    for name, value in _map(post_build.get("substitute")).items():
+        found[name] = value if isinstance(value, str) else str(value)
+    return found, whole
+
+
+def read_releases(
+    manifests: Iterable[Manifest], locate: Callable[[str], Path | None]
+) -> list[Chart]:
+    """Give the charts of HelmReleases; `locate` finds a chart's folder in this checkout."""
+    charts = []
+    for manifest in manifests:
+        spec = _map(manifest.body.get("spec"))
+        chart = _map(_map(spec.get("chart")).get("spec"))
+        reference = _map(spec.get("chartRef"))
+        name = _text(chart.get("chart")) or _text(reference.get("name")) or manifest.ref.name
+        namespace = _text(spec.get("targetNamespace")) or manifest.ref.namespace
+        release = _text(spec.get("releaseName")) or manifest.ref.name
+        local = name.startswith(".") or _text(_map(chart.get("sourceRef")).get("kind")) in (
+            "GitRepository",
+            "Bucket",
+        )
+        charts.append(
+            Chart(
+                clean(manifest.ref.name),
+                namespace,
+                manifest.file or "",
+                manifest.line_of("") or 1,
+                release,
+                locate(name) if local else None,
+                inline=spec.get("values"),
+            )
+        )
+    return charts
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
