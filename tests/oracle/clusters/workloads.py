@@ -62,13 +62,20 @@ class World:
         return BLOCKS + BLOCKS_V6 if self.dual_stack else BLOCKS
 
 
-def make_world(dice: Dice) -> World:
-    """Make the cluster that policies will be written for."""
+def make_world(dice: Dice, *, pods: int = 0) -> World:
+    """Make the cluster that policies will be written for; 3 to 8 pods unless told how many."""
     world = World(dice, dual_stack=dice.chance(0.25))
     for name in dice.some(NAMESPACES, 1, 3):
         world.namespaces[name] = _namespace_labels(dice, name)
-    for number in range(dice.number(3, 8)):
+    for number in range(pods or dice.number(3, 8)):
         world.pods.append(_pod(world, number))
+    return furnish(world)
+
+
+def furnish(world: World) -> World:
+    """Give a world of pods new Services and CIDR groups, and new pods that matter most."""
+    dice = world.dice
+    world.services, world.slices, world.groups = [], [], []
     world.favourites = dice.some(world.pods, 2, 3)
     if dice.chance(0.35):
         for number in range(dice.number(1, 3)):

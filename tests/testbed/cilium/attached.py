@@ -22,8 +22,8 @@ from app.bootstrap.sources import Sources
 from app.bootstrap.workspace import build_workspace, save_snapshot
 from app.config import FlowSettings, Settings
 from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.why import diagnose
 from app.core.errors import K8treError
-from app.core.flows.encode import encode
 from app.ports import FlowRequest
 from app.services.ask import make_question, why
 from app.services.contract import why_form
@@ -34,7 +34,7 @@ Command = dict[str, Any]
 Answer = dict[str, Any]
 
 SETTINGS = Settings(flows=FlowSettings(history=False))
-KNOWN_WITHIN_S = 30.0
+KNOWN_WITHIN_S, SEEN_WITHIN_S = 30.0, 5.0
 
 
 @dataclass(slots=True)
@@ -56,23 +56,32 @@ class Attached:
         """Answer one command."""
         match command["do"]:
             case "know":
-                return await self._know(set(command["there"]), set(command["gone"]))
+                answer = await self._know(set(command["there"]), set(command["gone"]))
             case "snapshot":
-                return await self._snapshot(command["path"])
+                answer = await self._snapshot(command["path"])
             case "open":
-                return await self._open(command["snapshot"], command.get("flows", ""))
+                answer = await self._open(command["snapshot"], command.get("flows", ""))
             case "why":
-                return {"answers": [self._why(one, command) for one in command["questions"]]}
+                answer = {"answers": [self._why(one, command) for one in command["questions"]]}
+            case "judge":
+                answer = {"answers": [self._judge(one, command) for one in command["questions"]]}
             case "state":
-                return self._state()
-            case "flows":
-                return {"flows": [encode(flow) for flow in self._workspace.ring]}
-        raise ValueError(command["do"])
+                answer = self._state()
+            case "see":
+                answer = await self._see(set(command["uuids"]))
+            case unknown:
+                raise ValueError(unknown)
+        return answer
 
     @property
     def _workspace(self) -> Workspace:
         assert self.live is not None
         return self.live
+
+    @property
+    def _opened(self) -> Recorded:
+        assert self.recorded is not None
+        return self.recorded
 
     async def _know(self, there: set[str], gone: set[str]) -> Answer:
         """Wait until the picture has some objects by uid, and has others no longer."""
@@ -88,6 +97,15 @@ class Attached:
         if not await self._is_built(revision):
             await asyncio.sleep(0.3)
         return {"missing": [], "left": []}
+
+    async def _see(self, uuids: set[str]) -> Answer:
+        """Wait until the ring has flows by uuid, and give those that do not come."""
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while missing := uuids - {flow.uuid for flow in self._workspace.ring}:
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        return {"missing": sorted(missing)}
 
     async def _is_built(self, revision: int) -> bool:
         """Wait for a picture after the objects were there; none comes when one was made already."""
@@ -116,14 +134,23 @@ class Attached:
             picture = self._workspace.picture
             flows = self._workspace.evidence() if command.get("flows") else None
         else:
-            assert self.recorded is not None
-            picture, flows = self.recorded.picture, self.recorded.flows
+            picture, flows = self._opened.picture, self._opened.flows
         request = {key: question[key] for key in ("http", "dns", "sni") if question.get(key)}
         try:
             asked = make_question(question["from"], question["to"], question["port"], **request)
             return why_form(why(picture, flows, asked))
         except K8treError as error:
             return {"verdict": "error", "error": str(error)}
+
+    def _judge(self, question: Command, command: Command) -> list[str]:
+        """Verdict and cause alone, from policies, with no fix looked for."""
+        picture = self._workspace.picture if command["of"] == "live" else self._opened.picture
+        try:
+            asked = make_question(question["from"], question["to"], question["port"])
+            answer = diagnose(asked, picture.engine)
+        except K8treError as error:
+            return ["error", str(error)]
+        return [answer.verdict.value, answer.cause.code.value]
 
     def _state(self) -> Answer:
         live = self._workspace

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from tests.testbed.cilium.cluster import OUTSIDE, OUTSIDE_ADDRESSES, Cluster
-from tests.testbed.cilium.hubble import Seen, verdict_of
+from tests.testbed.cilium.hubble import Seen, flows_of, verdict_of
 from tests.testbed.cilium.node import wait_until
 from tests.testbed.cilium.objects import POLICIES, KubernetesObject, PodSpec, service_objects
 from tests.testbed.cilium.product import Answer, Product
@@ -77,7 +77,9 @@ class Outcome:
     at: str = ""
     seen_as: str = ""
     hubble: str = ""
+    flows: Sequence[Mapping[str, Any]] = ()
     live: Answer = field(default_factory=dict)
+    seeing: Answer = field(default_factory=dict)
     recorded: Answer = field(default_factory=dict)
     packet: Mapping[str, Any] = field(default_factory=dict)
 
@@ -94,21 +96,27 @@ class Outcome:
         """
         verdict, code = answer.get("verdict"), (answer.get("cause") or {}).get("code", "")
         backends = {one["verdict"] for one in answer.get("backends", ())}
+        if code == "flows-disagree":
+            return False
         if len(backends) > 1:  # which of them a packet gets to is the load balancer's choice
             return True
         if self.passed:
             return verdict in ("allowed", "redirected") and code == "none"
         if verdict == "error":
             return "has no port" in answer["error"]
-        return verdict == "denied" or code not in ("none", "unknown", "flows-disagree")
+        return verdict == "denied" or code not in ("none", "unknown")
 
     def disagreements(self) -> list[str]:
-        """Who is at odds with the packet: `live`, `snapshot`, `hubble`, or the bank itself."""
+        """Who is at odds with the packet: `live`, `flows`, `snapshot`, `hubble`, or the bank.
+
+        `flows` is the product attached live, with the flows it has seen as evidence.
+        """
         found = []
         expected = self.situation.expected
         if expected != "either" and not f"{self.told_fate} ".startswith(f"{expected} ".lstrip()):
             found.append("bank")
-        for name, answer in (("live", self.live), ("snapshot", self.recorded)):
+        answers = {"live": self.live, "flows": self.seeing, "snapshot": self.recorded}
+        for name, answer in answers.items():
             if not self.agrees(answer):
                 found.append(name)
         if self.hubble != self.situation.words.get("hubble", self._usual_hubble):
@@ -128,8 +136,10 @@ class Outcome:
 
     def line(self) -> str:
         """All of it in one line."""
-        said = f"{self.live.get('verdict')}/{self.recorded.get('verdict')}"
-        cause = (self.live.get("cause") or {}).get("code", self.live.get("error", ""))
+        answers = (self.live, self.seeing, self.recorded)
+        said = "/".join(str(one.get("verdict")) for one in answers)
+        causes = [str((one.get("cause") or one).get("code", one.get("error"))) for one in answers]
+        cause = "/".join(dict.fromkeys(causes))
         marks = ",".join(self.disagreements()) or "agree"
         return (
             f"{self.situation.name}: {self.told_fate} as {self.seen_as or '?'}; product {said} "
@@ -266,13 +276,17 @@ class Bank:
         self._look(outcomes, since)
         self.product.tell("snapshot", path=str(snapshot))
         questions = [self.question(one) for one in chosen]
-        for outcome, live, recorded in zip(
+        uuids = {flow["uuid"] for one in outcomes for flow in one.flows}
+        missing = self.product.tell("see", uuids=sorted(uuids))["missing"]
+        assert not missing, f"Hubble has {len(missing)} flows that did not get to the product"
+        for outcome, live, seeing, recorded in zip(
             outcomes,
             self.product.why(questions, of="live"),
+            self.product.why(questions, of="live", flows=True),
             self.product.why(questions, of="recorded"),
             strict=True,
         ):
-            outcome.live, outcome.recorded = live, recorded
+            outcome.live, outcome.seeing, outcome.recorded = live, seeing, recorded
         return outcomes
 
     # Packets
@@ -366,7 +380,8 @@ class Bank:
                 "jsonpb",
             )
             for outcome in outcomes:
-                outcome.hubble = verdict_of(flows, self._seen(outcome), since)
+                outcome.flows = flows_of(flows, self._seen(outcome), since)
+                outcome.hubble = verdict_of(outcome.flows)
             waiting = [one for one in outcomes if one.hubble != one._usual_hubble]
             if not waiting or time.monotonic() > deadline:
                 return

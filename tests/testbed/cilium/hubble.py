@@ -41,16 +41,22 @@ class Seen:
         return (source, layer4.get("source_port")) in self.ends
 
 
-def verdict_of(lines: Iterable[Mapping[str, Any]], seen: Seen, since: float) -> str:
+def flows_of(
+    lines: Iterable[Mapping[str, Any]], seen: Seen, since: float
+) -> list[Mapping[str, Any]]:
+    """The flows of a packet on its way there, in order."""
+    return [
+        flow
+        for flow in (line.get("flow", {}) for line in lines)
+        if not flow.get("is_reply")
+        and seen.is_of(flow)
+        and _time(flow.get("time", "")) >= since - SLACK_S
+    ]
+
+
+def verdict_of(flows: Iterable[Mapping[str, Any]]) -> str:
     """`dropped` when a flow of the packet was, `forwarded` when one was, `none` without flows."""
-    verdicts = set()
-    for line in lines:
-        flow: Mapping[str, Any] = line.get("flow", {})
-        if flow.get("is_reply") or not seen.is_of(flow):
-            continue
-        if _time(flow.get("time", "")) < since - SLACK_S:
-            continue
-        verdicts.add(flow.get("verdict"))
+    verdicts = {flow.get("verdict") for flow in flows}
     if verdicts & REFUSED:
         return "dropped"
     return "forwarded" if verdicts & PASSED else "none"

@@ -206,7 +206,7 @@ async def send_icmp(sock: socket.socket, command: dict[str, Any]) -> dict[str, A
     loop = asyncio.get_running_loop()
     sock.connect((command["to"], 0))
     token = os.urandom(8)
-    head = struct.pack(">BBHHH", ICMP_ECHO[sock.family], 0, 0, os.getpid() & 0xFFFF, 1)
+    head = struct.pack(">BBH", ICMP_ECHO[sock.family], 0, 0) + os.urandom(2) + b"\0\1"
     packet = head + token
     if sock.family is socket.AF_INET:
         packet = head[:2] + struct.pack(">H", checksum(packet)) + packet[4:]

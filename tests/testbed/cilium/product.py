@@ -65,6 +65,11 @@ class Product:
         answers: list[Answer] = told["answers"]
         return answers
 
+    def judge(self, questions: Iterable[Question], *, of: str) -> list[tuple[str, str]]:
+        """Ask for verdict and cause alone, of the `live` picture or the `recorded` one."""
+        told = self.tell("judge", questions=list(questions), of=of)
+        return [(verdict, cause) for verdict, cause in told["answers"]]
+
     def know(self, there: Iterable[str], gone: Iterable[str] = ()) -> None:
         """Wait until it knows objects by uid; raises `TestbedFailed` when it does not."""
         answer = self.tell("know", there=sorted(there), gone=sorted(gone))
