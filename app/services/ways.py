@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 from app.core.diagnose.boundaries import Boundary, newly_broken
 from app.core.diagnose.case import Case
+from app.core.diagnose.denied import deny_only_policies
 from app.core.diagnose.instead import go_betweens
+from app.core.diagnose.look import look_at
 from app.core.drafts.choice import DirectedQuestion, NothingDenied, Plan, plans
 from app.core.errors import DraftRejected
 from app.core.model.answer import Fix
@@ -66,7 +68,7 @@ def find_ways(case: Case, boundaries: Sequence[Boundary]) -> Ways:
     instead: tuple[Fix, ...] = ()
     try:
         wanted = wanted_of(case)
-        instead = tuple(_instead(wanted.question, case.engine))
+        instead = (*_left_open(case), *_instead(wanted.question, case.engine))
         return replace(_held(wanted.plans(case.engine), case.engine, boundaries), instead=instead)
     except DraftRejected as refused:
         return Ways(refusal=refused, instead=instead)
@@ -87,6 +89,20 @@ def _held(found: Iterable[Plan], engine: Engine, boundaries: Sequence[Boundary])
             f"any rule that allows it breaks {shown}", hint="this is blocked on purpose"
         )
     return Ways(tuple(held))
+
+
+def _left_open(case: Case) -> Iterable[Fix]:
+    """What a policy that only denies may say to leave the rest open.
+
+    No draft of it is made: it opens far more than was asked for, and a person should see to that.
+    """
+    for denial in case.denials:
+        look = look_at(denial.leg, denial.direction, case.engine)
+        for ref in deny_only_policies(look, case.engine):
+            field = f"enableDefaultDeny: {{{denial.direction.value}: false}}"
+            opens = "all that it does not deny, for every pod that no other policy closes"
+            title = f"`{field}` in `{ref.name}`, which only denies"
+            yield Fix(title, "none", ref, opens=f"opens {opens}")
 
 
 def _instead(question: Question, engine: Engine) -> Iterable[Fix]:

@@ -8,6 +8,7 @@ from app.core.diagnose import sentences
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.hints import NAMESPACE_NAME_LABEL, Hint, hints_for
 from app.core.diagnose.look import Look, look_at
+from app.core.diagnose.meant import say_meant
 from app.core.diagnose.question import Leg
 from app.core.diagnose.rejected import RejectedRule, rejected_rules
 from app.core.diagnose.written import at_path
@@ -143,6 +144,10 @@ def _plain(look: Look, engine: Engine) -> Denial:
     cause = _of_entity(sentences.of_default_deny(leg, look.direction), look)
     trace = leg.direction(look.direction)
     near = sentences.near(trace.nearest)
+    said = [cause.detail, _only_denies(look, engine)]
+    if near is not None and (meant := say_meant(near, look, engine)):
+        said.append(sentences.sentence(meant))
+    cause = replace(cause, detail=" ".join(one for one in said if one))
     if near is not None:
         path = near.path or near.rule.path
         placed = sentences.place(cause, manifest_of(near.rule.policy, engine), path)
@@ -151,6 +156,25 @@ def _plain(look: Look, engine: Engine) -> Denial:
         return Denial(cause, look.direction, leg, trace)
     rule = _list_of(trace.default_deny_by[0], look.direction, engine)
     return _at_rule(cause, rule, leg, look.direction, engine)
+
+
+def deny_only_policies(look: Look, engine: Engine) -> tuple[ObjectRef, ...]:
+    """The policies that close a direction, where all of them only deny in it; else none."""
+    closing = {rule.policy for rule in look.leg.direction(look.direction).default_deny_by}
+    if not engine.cluster.config.non_default_deny_policies:
+        return ()
+    effects = {
+        entry.effect
+        for policy in engine.policies
+        for entry in (policy.entries if policy.ref in closing else ())
+        if entry.direction is look.direction and look.selects_subject(entry)
+    }
+    return tuple(sorted(closing)) if effects == {Effect.DENY} else ()
+
+
+def _only_denies(look: Look, engine: Engine) -> str:
+    refs = deny_only_policies(look, engine)
+    return sentences.only_denies(refs, look.direction) if refs else ""
 
 
 def _of_entity(cause: Cause, look: Look) -> Cause:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.diagnose.look import Look
+from app.core.diagnose.meant import wrong_key
 from app.core.diagnose.written import (
     at_path,
     labels_of_requirement,
@@ -33,7 +34,7 @@ from app.core.policy.rules import (
     PortSpec,
     Requirement,
 )
-from app.core.policy.selectors import CLUSTER_KEY, NAMESPACE_KEY
+from app.core.policy.selectors import CLUSTER_KEY, NAMESPACE_KEY, NAMESPACE_LABELS_KEY
 
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
 _NAMESPACE_WORDS = frozenset({NAMESPACE_NAME_LABEL, "name", "namespace"})
@@ -211,10 +212,21 @@ def _misread(failing: Sequence[Requirement], look: Look, end: Endpoint) -> Cause
 def _is_namespace_label(requirement: Requirement, look: Look, end: Endpoint) -> bool:
     if requirement.key in _SILENT_KEYS or requirement.key in end.pod_labels:
         return False
+    if (written := wrong_key(requirement)) and labels_of_requirement(
+        replace(requirement, key=written), end_labels(look, end)
+    ):
+        return True
     if requirement.key in _NAMESPACE_WORDS and end.namespace in requirement.values:
         return True
     namespace = look.cluster.namespaces.get(end.namespace)
     return namespace is not None and labels_of_requirement(requirement, namespace.labels)
+
+
+def end_labels(look: Look, end: Endpoint) -> dict[str, str]:
+    """The labels of a pod's namespace, under the keys that Cilium gives them."""
+    namespace = look.cluster.namespaces.get(end.namespace)
+    labels = namespace.labels if namespace is not None else {}
+    return {f"{NAMESPACE_LABELS_KEY}.{key}": value for key, value in labels.items()}
 
 
 def _is_left_out(requirement: Requirement, end: Endpoint) -> bool:

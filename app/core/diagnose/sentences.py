@@ -9,12 +9,15 @@ from typing import Any
 
 from app.core.diagnose.hints import Hint
 from app.core.diagnose.look import Look
+from app.core.diagnose.meant import WRONG_PREFIX
 from app.core.diagnose.question import Leg
 from app.core.diagnose.written import at_path
 from app.core.model.answer import Cause, CauseCode, Confidence
 from app.core.model.cluster import Endpoint
+from app.core.model.kinds import KNP
 from app.core.model.provenance import Manifest, ObjectRef, RuleRef
 from app.core.model.verdict import Dimension, Direction, Effect, Match, Miss
+from app.core.policy.selectors import NAMESPACE_LABELS_KEY
 
 _RULE = re.compile(r"(?:specs\[(\d+)\]\.)?.*?(ingress|egress)(Deny)?\[(\d+)\]")
 _LONGEST_VALUE = 80
@@ -115,8 +118,17 @@ def _named_port(hint: Hint, look: Look, rule: str) -> str:
 def _namespace_label(hint: Hint, look: Look, rule: str) -> str:
     return (
         f"{rule} asks for a pod with label {hint.wanted}, but that is a label of the namespace; "
-        f"{look.peer.text} does not carry it"
+        f"{look.peer.text} does not carry it{_under(hint)}"
     )
+
+
+def _under(hint: Hint) -> str:
+    """Under which key a rule of Cilium's finds the labels of namespaces."""
+    key = hint.wanted.partition("=")[0].rpartition(":")[2]
+    if " and " in hint.wanted or hint.entry.rule.policy.kind == KNP:
+        return ""
+    rest = key.removeprefix(WRONG_PREFIX)
+    return f" (Cilium keeps it as {NAMESPACE_LABELS_KEY}.{rest})"
 
 
 def _left_out(hint: Hint, look: Look, rule: str) -> str:
@@ -252,11 +264,28 @@ def of_default_deny(leg: Leg, direction: Direction) -> Cause:
     return Cause(code, sentence(text), nearest_sentence(trace.nearest))
 
 
+def only_denies(refs: Sequence[ObjectRef], direction: Direction) -> str:
+    """Say why policies that only deny close everything else, too.
+
+    Source: Cilium `pkg/policy/api/rule_validation.go`, `EnableDefaultDeny`.
+    """
+    field = f"`enableDefaultDeny: {{{direction.value}: false}}`"
+    one = len(refs) == 1
+    return sentence(
+        f"{names_of(refs)} only den{'ies' if one else 'y'}, and any rule turns default deny on: "
+        f"what nothing allows is dropped; with {field} "
+        f"{'it denies what it names and leaves' if one else 'they deny what they name and leave'} "
+        f"the rest open"
+    )
+
+
 def near(nearest: Sequence[Miss]) -> Miss | None:
-    """The nearest miss, when it has the peer or the port: anything less means something else."""
-    if nearest and nearest[0].nearness >= NEAR:
-        return nearest[0]
-    return None
+    """The nearest miss, when it has the peer or the port: anything less means something else.
+
+    A deny rule allows nothing, however near it is.
+    """
+    allowing = [miss for miss in nearest if not miss.rule.denies]
+    return allowing[0] if allowing and allowing[0].nearness >= NEAR else None
 
 
 def nearest_sentence(nearest: Sequence[Miss]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.core.cluster import commands
+from app.core.cluster.pods import FINISHED_PHASES
 from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
@@ -32,12 +33,31 @@ def look_at_ends(case: Case) -> Finding:
         if end.endpoint is not None and not end.endpoint.template
     )
     unknown = (*_not_seen(ends), *_others(case))
+    if (cause := _ended(ends)) is not None:
+        return Finding(StepStatus.PROBLEM, cause.summary, evidence, shown, cause, unknown=unknown)
     unready = [end for end in ends if not _is_ready(end)]
     if not unready:
         return Finding(StepStatus.FINE, "both ends are known", evidence, shown, unknown=unknown)
     text = f"{unready[0].text} is not ready"
     cause = _cause_of_unready(case, unready[0])
     return Finding(StepStatus.PROBLEM, text, evidence, shown, cause, unknown=unknown)
+
+
+def _ended(ends: tuple[ResolvedEnd, ...]) -> Cause | None:
+    """A pod that has ended is nobody any more, whatever policies say.
+
+    Source: Cilium `pkg/k8s/watchers/pod.go`: addresses of a finished pod are given up.
+    """
+    for end in ends:
+        pod = end.endpoint
+        if pod is not None and pod.phase in FINISHED_PHASES:
+            text = (
+                f"{pod.key} has ended ({pod.phase}): it has neither an address nor an identity any "
+                f"more, so nothing comes from it or reaches it; ask about a pod that runs, or by "
+                f"label:{pod.namespace}/KEY=VALUE about the next one"
+            )
+            return Cause(CauseCode.UNMANAGED_ENDPOINT, sentence(text))
+    return None
 
 
 def _is_ready(end: ResolvedEnd) -> bool:

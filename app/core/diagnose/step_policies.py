@@ -133,7 +133,7 @@ def _evidence(trace: DirectionTrace) -> tuple[Evidence, ...]:
             f"{rule_name(miss.rule)} fails on {miss.failed_on.value}: it {miss.words}",
             str(miss.rule),
         )
-        for miss in trace.nearest[:3]
+        for miss in [one for one in trace.nearest if not one.rule.denies][:3]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from app.core.diagnose.case import Case, gather
@@ -9,6 +10,7 @@ from app.core.diagnose.certainty import Doubtful, doubts, lowered
 from app.core.diagnose.denied import PLAIN, Denial
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding
+from app.core.diagnose.meant import say_dropped
 from app.core.diagnose.question import Leg
 from app.core.diagnose.redirect import in_words
 from app.core.diagnose.sentences import sentence
@@ -109,10 +111,35 @@ def _cause(case: Case, chosen: Finding | None, doubtful: tuple[Doubtful, ...]) -
         summary = f"As far as is known, {cause.summary[:1].lower()}{cause.summary[1:]}"
         cause = replace(cause, summary=summary)
     cause = _with_redirect(cause, case)
+    dropped = [sentence(text) for text in dict.fromkeys(_dropped(case, cause))]
+    if dropped:
+        cause = replace(cause, detail=" ".join((cause.detail, *dropped[:_MOST_DROPPED])).strip())
     if case.policy_verdict is Verdict.DENIED and case.engine.cluster.config.audit_mode:
         detail = f"{cause.detail} {_AUDIT_MODE}".strip()
         cause = replace(cause, detail=detail)
     return cause
+
+
+_MOST_DROPPED = 2
+
+
+def _dropped(case: Case, cause: Cause) -> Iterator[str]:
+    """Fields that the API server drops from the rules that decide: their author meant them."""
+    traces = [leg.direction(one) for leg in _asked_legs(case) for one in Direction]
+    rules = {match.rule for trace in traces for match in trace.matched}
+    denied = (trace for trace in traces if trace.outcome is Outcome.DENIED and trace.missed)
+    rules |= {trace.nearest[0].rule for trace in denied}
+    rules |= {cause.rule} if cause.rule is not None else set()
+    by_ref = {policy.ref: policy for policy in case.engine.policies if policy.dropped}
+    for rule in sorted(rules, key=lambda one: (one.policy, one.path)):
+        if (policy := by_ref.get(rule.policy)) is not None:
+            yield from say_dropped(policy.manifest, policy.dropped, rule.path)
+
+
+def _asked_legs(case: Case) -> list[Leg]:
+    """The connection that is explained, and the question for its name."""
+    legs = [case.main] if case.main is not None else []
+    return legs + ([case.name.leg] if case.name is not None else [])
 
 
 def _with_redirect(cause: Cause, case: Case) -> Cause:

@@ -178,7 +178,9 @@ class Miss:
     @property
     def words(self) -> str:
         """`names 80, the connection has 8080/TCP`, to stand behind what names the rule."""
-        return f"names {self.wanted or 'nothing'}, the connection has {self.got or 'none'}"
+        got = self.got or "none"
+        verb = "" if got.startswith("lacks ") else "has "
+        return f"names {self.wanted or 'nothing'}, the connection {verb}{got}"
 
 
 @dataclass(frozen=True, slots=True)

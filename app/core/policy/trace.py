@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -219,7 +219,7 @@ def _label_failure(peer: LabelSelector, connection: DirectedConnection) -> _Fail
     nearness = _label_likeness(peer, connection)
     if only_namespace and is_pod:
         dimension, nearness = Dimension.NAMESPACE, nearness + _NAMESPACE_ONLY
-    got = ", ".join(_held(item, connection.peer) for item in failed)
+    got = _held_all(failed, connection.peer)
     if not is_pod or all(item.source == RESERVED_SOURCE for item in failed):
         got = _peer_text(connection)
     return _Failure(dimension, peer.text, got, peer.path, nearness)
@@ -237,10 +237,18 @@ def _names_namespace(item: Requirement) -> bool:
     return item.key == NAMESPACE_KEY or item.key.startswith(f"{NAMESPACE_LABELS_KEY}.")
 
 
+def _held_all(failed: Sequence[Requirement], peer: Identity) -> str:
+    """What the peer has of the labels that fail; what it lacks comes first."""
+    lacking = [item.key for item in failed if item.key not in peer.labels]
+    held = ", ".join(_held(item, peer) for item in failed if item.key in peer.labels)
+    if not lacking:
+        return held
+    text = f"lacks the label{'' if len(lacking) == 1 else 's'} {', '.join(lacking)}"
+    return f"{text} and has {held}" if held else text
+
+
 def _held(item: Requirement, peer: Identity) -> str:
-    label = peer.labels.get(item.key)
-    if label is None:
-        return f"no label {item.key}"
+    label = peer.labels[item.key]
     return f"{item.key}={label.value}" if label.value else str(label)
 
 

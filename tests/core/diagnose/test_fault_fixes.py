@@ -29,7 +29,8 @@ REFUSALS = {
     "backend-not-ready": ALLOWED,
     "flows-disagree": f"{ALLOWED}|{NO_CHANGE} hub/proxy → pypi.org",
     "dns-blocked": f"{ALLOWED}|{NO_CHANGE} lab/notebook → packages.example.org",
-    "unmanaged-endpoint": f"{ALLOWED}|{NO_CHANGE} .*(unmanaged|lab/scheduler|mirror/mirror)",
+    "unmanaged-endpoint": f"{ALLOWED}|{NO_CHANGE} .*(unmanaged|lab/scheduler|mirror/mirror)|"
+    "no rule is drafted for `pod .* .unmanaged.`",
     "service-without-backends": f"{NOTHING}|{ALLOWED}",
     "named-port-unresolved": NOTHING,
     "policy-rejected": ALLOWED,

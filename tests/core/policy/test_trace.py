@@ -55,7 +55,7 @@ PEER_B = {"toEndpoints": [{"matchLabels": {"app": "b"}}]}
             {"toEndpoints": [{"matchLabels": {"tier": "c"}}]},
             Dimension.PEER,
             "tier=c in namespace a",
-            "no label tier",
+            "lacks the label tier",
             "spec.egress[0].toEndpoints[0]",
         ),
         (
