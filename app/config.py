@@ -13,7 +13,6 @@ import difflib
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -21,15 +20,48 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import ConfigError
+from app.core.documents.toml import SIZE_MAX, parse_toml
+from app.core.errors import BadInput, ConfigError
+from app.core.text import clean, is_clean
 
 APP = "k8tre-tui"
 PREFIX = "K8TRE_TUI_"
 
 
-def _key(text: str, *, default: Any = "") -> Any:
-    """A setting: what it means, and an immutable default."""
-    return field(default=default, metadata={"help": text})
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a setting may be: one of `choices`, from `least` to `most`, or text of a `form`.
+
+    An empty text is always taken: it means the default.
+    """
+
+    choices: tuple[str, ...] = ()
+    least: int | None = None
+    most: int | None = None
+    form: str = ""
+    example: str = ""
+
+    def objection(self, value: Any) -> str:
+        """Why a value cannot be used; empty when it can."""
+        if isinstance(value, int) and self.least is not None and self.most is not None:
+            if not self.least <= value <= self.most:
+                return f"{value} is not from {self.least} to {self.most}"
+        elif isinstance(value, str) and value:
+            if self.choices and value not in self.choices:
+                return f"`{clean(value, 80)}` is none of {', '.join(self.choices)}"
+            if self.form and not re.fullmatch(self.form, value):
+                return f"`{clean(value, 80)}` is not of the form {self.example}"
+        return ""
+
+
+_ANYTHING = Bound()
+_URL = Bound(form=r"https?://[^\s/?#]+[^\s]*", example="https://HOST[:PORT]")
+_VERSION = Bound(form=r"v?\d{1,3}\.\d{1,3}(\.\d{1,3})?([-+]\S*)?", example="1.19.3")
+
+
+def _key(text: str, *, default: Any = "", bound: Bound = _ANYTHING) -> Any:
+    """A setting: what it means, an immutable default, and what else it may be."""
+    return field(default=default, metadata={"help": text, "bound": bound})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +70,9 @@ class ClusterSettings:
 
     kubeconfig: str = _key("kubeconfig file; empty means KUBECONFIG, then ~/.kube/config")
     context: str = _key("context of the kubeconfig; empty means its current one")
-    cilium_version: str = _key("apply this Cilium release, as 1.19.3; empty means ask")
+    cilium_version: str = _key(
+        "apply this Cilium release, as 1.19.3; empty means ask", bound=_VERSION
+    )
     namespaces: tuple[str, ...] = _key(
         "namespaces to read when listing them is forbidden", default=()
     )
@@ -60,12 +94,18 @@ class HubbleSettings:
 class FlowSettings:
     """What is kept of flows: some in memory, and those of a live cluster on disk."""
 
-    keep: int = _key("flows kept in memory", default=50_000)
+    keep: int = _key("flows kept in memory", default=50_000, bound=Bound(least=1, most=10_000_000))
     history: bool = _key("keep live flows on disk too, for questions beyond Hubble", default=True)
     history_folder: str = _key("where; empty means the user's state folder")
-    history_days: int = _key("days that are kept on disk", default=7)
-    history_mib: int = _key("size of all that is kept on disk, in MiB", default=2048)
-    clickhouse: str = _key("keep them in ClickHouse instead: its address, as https://host:8443")
+    history_days: int = _key(
+        "days that are kept on disk", default=7, bound=Bound(least=1, most=3650)
+    )
+    history_mib: int = _key(
+        "size of all that is kept on disk, in MiB", default=2048, bound=Bound(least=1, most=1 << 20)
+    )
+    clickhouse: str = _key(
+        "keep them in ClickHouse instead: its address, as https://host:8443", bound=_URL
+    )
     clickhouse_user: str = _key(
         "user there; the password is CLICKHOUSE_PASSWORD in the environment", default="default"
     )
@@ -77,7 +117,11 @@ class UiSettings:
     """How the terminal looks."""
 
     theme: str = _key("colour theme", default="k8tre-dark")
-    glyphs: str = _key("symbols: auto (by locale), unicode or ascii", default="auto")
+    glyphs: str = _key(
+        "symbols: auto (by locale), unicode or ascii",
+        default="auto",
+        bound=Bound(choices=("auto", "unicode", "ascii")),
+    )
     mouse: bool = _key("react to the mouse", default=True)
     favourites: tuple[str, ...] = _key("namespaces on the keys 1 to 9", default=())
 
@@ -88,8 +132,11 @@ class RepoSettings:
 
     path: str = _key("local checkout; empty means that of the snapshot, if it is one")
     base: str = _key("branch that drafts start from; empty means the current one")
-    github: str = _key("owner/name on GitHub, for pull requests")
-    api: str = _key("address of the GitHub API", default="https://api.github.com")
+    github: str = _key(
+        "owner/name on GitHub, for pull requests",
+        bound=Bound(form=r"[\w.-]{1,100}/[\w.-]{1,100}", example="OWNER/NAME"),
+    )
+    api: str = _key("address of the GitHub API", default="https://api.github.com", bound=_URL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +156,9 @@ class BotSettings:
         "ids of those who may ask; empty means everyone in these channels", default=()
     )
     level: str = _key(
-        "minimal (workloads, no user names, paths or full addresses) or full", default="minimal"
+        "minimal (workloads, no user names, paths or full addresses) or full",
+        default="minimal",
+        bound=Bound(choices=("minimal", "full")),
     )
     audit: str = _key("file of the audit log; empty means in the user's state directory")
 
@@ -142,6 +191,9 @@ class Settings:
         metadata={"help": "rules that lint leaves out: a code, and the reason"},
     )
 
+
+_CREDENTIALS = re.compile(r"://[^/?#\s]*@")
+"""Source: RFC 3986 §3.2.1, `userinfo`."""
 
 FREE_TABLES = ("projects", "keys", "aliases", "lint")
 
@@ -218,11 +270,17 @@ def show(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:
     for name, _, options in sections():
         for option in options:
             key = f"{name}.{option.name}"
-            value = getattr(getattr(loaded.settings, name), option.name)
+            value = _shown(getattr(getattr(loaded.settings, name), option.name))
             yield key, value, loaded.origins.get(key, "default")
     for table in FREE_TABLES:
         for word, value in getattr(loaded.settings, table).items():
-            yield f"{table}.{word}", value, loaded.origins.get(f"{table}.{word}", "default")
+            origin = loaded.origins.get(f"{table}.{word}", "default")
+            yield f"{clean(table)}.{clean(word)}", clean(value), origin
+
+
+def _shown(value: Any) -> Any:
+    """A value without the credentials that stand in addresses."""
+    return _CREDENTIALS.sub("://***@", value) if isinstance(value, str) else value
 
 
 def example() -> str:
@@ -269,23 +327,23 @@ def _read_secret_file(path: Path) -> str:
 
 def _read_file(path: Path, *, must_exist: bool) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(SIZE_MAX + 1)
     except FileNotFoundError as error:
         if must_exist:
             raise ConfigError(f"no such file: `{path}`", file=str(path)) from error
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read `{path}`: {error}", file=str(path)) from error
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"cannot read `{path}`: {words}", file=str(path)) from error
 
 
 def _parse_file(path: Path, text: str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"line (\d+)", str(error))
-        line = int(at.group(1)) if at else 0
+        tree = parse_toml(text)
+    except BadInput as error:
         raise ConfigError(
-            f"{path}:{line}: not TOML: {str(error).lower()}", file=str(path), line=line
+            f"{path}:{error.line}: {error.message}", file=str(path), line=error.line
         ) from error
     origins: dict[str, str] = {}
     for section, table in tree.items():
@@ -350,7 +408,25 @@ def _build(tree: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) ->
             settings = replace(settings, **{name: msgspec.convert(table, kind)})
         except msgspec.ValidationError as error:
             raise _wrong_value(name, error, origins) from error
+    _check_bounds(settings, origins)
     return settings
+
+
+def _check_bounds(settings: Settings, origins: Mapping[str, str]) -> None:
+    for name, _, options in sections():
+        for option in options:
+            value = getattr(getattr(settings, name), option.name)
+            bound: Bound = option.metadata["bound"]
+            if said := _unprintable(value) or bound.objection(value):
+                key = f"{name}.{option.name}"
+                raise _wrong(key, said, origins.get(key, key))
+
+
+def _unprintable(value: Any) -> str:
+    texts = value if isinstance(value, tuple) else (value,)
+    if all(is_clean(one) for one in texts if isinstance(one, str)):
+        return ""
+    return "control characters cannot stand here"
 
 
 def _wrong_value(
@@ -358,10 +434,13 @@ def _wrong_value(
 ) -> ConfigError:
     said, _, at = str(error).partition(" - at `$.")
     key = f"{section}.{re.split(r'[`.[]', at)[0]}"
-    origin = origins.get(key, section)
+    return _wrong(key, f"{said[0].lower()}{said[1:]}", origins.get(key, section))
+
+
+def _wrong(key: str, said: str, origin: str) -> ConfigError:
     file, _, line = origin.rpartition(":")
     return ConfigError(
-        f"{origin}: `{key}`: {said[0].lower()}{said[1:]}",
+        f"{origin}: `{key}`: {said}",
         file=file,
         line=int(line) if line.isdecimal() else 0,
         key=key,

@@ -10,6 +10,7 @@ from app.config import (
     find_secret,
     known_keys,
     load_settings,
+    sections,
     show,
 )
 from app.core.errors import ConfigError
@@ -160,3 +161,52 @@ def test_secret_is_not_pickled() -> None:
 
     with pytest.raises(TypeError):
         pickle.dumps(Secret("x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[flows]\nkeep = -5", "flows.keep", "-5 is not from 1 to 10000000"),
+        ("[flows]\nhistory_days = 0", "flows.history_days", "0 is not from 1"),
+        ('[ui]\nglyphs = "emoji"', "ui.glyphs", "`emoji` is none of auto, unicode, ascii"),
+        ('[bot]\nlevel = "all"', "bot.level", "none of minimal, full"),
+        ('[repo]\ngithub = "x"', "repo.github", "not of the form OWNER/NAME"),
+        ('[repo]\napi = "ftp://x"', "repo.api", "https://HOST"),
+        ('[flows]\nclickhouse = "ch:8443"', "flows.clickhouse", "https://HOST"),
+        ('[cluster]\ncilium_version = "latest"', "cluster.cilium_version", "1.19.3"),
+        ('[cluster]\ncontext = "a\\u001b[2J"', "cluster.context", "control characters"),
+        ('[ui]\nfavourites = ["a\\nb"]', "ui.favourites", "control characters"),
+    ],
+)
+def test_value_out_of_bounds_names_key_line_and_what_it_may_be(
+    tmp_path: Path, text: str, key: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings({}, write(tmp_path, text))
+    assert (caught.value.key, caught.value.line) == (key, 2)
+    assert words in str(caught.value)
+
+
+def test_every_default_is_within_its_bound() -> None:
+    for _, _, options in sections():
+        for option in options:
+            assert not option.metadata["bound"].objection(option.default)
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "[" * 20_000, "x = " + "9" * 5000, "x = 2026-99-99", "#" * ((1 << 20) + 1)]
+)
+def test_toml_without_bounds_is_an_error_and_no_crash(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="TOML"):
+        load_settings({}, write(tmp_path, text))
+
+
+def test_show_hides_credentials_in_addresses(tmp_path: Path) -> None:
+    lines = (
+        '[flows]\nclickhouse = "https://u:hunter2@ch:8443"',
+        '[repo]\napi = "https://t:x@a.b/c@d"',
+    )
+    loaded = load_settings({}, write(tmp_path, "\n".join(lines)))
+    shown = {key: value for key, value, _ in show(loaded)}
+    assert shown["flows.clickhouse"] == "https://***@ch:8443"
+    assert shown["repo.api"] == "https://***@a.b/c@d"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.bootstrap.sources import GITHUB_TOKEN, Sources
 from app.config import Settings, find_secret
 from app.core.diagnose.boundaries import Boundary, parse_boundaries
+from app.core.documents.toml import SIZE_MAX
 from app.core.errors import BadInput, ConfigError, DraftRejected
 from app.core.model.provenance import Manifest
 from app.core.model.unread import unread
@@ -68,9 +69,11 @@ def load_boundaries(sources: Sources, settings: Settings, file: str = "") -> tup
 
         path = str(BOUNDARIES)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the boundaries `{path}`", file=path) from error
+        with Path(path).open(encoding="utf-8") as stream:
+            text = stream.read(SIZE_MAX + 1)
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        raise BadInput(f"cannot read the boundaries `{path}`: {words}", file=path) from error
     return parse_boundaries(text, path)
 
 

@@ -10,6 +10,7 @@ import codecs
 import io
 import json
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +18,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TextIO
 
-from app.core.text import cell_width
+from app.core.text import cell_width, clean
 
 GAP = "  "
+_BREAK = re.compile(r"[\x00-\x1a\x1c-\x1f\x85\u2028\u2029]")
+"""Every control character but escape, which starts the colours written here."""
 NARROWEST = 60
 """Columns below which text is not wrapped any narrower."""
 
@@ -59,10 +62,13 @@ class Output:
         self.stdout.write(f"{text}\n")
 
     def say(self, text: str) -> None:
-        """One line to the person at the terminal; the same line only once."""
+        """One line to the person at the terminal; the same line only once.
+
+        A line break in it, which only text from elsewhere has, is made visible.
+        """
         if text not in self.said:
             self.said.add(text)
-            self.stderr.write(f"{text}\n")
+            self.stderr.write(f"{one_line(text)}\n")
 
     def paint(self, text: str, style: Style | None) -> str:
         """`text` in a style, where colour is on."""
@@ -157,5 +163,12 @@ class Cell:
     style: Style | None = None
 
 
+def one_line(text: str) -> str:
+    """`text` with line breaks and tabs made visible, so that nothing can forge a line."""
+    return text if _BREAK.search(text) is None else _BREAK.sub(lambda found: clean(found[0]), text)
+
+
 def _cell(value: str | Cell) -> Cell:
-    return value if isinstance(value, Cell) else Cell(value)
+    if isinstance(value, Cell):
+        return Cell(one_line(value.text), value.style)
+    return Cell(one_line(value))

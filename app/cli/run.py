@@ -13,7 +13,7 @@ from app.cli.context import Context
 from app.cli.logged import run_logged
 from app.cli.output import Output, Style, standard_input, standard_output
 from app.cli.parser import PROGRAM, parse
-from app.core.errors import K8treError, SourceUnavailable
+from app.core.errors import BadInput, K8treError, SourceUnavailable
 from app.core.text import clean
 
 INTERRUPTED = 130
@@ -70,6 +70,8 @@ def say_error(out: Output, error: K8treError) -> None:
     """`k8tre-tui: message`, and the way out on a line of its own; words typed come back visible."""
     source = error.source if isinstance(error, SourceUnavailable) else ""
     where = f"{source}: " if source and source not in error.message else ""
+    if isinstance(error, BadInput) and error.file and error.file not in error.message:
+        where = f"{error.file}:{error.line}: " if error.line else f"{error.file}: "
     _say(out, f"{where}{error.message}", error.hint)
 
 

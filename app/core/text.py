@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 DEFAULT_LIMIT = 4096
 """Characters kept of one string; longer text ends in an ellipsis."""
 
 _ELLIPSIS = "…"
+_UNCUT = 1 << 30
+_ESCAPED = re.compile(rb"\\[bfnrtu]")
+_PAGES = frozenset({"annotations", "data", "description", "values", "valuesInline"})
+"""Keys under which texts have lines."""
 
 _HOSTILE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
@@ -53,6 +58,43 @@ def clean(text: str, limit: int = DEFAULT_LIMIT) -> str:
     else:
         text = _HOSTILE.sub(_visible, unicodedata.normalize("NFC", text))
     return text if len(text) <= limit else text[: limit - 1] + _ELLIPSIS
+
+
+def clean_tree(value: Any) -> Any:
+    """Give a tree whose every text and key is cleaned, none of them cut.
+
+    New lines and tabs stay where people write pages, in ConfigMaps, annotations and descriptions:
+    whoever shows one of those on one line cleans it again. Everywhere else they would forge lines.
+    Names and labels that Kubernetes accepts are never changed by this.
+    """
+    return _clean_tree(value, pages=False)
+
+
+def _clean_tree(value: Any, *, pages: bool) -> Any:
+    if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return value
+        return _clean_page(value) if pages else clean(value, _UNCUT)
+    if isinstance(value, dict):
+        return {
+            _clean_tree(key, pages=False): _clean_tree(item, pages=pages or key in _PAGES)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_clean_tree(item, pages=pages) for item in value]
+    return value
+
+
+def _clean_page(text: str) -> str:
+    lines = text.split("\n")
+    return "\n".join("\t".join(clean(cell, _UNCUT) for cell in line.split("\t")) for line in lines)
+
+
+def may_hold_controls(raw: bytes) -> bool:
+    """Whether JSON text may hold characters that `clean` changes; most of it cannot."""
+    if not raw.isascii() or b"\x7f" in raw:
+        return True
+    return b"\\" in raw and _ESCAPED.search(raw) is not None
 
 
 def is_clean(text: str) -> bool:

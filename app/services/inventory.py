@@ -286,7 +286,8 @@ def _written(manifest: Manifest) -> PolicyRow:
 
 def _port_entries(item: object) -> Iterator[dict[str, object]]:
     entries = item.get("toPorts") if isinstance(item, dict) else None
-    yield from (one for one in entries or () if isinstance(one, dict))
+    listed = entries if isinstance(entries, list) else ()
+    yield from (one for one in listed if isinstance(one, dict))
 
 
 def _created(manifest: Manifest) -> str:

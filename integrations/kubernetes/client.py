@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
+from app.core.documents.packed import cut_lines
 from app.core.errors import ConfigError, SourceCause, SourceUnavailable
 from app.core.text import clean
 from integrations.kubernetes.wire import Status
@@ -30,6 +32,18 @@ POOL_SIZE = 64
 
 _HTTP_UNAUTHORIZED, _HTTP_FORBIDDEN, _HTTP_NOT_FOUND = 401, 403, 404
 _HTTP_GONE, _HTTP_TOO_MANY, _HTTP_SERVER_ERROR, _HTTP_OK = 410, 429, 500, 200
+LONGEST_LINE = 64 << 20
+"""Bytes of one watch event; etcd takes objects of 1.5 MiB."""
+_MALFORMED = (
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+"""What the kubernetes package lets through of a kubeconfig that is none."""
 _CHUNK = 1 << 16
 _status = msgspec.json.Decoder(Status)
 
@@ -120,11 +134,9 @@ class LineStream:
         self._source = source
 
     def __iter__(self) -> Iterator[bytes]:
-        rest = b""
         with _translated(self._source):
-            for chunk in self._response.stream(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from (line for line in lines if line)
+            for lines in cut_lines(self._response.stream(_CHUNK), LONGEST_LINE):
+                yield from (line for line in lines if line.endswith(b"\n") and line != b"\n")
 
     def stop(self) -> None:
         """Unblock a reader in another thread; harmless once the stream has ended."""
@@ -155,12 +167,18 @@ def connect(credentials: Credentials) -> ApiServer:
                 persist_config=False,
             )
             name = credentials.context or _current_context(credentials)
-    except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except (ConfigException, *_MALFORMED) as error:
         raise ConfigError(
-            f"no usable kubeconfig: {clean(str(error))}",
+            f"no usable kubeconfig: {clean(' '.join(str(error).split()), 400)}",
             file=credentials.kubeconfig,
             hint="set KUBECONFIG or --kubeconfig, or try --demo or --snapshot PATH",
         ) from error
+    if not configuration.host.startswith(("https://", "http://")):
+        raise ConfigError(
+            f"no usable kubeconfig: the server's address is `{clean(configuration.host, 100)}`",
+            file=credentials.kubeconfig,
+            hint="it starts with https://",
+        )
     configuration.retries = False
     return ApiServer(client.ApiClient(configuration), clean(name))
 
@@ -172,7 +190,7 @@ def context_names(credentials: Credentials) -> tuple[str, ...]:
 
     try:
         contexts, _ = config.list_kube_config_contexts(config_file=credentials.kubeconfig or None)
-    except (ConfigException, OSError, ValueError, KeyError, TypeError):
+    except (ConfigException, *_MALFORMED):
         return ()
     return tuple(clean(str(one["name"])) for one in contexts)
 

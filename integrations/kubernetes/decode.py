@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.core.model.provenance import Manifest, ObjectRef
-from app.core.text import clean
+from app.core.text import clean, clean_tree, may_hold_controls
 from integrations.kubernetes.resources import Resource
 from integrations.kubernetes.wire import TRIMMED
 
@@ -48,9 +48,11 @@ class ObjectDecoder:
         self._decoder = _TRIMMED.get(resource.kind, _WHOLE)
 
     def decode(self, raw: msgspec.Raw | bytes) -> Decoded:
-        """Give the object; names are cleaned, the tree is kept as the server sent it."""
+        """Give the object; names and texts are cleaned."""
         value = self._decoder.decode(raw)
         tree: dict[str, Any] = msgspec.to_builtins(value) if self._trimmed else value
+        if may_hold_controls(bytes(raw)):
+            tree = clean_tree(tree)
         meta = tree.get("metadata")
         if not isinstance(meta, Mapping) or not isinstance(name := meta.get("name"), str):
             raise msgspec.ValidationError("`metadata.name` is missing")

@@ -13,9 +13,9 @@ from app.core.documents.split import split_documents
 from app.core.documents.tree import TreeBuilder, compose, may_alias
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest
-from app.core.text import clean
+from app.core.text import clean, clean_tree
 from integrations.manifests.files import KUSTOMIZATION_NAMES, FileSet, find_checkout, read_bytes
-from integrations.manifests.found import Found, tame
+from integrations.manifests.found import Found
 from integrations.manifests.kustomize.kustomization import Kustomization
 from integrations.manifests.kustomize.tree import Map, Place, grow
 
@@ -172,7 +172,7 @@ class Checkout:
                 fill=self._fill,
                 lines=lines,
             )
-            roots.append(grow(tame(builder.build(compose(chunk.text, line))), file, lines))
+            roots.append(grow(clean_tree(builder.build(compose(chunk.text, line))), file, lines))
         return roots
 
     def content(self, file: Path) -> bytes | None:

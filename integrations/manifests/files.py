@@ -95,6 +95,12 @@ def real_path(path: Path) -> Path | None:
     return real
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a plain file; one that no system takes does not."""
+    real = real_path(path)
+    return real is not None and real.is_file()
+
+
 def _inside(folder: Path, root: Path) -> str:
     root = find_checkout(folder / "file") or root
     return (

@@ -74,7 +74,6 @@ CLUSTER_KINDS = frozenset(
 KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
 _NAME_LIMIT = 253
 _PATH_LIMIT = 80
-_UNCUT = 1 << 30
 
 
 @dataclass(slots=True)
@@ -170,23 +169,3 @@ def _text(tree: Any, key: str) -> str:
 def keeps_lines(kind: str, file: str) -> bool:
     """Say whether the line of every field of an object is worth keeping."""
     return kind in LINE_KINDS or PurePath(file).name in KUSTOMIZATION_NAMES
-
-
-def tame(value: Any) -> Any:
-    """Make control and bidi characters in every string of a tree visible.
-
-    New lines and tabs stay: ConfigMaps are made of them, and whoever shows a description on one
-    line cleans it again. Names and labels that Kubernetes accepts are never changed by this.
-    """
-    if isinstance(value, str):
-        return value if value.isascii() and value.isprintable() else _tame_text(value)
-    if isinstance(value, dict):
-        return {tame(key): tame(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [tame(item) for item in value]
-    return value
-
-
-def _tame_text(text: str) -> str:
-    lines = text.split("\n")
-    return "\n".join("\t".join(clean(cell, _UNCUT) for cell in line.split("\t")) for line in lines)

@@ -17,14 +17,14 @@ from app.core.documents.limits import READING
 from app.core.documents.tree import TreeBuilder, compose
 from app.core.errors import BadInput
 from app.core.model.provenance import Source
-from integrations.manifests.found import LINE_KINDS, Found, item_defaults, tame
+from app.core.text import clean_tree, may_hold_controls
+from integrations.manifests.found import LINE_KINDS, Found, item_defaults
 from integrations.manifests.placeholders import Placeholders
 
 _JSON_SUFFIXES = (".json", ".json.gz")
 _YAML_WORTH_TRYING = 1 << 20
 _SPACE = re.compile(r"\s*")
 _OFFSET = re.compile(r"\((?:byte|char) (\d+)\)")
-_HOSTILE_ESCAPE = re.compile(rb"\\[bfru]")
 
 
 class _List(msgspec.Struct):
@@ -125,8 +125,8 @@ class JsonFile:
             self._placeholders.note_open(body, self._file)
         elif b"${" in raw:
             body = self._placeholders.fill_tree(body)
-        if _may_hold_controls(raw):
-            body = tame(body)
+        if may_hold_controls(raw):
+            body = clean_tree(body)
         source = Source(self._file, line, lines=lines)
         self._found.add(body, source, listed=defaults is not None)
 
@@ -164,12 +164,6 @@ def _is_json(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _may_hold_controls(raw: bytes) -> bool:
-    if not raw.isascii() or b"\x7f" in raw:
-        return True
-    return b"\\" in raw and _HOSTILE_ESCAPE.search(raw) is not None
 
 
 def _values(text: str) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from app.core.documents.split import Chunk, ListText, split_documents, split_ite
 from app.core.documents.tree import TreeBuilder, compose, may_alias, scalar_of
 from app.core.errors import BadInput
 from app.core.model.provenance import ObjectRef, Source
+from app.core.text import clean_tree
 from integrations.manifests.files import KUSTOMIZATION_NAMES
 from integrations.manifests.found import (
     LINE_KINDS,
@@ -23,7 +24,6 @@ from integrations.manifests.found import (
     item_defaults,
     keeps_lines,
     make_ref,
-    tame,
 )
 from integrations.manifests.placeholders import Placeholders
 from integrations.manifests.templates import TEMPLATE, could_hold_policies
@@ -121,7 +121,7 @@ class YamlFile:
             lines=lines if keeps_lines(kind, self._file) else None,
         )
         try:
-            body = tame(builder.build(node))
+            body = clean_tree(builder.build(node))
         except BadInput as error:
             self._report(error, chunk, _ref_of(node, kind))
             return

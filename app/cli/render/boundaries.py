@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
@@ -10,6 +11,8 @@ from app.core.diagnose.boundaries import Breach, Ruling
 from app.services.wording import counted, rule_words
 
 FEW_BREACHES = 5
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Source: XML 1.0 §2.2, `Char`; names are cleaned, so this is what cleaning lets through."""
 
 
 def print_rulings(out: Output, rulings: Sequence[Ruling]) -> None:
@@ -61,4 +64,4 @@ def print_junit(out: Output, rulings: Sequence[Ruling]) -> None:
         failure.text = "\n".join(filter(None, (ruling.boundary.why, *lines)))
     ET.indent(suite)
     out.line('<?xml version="1.0" encoding="UTF-8"?>')
-    out.line(ET.tostring(suite, encoding="unicode"))
+    out.line(_NO_XML.sub("\ufffd", ET.tostring(suite, encoding="unicode")))

@@ -6,6 +6,7 @@ notice with its file and line, and the rest is used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,8 +31,14 @@ from app.core.model.cluster import (
 from app.core.model.kinds import POLICY_KINDS
 from app.core.model.labels import Label, LabelSet
 from app.core.model.provenance import Manifest, Notice
+from app.core.text import clean
 
 ROUTE_KINDS = ("HTTPRoute", "TLSRoute", "GRPCRoute")
+
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
+"""An identity is 24 bits wide, or 32 with its scope."""
+
+_UNFORESEEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 T = TypeVar("T")
 
@@ -89,16 +96,25 @@ class _Builder:
         return (manifest for kind in kinds for manifest in self.by_kind.get(kind, ()))
 
     def _read(self, manifests: Iterable[Manifest], read: Callable[[Manifest], T]) -> Iterator[T]:
-        """Yield what each object is read as; a broken one becomes a notice."""
+        """Yield what each object is read as; a broken one becomes a notice.
+
+        The named supervisor of objects: one of a shape that nobody foresaw costs itself only.
+        """
         for manifest in manifests:
             try:
                 found = read(manifest)
             except BrokenObject as broken:
-                said = f"{manifest.ref} is left out: {broken}"
-                line = manifest.line_of(broken.path)
-                self.notices.append(Notice(said, manifest.file, line, manifest.ref, "error"))
+                self._leave_out(manifest, str(broken), broken.path)
+                continue
+            except _UNFORESEEN as error:
+                self._leave_out(manifest, f"of a shape not foreseen ({error})", "")
                 continue
             yield found
+
+    def _leave_out(self, manifest: Manifest, why: str, path: str) -> None:
+        said = clean(f"{manifest.ref} is left out: {why}")
+        line = manifest.line_of(path)
+        self.notices.append(Notice(said, manifest.file, line, manifest.ref, "error"))
 
     def _config(self, given: Mapping[str, str]) -> ClusterConfig:
         config = ClusterConfig()
@@ -250,6 +266,6 @@ def _read_identity(manifest: Manifest) -> tuple[int, LabelSet]:
     for key, value in pairs(manifest.body, "security-labels").items():
         source, colon, name = key.partition(":")
         labels.append(Label(source, name, value) if colon else Label("unspec", key, value))
-    if not manifest.ref.name.isdigit():
+    if not _NUMBER.fullmatch(manifest.ref.name):
         raise BrokenObject("metadata.name", "an identity's number")
     return int(manifest.ref.name), LabelSet(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_network
@@ -11,8 +12,9 @@ from app.core.cluster.tree import (
     addresses,
     items,
     pairs,
+    port,
+    protocol,
     section,
-    whole,
     word,
     words,
 )
@@ -29,6 +31,8 @@ from app.core.model.provenance import Manifest, Notice
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 API_SERVER_SERVICE = ("default", "kubernetes")
 """Source: Cilium `pkg/k8s/watchers/endpoint_slice.go`: its addresses are `kube-apiserver`."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 ServiceKey = tuple[str, str]
 Backends = dict[ServiceKey, list[BackendAddress]]
@@ -56,17 +60,19 @@ def read_service(manifest: Manifest) -> Service:
 
 
 def _read_service_port(item: Tree) -> ServicePort:
-    port = whole(item, "port")
+    number = port(item, "port")
     target = item.get("targetPort")
-    known = target if isinstance(target, int | str) and not isinstance(target, bool) else port
-    if isinstance(known, str) and known.isdigit():
+    known = target if isinstance(target, int | str) and not isinstance(target, bool) else number
+    if isinstance(known, str) and _NUMBER.fullmatch(known):
         known = int(known)
+    if isinstance(known, int):
+        known = port({"targetPort": known}, "targetPort")
     return ServicePort(
-        port,
-        known or port,
-        word(item, "protocol", "TCP"),
+        number,
+        known or number,
+        protocol(item),
         word(item, "name"),
-        whole(item, "nodePort"),
+        port(item, "nodePort"),
     )
 
 
@@ -108,7 +114,7 @@ def read_endpoints(manifest: Manifest, backends: Backends) -> None:
 
 def _read_ports(tree: Tree) -> tuple[ContainerPort, ...]:
     return tuple(
-        ContainerPort(word(item, "name"), whole(item, "port"), word(item, "protocol", "TCP"))
+        ContainerPort(word(item, "name"), port(item, "port"), protocol(item))
         for item in items(tree, "ports")
     )
 

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from app.core.cluster.identity import bare_namespace, make_labels
 from app.core.cluster.resolvers import nameservers, resolves_as_node
-from app.core.cluster.tree import Tree, addresses, items, pairs, section, whole, word, words
+from app.core.cluster.tree import (
+    Tree,
+    addresses,
+    items,
+    pairs,
+    port,
+    protocol,
+    section,
+    whole,
+    word,
+    words,
+)
 from app.core.model.cluster import (
     Address,
     ClusterConfig,
@@ -103,7 +114,7 @@ def _networking(tree: Tree) -> tuple[Address, ...]:
 
 def _named_ports(tree: Tree) -> tuple[ContainerPort, ...]:
     return tuple(
-        ContainerPort(word(item, "name"), whole(item, "port"), word(item, "protocol", "TCP"))
+        ContainerPort(word(item, "name"), port(item, "port"), protocol(item))
         for item in items(tree, "named-ports")
     )
 
@@ -147,9 +158,7 @@ def _pod_addresses(status: Tree) -> tuple[Address, ...]:
 def container_ports(spec: Tree) -> tuple[ContainerPort, ...]:
     """Give the declared ports of a pod's containers (not of its init containers)."""
     return tuple(
-        ContainerPort(
-            word(item, "name"), whole(item, "containerPort"), word(item, "protocol", "TCP")
-        )
+        ContainerPort(word(item, "name"), port(item, "containerPort"), protocol(item))
         for container in items(spec, "containers")
         for item in items(container, "ports")
     )

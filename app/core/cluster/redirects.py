@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from app.core.cluster.tree import BrokenObject, Tree, address, items, pairs, section, word, words
+from app.core.cluster.tree import (
+    BrokenObject,
+    Tree,
+    address,
+    items,
+    pairs,
+    protocol,
+    section,
+    word,
+    words,
+)
 from app.core.model.cluster import ContainerPort, LocalRedirect
 from app.core.model.provenance import Manifest
+
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 def read_redirect(manifest: Manifest) -> LocalRedirect:
@@ -48,11 +61,11 @@ def _ports(tree: Tree) -> tuple[ContainerPort, ...]:
     """Read `toPorts`, whose numbers are text."""
     found = []
     for item in items(tree, "toPorts"):
-        number = item.get("port")
-        if not str(number).isdigit():
+        if not _PORT.fullmatch(str(item.get("port"))):
             raise BrokenObject("spec.toPorts.port", "a port number")
-        protocol = word(item, "protocol", "TCP").upper()
-        found.append(ContainerPort(word(item, "name").lower(), int(str(number)), protocol))
+        number = int(str(item["port"]))
+        transport = protocol({**item, "protocol": word(item, "protocol", "TCP").upper()})
+        found.append(ContainerPort(word(item, "name").lower(), number, transport))
     return tuple(found)
 
 

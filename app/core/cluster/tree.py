@@ -25,6 +25,9 @@ class BrokenObject(Exception):
         return f"`{self.path}` is not {self.wanted}"
 
 
+_PORT_MAX = 65535
+_PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
+
 Tree = Mapping[str, Any]
 EMPTY: Tree = {}
 
@@ -82,6 +85,25 @@ def whole(tree: Tree, name: str, default: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise BrokenObject(name, "a whole number")
     return value
+
+
+def port(tree: Tree, name: str) -> int:
+    """Give a port's number; 0 where there is none."""
+    number = whole(tree, name)
+    if not 0 <= number <= _PORT_MAX:
+        raise BrokenObject(name, f"a port from 1 to {_PORT_MAX}")
+    return number
+
+
+def protocol(tree: Tree) -> str:
+    """Give a port's transport protocol, which is TCP unless it says otherwise.
+
+    Source: Kubernetes core/v1 `Protocol`: the API server takes TCP, UDP and SCTP, in capitals.
+    """
+    name = word(tree, "protocol", "TCP")
+    if name not in _PROTOCOLS:
+        raise BrokenObject("protocol", "TCP, UDP or SCTP")
+    return name
 
 
 def pairs(tree: Tree, name: str) -> dict[str, str]:

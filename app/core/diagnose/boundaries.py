@@ -8,8 +8,6 @@ asked. A layer 7 redirect counts as allowed.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from app.core.diagnose.ends import ResolvedEnd, of_endpoint, parse_end, parse_port, resolve
+from app.core.documents.toml import parse_toml
 from app.core.errors import BadInput, K8treError, NotFound
 from app.core.model.asked import AskedPort
 from app.core.model.provenance import RuleRef
@@ -32,6 +31,7 @@ from app.core.model.verdict import (
 )
 from app.core.policy.engine import Engine
 from app.core.policy.port_cuts import cut, named_spans, unnamed_port
+from app.core.text import clean_tree
 
 NAMESPACE_END = "ns:"
 KEYS = frozenset({"name", "from", "to", "ports", "must", "why"})
@@ -97,16 +97,15 @@ class Ruling:
 def parse_boundaries(text: str, file: str = "") -> tuple[Boundary, ...]:
     """Read `[[boundary]]` tables. Raises `BadInput` with file and line."""
     try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"line (\d+)", str(error))
-        raise BadInput(
-            f"not TOML: {str(error).lower()}", file=file, line=int(at.group(1)) if at else 0
-        ) from error
+        tree = clean_tree(parse_toml(text))
+    except BadInput as error:
+        raise BadInput(error.message, hint=error.hint, file=file, line=error.line) from error
     if unknown := set(tree) - {"boundary"}:
         raise BadInput(f"unknown table `{min(unknown)}`", hint="only [[boundary]]", file=file)
     lines = [n for n, line in enumerate(text.splitlines(), 1) if line.strip() == "[[boundary]]"]
     tables = tree.get("boundary", [])
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        raise BadInput("`boundary` is no list of tables", hint="[[boundary]]", file=file, line=1)
     return tuple(
         _boundary(table, file, lines[at] if at < len(lines) else 0)
         for at, table in enumerate(tables)

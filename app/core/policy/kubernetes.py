@@ -31,6 +31,9 @@ from app.core.policy.selectors import (
 FIRST_WITHOUT_IP_BLOCK_HOLE = (1, 19, 5)
 """Before, an ingress `ipBlock` also admitted every pod of the namespace (pull request 46456)."""
 
+_INT32 = 1 << 31
+"""Source: apimachinery `pkg/util/intstr` (`IntVal` is an int32)."""
+
 _LISTS = ((Direction.INGRESS, "ingress", "from"), (Direction.EGRESS, "egress", "to"))
 
 
@@ -223,6 +226,8 @@ def _read_port(reader: Reader, value: Any, path: str, context: ParseContext) -> 
     if isinstance(written, bool) or not isinstance(written, int | str | None):
         raise Refused("`port` must be a number or a name", path)
     end = number(fields.get("endPort"), f"{path}.endPort")
+    if isinstance(written, int) and not -_INT32 <= written < _INT32:
+        raise Refused("`port` must be a number that 32 bits hold", path)
     shown = "0" if written is None else str(written)
     spec = port_spec(shown, end, (protocol.upper(),), path, context)
     _warn_port(reader, written, end, path)

@@ -22,6 +22,8 @@ _GO_UNSIGNED = re.compile(
     r"|0[oO]?(?P<oct>_?[0-7]+(?:_[0-7]+)*)\Z"
     r"|(?P<dec>0|[1-9][0-9]*(?:_[0-9]+)*)\Z"
 )
+_DIGITS = 64
+"""Digits, without zeros before them, of which no more can be a port."""
 _BASES = {"hex": 16, "bin": 2, "oct": 8, "dec": 10}
 
 ICMP_TYPES = {
@@ -90,7 +92,10 @@ def parse_number(text: str) -> int | None:
     match = _GO_UNSIGNED.match(text)
     if match is None or match.lastgroup is None:
         return None
-    number = int(match.group(match.lastgroup).replace("_", ""), _BASES[match.lastgroup])
+    digits = match.group(match.lastgroup).replace("_", "").lstrip("0")
+    if len(digits) > _DIGITS:
+        return None
+    number = int(digits or "0", _BASES[match.lastgroup])
     return number if number <= MAX_PORT else None
 
 
@@ -101,7 +106,8 @@ def table_number(text: str) -> int:
     """
     if not text.isascii() or not text.isdigit():
         return 0
-    return min(int(text), MAX_PORT)
+    digits = text.lstrip("0")
+    return min(int(digits or "0"), MAX_PORT) if len(digits) <= _DIGITS else MAX_PORT
 
 
 @lru_cache(maxsize=65536)
