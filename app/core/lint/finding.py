@@ -1,4 +1,4 @@
-"""What a rule finds, and the rule itself, as data (contracts.md §4.2)."""
+"""What a rule finds, and the rule itself, as data (docs/forms.md §4.2)."""
 
 from __future__ import annotations
 
