@@ -13,17 +13,17 @@ from enum import StrEnum
 
 from app.core.diagnose.case import Case
 from app.core.diagnose.denied import PLAIN
-from app.core.diagnose.look import look_at
+from app.core.diagnose.look import Look, look_at
 from app.core.diagnose.namespaces import unread_namespaces
 from app.core.diagnose.rejected import refused_selecting
 from app.core.model.answer import Cause, CauseCode, Confidence
 from app.core.model.asked import EndKind
 from app.core.model.cluster import IdentityKind
 from app.core.model.unread import could_change
-from app.core.model.verdict import Direction, Effect, Verdict
+from app.core.model.verdict import Direction, Effect, Outcome, Verdict
 from app.core.policy.cilium import DERIVED
 from app.core.policy.identities import NODE_KINDS
-from app.core.policy.rules import CidrSelector, GroupSelector
+from app.core.policy.rules import CidrSelector, Entry, GroupSelector
 
 _MOST_UNREAD = 5
 
@@ -33,6 +33,7 @@ class Doubt(StrEnum):
 
     UNREAD = "a file, kind or object that could not be read"
     NAMESPACE_LABELS = "labels of a namespace that no object gives"
+    PLACEHOLDER = "what a placeholder of a policy stands for"
     CLOUD_GROUPS = "policies derived from cloud groups"
     HOST_FIREWALL = "the host firewall of a node without labels"
     NAME_ADDRESS = "the address of a name, where a rule goes by addresses"
@@ -60,6 +61,7 @@ _SPECIFIC = frozenset(CauseCode) - PLAIN - {CauseCode.NONE}
 COSTS: dict[Doubt, Cost] = {
     Doubt.UNREAD: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.NAMESPACE_LABELS: Cost(Confidence.POSSIBLE, _SEEN),
+    Doubt.PLACEHOLDER: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.CLOUD_GROUPS: Cost(Confidence.POSSIBLE, _SPECIFIC),
     Doubt.HOST_FIREWALL: Cost(Confidence.POSSIBLE, _SPECIFIC),
     Doubt.NAME_ADDRESS: Cost(Confidence.POSSIBLE, _SPECIFIC),
@@ -87,6 +89,7 @@ def doubts(case: Case) -> tuple[Doubtful, ...]:
     said = (
         (Doubt.UNREAD, _unread(case)),
         (Doubt.NAMESPACE_LABELS, _namespace_labels(case)),
+        (Doubt.PLACEHOLDER, _placeholders(case)),
         (Doubt.CLOUD_GROUPS, _unjudged_groups(case)),
         (Doubt.HOST_FIREWALL, _unjudged_host(case)),
         (Doubt.REDIRECT, _assumed_redirects(case)),
@@ -137,6 +140,30 @@ def _assumed_redirects(case: Case) -> tuple[str, ...]:
         "was read"
         for key in taken
     )
+
+
+def _placeholders(case: Case) -> Iterator[str]:
+    """Policies that could turn a direction, once their placeholders have values."""
+    if case.main is None:
+        return
+    looks = [look_at(case.main, direction, case.engine) for direction in Direction]
+    for policy in case.engine.policies:
+        if any(_could_turn(entry, look) for entry in policy.unfilled for look in looks):
+            names = ", ".join(f"${{{name}}}" for name in policy.open_names)
+            yield f"what `{policy.ref.name}` decides: {names} in it has no value (--set NAME=VALUE)"
+
+
+def _could_turn(entry: Entry, look: Look) -> bool:
+    """Whether an entry of the most that a policy does would make the direction another one."""
+    trace = look.leg.direction(look.direction)
+    if entry.direction is not look.direction or not look.selects_subject(entry):
+        return False
+    fits = look.peer_fits(entry) and look.port_fits(entry)
+    if trace.outcome is Outcome.DENIED:
+        return entry.effect is Effect.ALLOW and fits
+    if entry.effect is Effect.DENY and fits:
+        return True
+    return entry.default_deny and not trace.default_deny
 
 
 def _bare_addresses(case: Case) -> Iterator[str]:

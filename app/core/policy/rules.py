@@ -445,6 +445,8 @@ class ParsedPolicy:
     warnings: tuple[Notice, ...] = ()
     names_services: bool = False
     dropped: tuple[str, ...] = ()
+    unfilled: tuple[Entry, ...] = ()
+    open_names: tuple[str, ...] = ()
 
     @cached_property
     def directions(self) -> frozenset[Direction]:
