@@ -160,10 +160,11 @@ def _endpoint(endpoint: Endpoint) -> Form:
     }
 
 
-def why_form(answer: WhyAnswer) -> Form:
+def why_form(answer: WhyAnswer, lint: Iterable[Finding] = ()) -> Form:
     """The answer of `why` (docs/forms.md §4.1).
 
-    `request` is what was asked above layer 4, or seen in flows: `{"http": "POST /upload"}`.
+    `request` is what was asked above layer 4, or seen in flows: `{"http": "POST /upload"}`; `lint`
+    what was found in the policies that judge it.
     """
     flag, text = request_flag(answer.request) or ("", "")
     return document(
@@ -187,6 +188,7 @@ def why_form(answer: WhyAnswer) -> Form:
             "hops": [_hop(one) for one in answer.hops],
             "not_known": list(answer.not_known),
             "steps": [_step(one) for one in answer.steps],
+            "lint": [finding_form(one) for one in lint],
         }
     )
 
@@ -287,7 +289,7 @@ def effect_form(report: EffectReport) -> Form:
             {**ref_form(one.ref), "reason": one.reason, "file": one.file, "line": one.line}
             for one in report.refused
         ],
-        "lint": [],
+        "lint": [finding_form(one) for one in report.lint],
     }
 
 

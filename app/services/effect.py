@@ -16,6 +16,7 @@ from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.story import EVENT_L7
 from app.core.errors import NotFound, UsageError
 from app.core.flows.times import NS_PER_S
+from app.core.lint.finding import Finding
 from app.core.model.flow import Flow, FlowEndpoint
 from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, ObjectRef
@@ -23,9 +24,11 @@ from app.core.model.verdict import Direction, Peer, Protocol, Question, Verdict
 from app.core.policy.difference import PairChange, difference
 from app.core.policy.engine import Engine
 from app.core.policy.groups import IdentityGroup
+from app.core.policy.parse import policy_ref
 from app.core.policy.port_cuts import Span, cut, named_spans, unnamed_port
 from app.core.policy.reachability import ENTITIES
 from app.core.policy.rules import ParsedPolicy, RejectedPolicy
+from app.services.lint import lint_policies
 from app.services.matrix import By, name_of, outside_parties
 from app.services.picture import Ingredients, Picture, make_picture
 from app.services.wording import counted
@@ -63,7 +66,8 @@ class FlowEffect:
 class EffectReport:
     """Everything a change does. `checks` are boundaries with whether they hold afterwards.
 
-    `broken` are those that held before, `refused` the objects that Cilium would not take.
+    `broken` are those that held before, `refused` the objects that Cilium would not take, `lint`
+    what the rules find in the policies that change.
     """
 
     newly_allowed: tuple[PairEffect, ...]
@@ -72,6 +76,7 @@ class EffectReport:
     checks: tuple[tuple[str, bool], ...] = ()
     broken: tuple[str, ...] = ()
     refused: tuple[RejectedPolicy, ...] = ()
+    lint: tuple[Finding, ...] = ()
 
 
 def with_changes(
@@ -120,6 +125,15 @@ def effect_of(
         tuple((one.name, one.name not in broken) for one in boundaries),
         tuple(one.name for one in boundaries if one.name in broken - held),
         tuple(one for one in after.engine.rejected if one.ref not in known),
+        lint_policies(after, _touched(before, after)),
+    )
+
+
+def _touched(before: Picture, after: Picture) -> frozenset[ObjectRef]:
+    """The policies that are new, or have another body."""
+    known = {policy_ref(one): one.body for one in before.cluster.policies}
+    return frozenset(
+        ref for one in after.cluster.policies if known.get(ref := policy_ref(one)) is not one.body
     )
 
 

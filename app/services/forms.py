@@ -300,6 +300,20 @@ class Step(msgspec.Struct, kw_only=True):
     commands: list[Next]
 
 
+class Finding(Place, kw_only=True):
+    """One finding of `lint`; `code` is NP and a number, `name` says it in words."""
+
+    code: str
+    name: str
+    severity: Severity
+    policy: Ref
+    path: str
+    summary: str
+    why: str
+    fix: str
+    patch: str | None
+
+
 class Why(Document, kw_only=True):
     """`why`. `not_known` says what the answer does not rest on: while it is not empty, read it."""
 
@@ -317,6 +331,7 @@ class Why(Document, kw_only=True):
     hops: list[Hop]
     not_known: list[str]
     steps: list[Step]
+    lint: list[Finding]
 
 
 class By(msgspec.Struct, kw_only=True):
@@ -343,24 +358,28 @@ class Matrix(Listing, kw_only=True):
     items: list[MatrixRow]
 
 
-class Finding(Place, kw_only=True):
-    """One finding of `lint`; `code` is NP and a number, `name` says it in words."""
-
-    code: str
-    name: str
-    severity: Severity
-    policy: Ref
-    path: str
-    summary: str
-    why: str
-    fix: str
-    patch: str | None
-
-
 class Lint(Listing, kw_only=True):
     """`lint`."""
 
     items: list[Finding]
+
+
+class LintRule(msgspec.Struct, kw_only=True):
+    """A rule of `lint`; `needs` is file, repository, cluster or flows."""
+
+    code: str
+    name: str
+    severity: Severity
+    needs: str
+    why: str
+    bad: str
+    good: str
+
+
+class Rules(Listing, kw_only=True):
+    """`lint --rules`."""
+
+    items: list[LintRule]
 
 
 class Pair(msgspec.Struct, kw_only=True):
@@ -545,6 +564,7 @@ FORMS: dict[str, type[msgspec.Struct]] = {
     "why": Why,
     "matrix": Matrix,
     "lint": Lint,
+    "rules": Rules,
     "what-if": WhatIf,
     "draft": Draft,
     "check": Check,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
@@ -13,8 +13,10 @@ from app.core.lint.judge import find, order
 from app.core.lint.registry import RULES
 from app.core.lint.scope import Scope
 from app.core.lint.silence import Silenced, complaints, silence
+from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.policy.engine import Engine
+from app.core.policy.parse import policy_ref
 from app.services.picture import Picture
 
 
@@ -55,9 +57,12 @@ def lint_picture(
     flows: FlowEvidence | None = None,
     request: LintRequest = NOTHING_ASKED,
 ) -> LintReport:
-    """Judge every policy of a picture; `manifests` are the objects that it was made of."""
+    """Judge every policy of a picture; `manifests` are the objects that it was made of.
+
+    What is not in force, as nothing deploys it or another environment does, is judged as well.
+    """
     scope = scope_of(picture, manifests, flows=flows, whole=request.whole)
-    found = find(scope, request.rules)
+    found = (*find(scope, request.rules), *_not_in_force(picture, manifests, request))
     findings, silenced = silence(found, request.ignored)
     findings = (*findings, *complaints((*picture.cluster.policies, *picture.shadowed)))
     lacking = tuple(one for one in request.rules if one.needs > scope.knowledge)
@@ -68,6 +73,46 @@ def lint_picture(
         scope.knowledge,
         lacking,
     )
+
+
+def _not_in_force(
+    picture: Picture, manifests: Sequence[Manifest], request: LintRequest
+) -> tuple[Finding, ...]:
+    """What is wrong with policies that nothing deploys, or that other environments deploy.
+
+    They are judged one by one in the place of what is in force, and only by what one file tells.
+    """
+    rules = tuple(one for one in request.rules if one.needs is Knowledge.FILE and one.check)
+    places = {(one.file, one.line_of("")) for one in picture.cluster.policies}
+    left = [
+        one
+        for one in picture.shadowed
+        if one.ref.kind in POLICY_KINDS and (one.file, one.line_of("")) not in places
+    ]
+    found: list[Finding] = []
+    while left:
+        turn = {one.ref: one for one in reversed(left)}
+        left = [one for one in left if turn[one.ref] is not one]
+        kept = [one for one in picture.cluster.policies if one.ref not in turn]
+        cluster = replace(picture.cluster, policies=(*kept, *turn.values()))
+        instead = replace(picture, cluster=cluster, engine=picture.engine.replace(cluster))
+        scope = scope_of(instead, manifests, whole=request.whole)
+        found += find(scope, rules, only={policy_ref(one) for one in turn.values()})
+    return tuple(found)
+
+
+def lint_policies(
+    picture: Picture,
+    refs: Collection[ObjectRef],
+    manifests: Sequence[Manifest] = (),
+    *,
+    flows: FlowEvidence | None = None,
+) -> tuple[Finding, ...]:
+    """What the rules find in a few policies of a picture, without what is silenced there."""
+    if not refs:
+        return ()
+    scope = scope_of(picture, manifests, flows=flows, whole=True)
+    return silence(find(scope, RULES, only=frozenset(refs)))[0]
 
 
 def scope_of(
@@ -122,11 +167,6 @@ def joined(*reports: LintReport) -> LintReport:
         first.knowledge,
         first.lacking,
     )
-
-
-def findings_of(report: LintReport, ref: ObjectRef) -> tuple[Finding, ...]:
-    """What was found about one object."""
-    return tuple(one for one in report.findings if one.policy == ref)
 
 
 @cache

@@ -69,7 +69,9 @@ def _mend_file(
 
 
 def _mended(text: str, finding: Finding) -> str | None:
-    line = finding.manifest.line_of("") if finding.manifest else 0
+    if finding.manifest is None or finding.file != finding.manifest.file:
+        return None  # a patch wrote it, where its path is another
+    line = finding.manifest.line_of("")
     try:
         return splice(text, finding.policy, finding.edits, line=line or 0)
     except DraftRejected:

@@ -306,3 +306,32 @@ def test_missing_path_is_bad_input(run: Run) -> None:
 def test_page_is_what_the_registry_says() -> None:
     page = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
     assert page == lint_page(), "run `python -m app.cli.lintdocs > docs/lint.md`"
+
+
+def test_field_of_a_patch_is_told_at_the_patch_and_what_nothing_deploys_is_judged_too(
+    run: Run, policy: Path
+) -> None:
+    base = policy.parent / "base"
+    over = policy.parent / "overlays" / "prd"
+    base.mkdir()
+    over.mkdir(parents=True)
+    policy.rename(base / "policy.yaml")
+    (base / "lost.yaml").write_text(HEADER)
+    (base / "kustomization.yaml").write_text("resources: [policy.yaml]\n")
+    (over / "kustomization.yaml").write_text(
+        "resources: [../../base]\n"
+        "patches:\n"
+        "- target: {kind: CiliumNetworkPolicy}\n"
+        "  patch: |-\n"
+        "    - op: add\n"
+        "      path: /spec/egress/-\n"
+        "      value: {toCIDR: [169.254.169.254/32]}\n"
+    )
+    found = run("lint", str(policy.parent), "-o", "json").json["items"]
+    places = {one["code"]: (Path(one["file"]).name, one["line"]) for one in found}
+    assert places == {
+        "NP103": ("lost.yaml", 1),
+        "NP123": ("lost.yaml", 12),
+        "NP003": ("policy.yaml", 12),
+        "NP125": ("kustomization.yaml", 7),
+    }

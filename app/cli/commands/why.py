@@ -79,18 +79,24 @@ def in_namespace(end: str, namespace: str) -> str:
 def run(context: Context) -> int:
     """Answer; exit code 1 when the connection is denied, 3 when that is not known."""
     question = asked(context.args)
+    from app.cli.render.lint import print_notes
     from app.cli.render.why import print_answer
     from app.core.model.verdict import Verdict
     from app.services.ask import inquire
     from app.services.contract import why_form
+    from app.services.lint import lint_policies
 
     workspace = context.load(flows=context.recent_flows)
     inquiry = inquire(workspace.picture, workspace.evidence(), question)
     answer = inquiry.answer
+    judging = {*answer.egress.selected_by, *answer.ingress.selected_by}
+    findings = lint_policies(workspace.picture, judging, workspace.manifests())
     if context.args.output == "table":
         print_answer(context.out, answer, explain=context.args.explain)
+        print_notes(context.out, findings)
     else:
-        context.print_documents([why_form(asyncio.run(_patched(context, inquiry)))])
+        patched = asyncio.run(_patched(context, inquiry))
+        context.print_documents([why_form(patched, findings)])
     return {Verdict.DENIED: 1, Verdict.UNKNOWN: UNKNOWN_CODE}.get(answer.verdict, 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.cli.output import Output, Style
+from app.cli.render.lint import print_notes
 from app.services.effect import EffectReport, PairEffect, flow_sentence, pair_lines
 from app.services.wording import counted, place
 
@@ -28,6 +29,7 @@ def print_effect(out: Output, report: EffectReport) -> None:
     held = sum(holds for _, holds in report.checks)
     if report.checks:
         out.line(f"{held} of {counted(len(report.checks), 'boundary', 'boundaries')} hold")
+    print_notes(out, report.lint)
 
 
 def _print_pairs(out: Output, title: str, sign: str, pairs: Sequence[PairEffect]) -> None:

@@ -54,6 +54,17 @@ def _print_finding(out: Output, finding: Finding, lines: Sequence[str]) -> None:
         out.line(f"    {out.paint('=', Style.DIM)} {out.wrap(finding.fix, 6, first=6)}")
 
 
+def print_notes(out: Output, findings: Iterable[Finding], most: int = 3) -> None:
+    """What is wrong with policies, below an answer about something else; the worst first."""
+    wrong = [one for one in findings if one.severity is not Severity.INFO]
+    wrong.sort(key=lambda one: -one.severity.rank)
+    for one in wrong[:most]:
+        head = out.paint(f"{SIGNS[one.severity]} {one.code}", STYLES[one.severity])
+        out.line(f"{head} {out.wrap(f'{_at(one)}: {one.summary}', 6, first=8)}")
+    if (more := len(wrong) - most) > 0:
+        out.line(f"  and {more} more findings (k8tre-tui lint)")
+
+
 def caret_column(text: str, path: str) -> int:
     """The column of the last step of a path in its line, else of the first character."""
     start = len(text) - len(text.lstrip(" -"))

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from app.core.lint.finding import Finding, Hit, Rule, Severity
 from app.core.lint.scope import Scope
 from app.core.lint.view import View
 from app.core.model.kinds import POLICY_KINDS
-from app.core.model.provenance import Manifest
+from app.core.model.provenance import Manifest, ObjectRef
 from app.core.policy.parse import policy_ref
 
 REFUSED = "NP072"
 """What is said of a refused object when no other rule knows the reason."""
 
 
-def find(scope: Scope, rules: Sequence[Rule]) -> tuple[Finding, ...]:
-    """Give every finding of the rules, by file, line and code."""
+def find(
+    scope: Scope, rules: Sequence[Rule], *, only: Collection[ObjectRef] | None = None
+) -> tuple[Finding, ...]:
+    """Give every finding of the rules, by file, line and code.
+
+    With `only`, these policies are judged, with all others around them.
+    """
     found: list[Finding] = []
     for view in scope.views:
-        found += _explained(list(_of_view(view, scope, rules)), rules)
+        if only is None or view.ref in only:
+            found += _explained(list(_of_view(view, scope, rules)), rules)
     for rule in rules:
-        if rule.survey is not None:
+        if rule.survey is not None and only is None:
             found += (_finding(rule, hit, hit.manifest) for hit in rule.survey(scope))
     return tuple(sorted(dict.fromkeys(found), key=order))
 
@@ -51,6 +57,7 @@ def _finding(rule: Rule, hit: Hit, manifest: Manifest | None) -> Finding:
     if manifest is None:
         raise AssertionError("a survey names the object of each hit")
     ref = policy_ref(manifest) if manifest.ref.kind in POLICY_KINDS else manifest.ref
+    file, line = manifest.place_of(hit.path)
     return Finding(
         rule.code,
         rule.name,
@@ -60,8 +67,8 @@ def _finding(rule: Rule, hit: Hit, manifest: Manifest | None) -> Finding:
         hit.summary,
         rule.why,
         hit.fix,
-        manifest.file,
-        manifest.line_of(hit.path),
+        file,
+        line,
         hit.edits,
         hit.certain,
         manifest=manifest,

@@ -184,8 +184,8 @@ def covered_rule(view: View, scope: Scope) -> Iterator[Hit]:
     "NP103",
     "file-not-in-any-kustomization",
     Severity.WARNING,
-    why="""Kustomizations surround the file and none of them lists it: it is not deployed, and whoever
-    reads or changes it is misled.""",
+    why="""The checkout deploys objects (by kustomize, Argo CD or Flux), and nothing of it reaches this
+    file: it is not in force, and whoever reads or changes it is misled.""",
     bad="""
     # in base/policy.yaml, which base/kustomization.yaml does not list
     ingress: [{}]
@@ -201,8 +201,8 @@ def not_deployed(scope: Scope) -> Iterator[Hit]:
         if one.ref.kind in POLICY_KINDS and one.source is not None and one.source.orphan:
             yield Hit(
                 "",
-                f"no kustomization lists this file: {one.ref.kind} {one.ref.name} is not deployed",
-                "list it under `resources`, or delete it",
+                f"nothing deploys this file: {one.ref.kind} {one.ref.name} is not in force",
+                "list it under `resources` of a kustomization, or delete it",
                 manifest=one,
             )
 
