@@ -38,7 +38,7 @@ def test_log_when_a_command_runs_then_each_line_is_key_value_and_nothing_else_ch
     told = "\n".join(lines)
     assert 'event="command started" command=policies' in told
     assert "source=demo phase=live" in told
-    assert "policies=36" in told
+    assert re.search(r"policies=[1-9]\d*", told)
     assert re.search(r'event="command ended" command=policies code=0 ms=\d+$', told)
 
 
