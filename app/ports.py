@@ -43,6 +43,18 @@ class Right:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """One of the environments that a checkout deploys, as `--env` and `--cluster` name it."""
+
+    env: str = ""
+    clusters: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """`prd, cloud`."""
+        return ", ".join(one for one in (self.env, *self.clusters) if one)
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterPicture:
     """Every object read at one moment. `as_of_ns` is when; `notices` what was missing.
 
@@ -59,6 +71,10 @@ class ClusterPicture:
     cilium_version: str = ""
     shadowed: tuple[Manifest, ...] = ()
     rights: tuple[Right, ...] = ()
+    environment: Environment = Environment()
+    """Which environment of a checkout it is."""
+    other_environments: tuple[Environment, ...] = ()
+    """Those that it could have been, where nobody chose."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from app.cli.options import collect
 from app.cli.output import Output, Style
 from app.core.flows.times import NS_PER_S
+from app.core.model.unread import UNREAD
 
 if TYPE_CHECKING:
     from app.bootstrap.sources import Sources
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 LISTS = ("policies", "endpoints", "matrix", "doctor")
+
+ANSWERS = ("why",)
+"""Commands whose answer itself says what was not read and could have changed it."""
 
 EVIDENCE_WINDOW_NS = 15 * 60 * NS_PER_S
 """How far back live flows are evidence: what Hubble's rings hold of a busy node."""
@@ -110,6 +114,17 @@ class Context:
         return workspace
 
     @property
+    def source_words(self) -> tuple[str, ...]:
+        """The options that a command which asks the same files again needs as well."""
+        sources = self.sources
+        words = [word for path in sources.snapshots for word in ("--snapshot", path)]
+        words += [word for pair in sources.sets.items() for word in ("--set", "=".join(pair))]
+        words += ["--env", sources.env] if sources.env else []
+        words += [word for name in sources.clusters for word in ("--cluster", name)]
+        words += [word for path in sources.rendered for word in ("--rendered", path)]
+        return tuple(words)
+
+    @property
     def recent_flows(self) -> FlowRequest:
         """The flows to look at for evidence: a recording whole, else what is recent."""
         from app.bootstrap.sources import SystemClock
@@ -135,6 +150,8 @@ class Context:
     def say_notices(self, notices: Sequence[Notice]) -> None:
         """Each notice once, on stderr; what is merely good to know only where things are listed."""
         for notice in notices:
+            if self.args.command in ANSWERS and notice.severity == UNREAD:
+                continue  # the answer says what it could have changed
             if notice.severity != "info" or self.args.command in LISTS:
                 mark = self.out.paint(f"{notice.severity}:", Style.WARN)
                 self.out.say(f"{mark} {notice}")

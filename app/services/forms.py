@@ -314,6 +314,14 @@ class Finding(Place, kw_only=True):
     patch: str | None
 
 
+class EnvironmentVerdict(msgspec.Struct, kw_only=True):
+    """The verdict in one environment of a checkout, named as `--env` and `--cluster` take it."""
+
+    env: str | None
+    clusters: list[str]
+    verdict: Verdict
+
+
 class Why(Document, kw_only=True):
     """`why`. `not_known` says what the answer does not rest on: while it is not empty, read it."""
 
@@ -332,6 +340,7 @@ class Why(Document, kw_only=True):
     not_known: list[str]
     steps: list[Step]
     lint: list[Finding]
+    environments: list[EnvironmentVerdict] | msgspec.UnsetType = msgspec.UNSET
 
 
 class By(msgspec.Struct, kw_only=True):

@@ -34,6 +34,7 @@ from app.ports import (
     ClusterChange,
     ClusterPicture,
     ClusterReader,
+    Environment,
     FlowHistory,
     FlowRequest,
     FlowSource,
@@ -379,6 +380,14 @@ class Workspace:
             for manifests in feed.objects.values()
             for manifest in manifests
         )
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """The environments of the checkout where none was chosen, the one that was read first."""
+        for feed in self._feeds:
+            if feed.read is not None and feed.read.other_environments:
+                return (feed.read.environment, *feed.read.other_environments)
+        return ()
 
     def _ingredients(self) -> Ingredients:
         reads = [feed.read for feed in self._feeds if feed.read is not None]

@@ -282,6 +282,8 @@ class ManifestReader:
             settings=_agent_settings(loaded.manifests),
             cilium_version=_agent_version(loaded.manifests),
             shadowed=(*loaded.shadowed, *loaded.undeployed),
+            environment=loaded.chosen.selection,
+            other_environments=() if loaded.chosen.asked else loaded.chosen.others,
         )
 
     async def watch(self) -> AsyncIterator[ClusterChange]:

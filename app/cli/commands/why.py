@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from app.cli.context import Context
 from app.cli.options import add_output_options
 from app.core.errors import K8treError
+from app.core.model.verdict import Verdict
+from app.ports import Environment
 
 if TYPE_CHECKING:
     from app.core.model.answer import WhyAnswer
@@ -22,6 +25,9 @@ EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --d
 an end is NS/POD, deploy:NS/NAME, sts:, ds:, job:, label:NS/k=v, svc:NS/NAME[:PORT], an address,
 fqdn:NAME[=ADDR] or entity:NAME; exit code 1 means denied, 3 that it is not known"""
 
+
+_ENVIRONMENTS_MAX = 8
+"""Other environments that are asked as well where none was chosen."""
 
 UNKNOWN_CODE = 3
 """Something that decides was not read, or is not established."""
@@ -80,8 +86,7 @@ def run(context: Context) -> int:
     """Answer; exit code 1 when the connection is denied, 3 when that is not known."""
     question = asked(context.args)
     from app.cli.render.lint import print_notes
-    from app.cli.render.why import print_answer
-    from app.core.model.verdict import Verdict
+    from app.cli.render.why import print_answer, print_elsewhere
     from app.services.ask import inquire
     from app.services.contract import why_form
     from app.services.lint import lint_policies
@@ -89,15 +94,47 @@ def run(context: Context) -> int:
     workspace = context.load(flows=context.recent_flows)
     inquiry = inquire(workspace.picture, workspace.evidence(), question)
     answer = inquiry.answer
+    here, *others = workspace.environments or (Environment(),)
+    verdicts = [(one, _verdict_in(context, question, one)) for one in others[:_ENVIRONMENTS_MAX]]
     judging = {*answer.egress.selected_by, *answer.ingress.selected_by}
     findings = lint_policies(workspace.picture, judging, workspace.manifests())
     if context.args.output == "table":
-        print_answer(context.out, answer, explain=context.args.explain)
+        sources = context.source_words
+        print_answer(context.out, answer, explain=context.args.explain, sources=sources)
+        print_elsewhere(context.out, (here, answer.verdict), verdicts)
         print_notes(context.out, findings)
     else:
-        patched = asyncio.run(_patched(context, inquiry))
-        context.print_documents([why_form(patched, findings)])
+        form = why_form(asyncio.run(_patched(context, inquiry)), findings)
+        if verdicts:
+            every = [(here, answer.verdict), *verdicts]
+            form["environments"] = [environment_form(*one) for one in every]
+        context.print_documents([form])
     return {Verdict.DENIED: 1, Verdict.UNKNOWN: UNKNOWN_CODE}.get(answer.verdict, 0)
+
+
+def _verdict_in(context: Context, question: Asked, environment: Environment) -> Verdict:
+    """The same question over another environment of the checkout, by its policies alone."""
+    from app.bootstrap.workspace import build_workspace
+    from app.services.ask import inquire
+
+    chosen = replace(context.sources, env=environment.env, clusters=environment.clusters, flows="")
+    workspace = build_workspace(chosen, context.config.settings, follow=False, flows=False)
+
+    async def load() -> None:
+        await workspace.load(strict=False)
+        await workspace.close()
+
+    asyncio.run(load())
+    try:
+        return inquire(workspace.picture, workspace.evidence(), question).answer.verdict
+    except K8treError:  # an end that is not there
+        return Verdict.UNKNOWN
+
+
+def environment_form(environment: Environment, verdict: Verdict) -> dict[str, Any]:
+    """The verdict in one environment, as `why -o json` lists it."""
+    clusters = list(environment.clusters)
+    return {"env": environment.env or None, "clusters": clusters, "verdict": verdict.value}
 
 
 async def _patched(context: Context, inquiry: Inquiry) -> WhyAnswer:

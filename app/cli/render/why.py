@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from app.cli.output import Output, Style
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.verdict import DirectionTrace, Verdict
+from app.ports import Environment
 from app.services.wording import (
     SIGNS,
     Bearing,
@@ -40,8 +41,13 @@ STYLES = {
 }
 
 
-def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
-    """The answer on one screen; `explain` unfolds the trace below it."""
+def print_answer(
+    out: Output, answer: WhyAnswer, *, explain: bool, sources: Sequence[str] = ()
+) -> None:
+    """The answer on one screen; `explain` unfolds the trace below it.
+
+    `sources` are the options that commands which ask again need, too.
+    """
     mark, words = headline(answer)
     style = STYLES[mark]
     verdict = f"{SIGNS[mark]} {words}"
@@ -49,7 +55,7 @@ def print_answer(out: Output, answer: WhyAnswer, *, explain: bool) -> None:
     destination = _destination(answer)
     out.line(f"{out.paint(verdict, style)}{' ' * max(3, LABEL_COLUMNS - len(verdict))}"
              f"{request_words(answer.request)}{source} → {destination}")  # fmt: skip
-    for label, text in _lines(answer, explain=explain):
+    for label, text in _lines(answer, tuple(sources), explain=explain):
         out.line(f"{out.paint(f'{label:<{LABEL_COLUMNS}}', Style.DIM)}"
                  f"{out.wrap(text, LABEL_COLUMNS)}")  # fmt: skip
     if explain:
@@ -69,7 +75,9 @@ def _destination(answer: WhyAnswer) -> str:
     return f"{answer.resolved_to}{port}{asked}"
 
 
-def _lines(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
+def _lines(
+    answer: WhyAnswer, sources: tuple[str, ...], *, explain: bool
+) -> Iterator[tuple[str, str]]:
     cause = answer.cause
     if cause.summary:
         yield "Cause", f"{cause.summary}   {cause.code.value} · {cause.confidence.value}"
@@ -88,7 +96,7 @@ def _lines(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
         if explain or evidence.kind != "object":
             ref = f"   {evidence.ref}" if evidence.ref else ""
             yield _EVIDENCE_TITLES.get(evidence.kind, "Seen"), f"{evidence.text}{ref}"
-    yield from _tail(answer, explain=explain)
+    yield from _tail(answer, sources, explain=explain)
 
 
 def _directions(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
@@ -101,36 +109,60 @@ def _directions(answer: WhyAnswer) -> Iterator[tuple[str, str]]:
         yield direction_title(trace.direction), direction_sentence(trace, who, nearest=nearest)
 
 
-def _tail(answer: WhyAnswer, *, explain: bool) -> Iterator[tuple[str, str]]:
+def print_elsewhere(
+    out: Output,
+    here: tuple[Environment, Verdict],
+    others: Sequence[tuple[Environment, Verdict]],
+) -> None:
+    """Say where the environments of a checkout differ, when none of them was chosen."""
+    if not others:
+        return
+    different = [one for one in others if one[1] is not here[1]]
+    if not different:
+        text = f"the same in {', '.join(f'`{one}`' for one, _ in others)}"
+    else:
+        words = [f"{verdict.value.upper()} in `{one}`" for one, verdict in different]
+        text = f"this is `{here[0]}`; {', '.join(words)} (--env and --cluster choose)"
+    out.line(f"{out.paint(f'{_ELSEWHERE:<{LABEL_COLUMNS}}', Style.DIM)}"
+             f"{out.wrap(text, LABEL_COLUMNS)}")  # fmt: skip
+
+
+def _tail(
+    answer: WhyAnswer, sources: tuple[str, ...], *, explain: bool
+) -> Iterator[tuple[str, str]]:
     numbered = list(enumerate(answer.fixes, start=1))
     shown = [one for one in numbered if explain or one[0] == 1 or one[1].change == "none"]
     for number, fix in shown:
-        yield ("Change" if number == 1 else "Or"), _fix_words(fix, number, answer)
+        yield ("Change" if number == 1 else "Or"), _fix_words(fix, number, answer, sources)
     if more := len(numbered) - len(shown):
         yield "Or", f"{counted(more, 'other way')}: --explain shows them, --fix N drafts one"
     for text in (*answer.not_known, *answer.egress.uncertain, *answer.ingress.uncertain):
         yield "Not known", text
     for step in answer.next if explain else answer.next[:FEW_STEPS]:
-        yield "Next", f"{step.title}   {step.command}".rstrip()
+        again = f" {shlex.join(sources)}" if sources and step.command.startswith(_PROGRAM) else ""
+        yield "Next", f"{step.title}   {step.command}{again}".rstrip()
 
+
+_ELSEWHERE = "Elsewhere"
+_PROGRAM = "k8tre-tui "
 
 _EVIDENCE_TITLES = {"flow": "Seen", "object": "Object", "status": "Status", "dns": "DNS"}
 
 
-def _fix_words(fix: Fix, number: int, answer: WhyAnswer) -> str:
+def _fix_words(fix: Fix, number: int, answer: WhyAnswer, sources: tuple[str, ...]) -> str:
     opens = f". {fix.opens[:1].upper()}{fix.opens[1:]}" if fix.opens else ""
     if fix.change == "none":
         return f"{fix.title}{opens}"
-    return f"{fix.title}{opens}   `{_draft_command(answer)} --fix {number}`"
+    return f"{fix.title}{opens}   `{_draft_command(answer, sources)} --fix {number}`"
 
 
-def _draft_command(answer: WhyAnswer) -> str:
+def _draft_command(answer: WhyAnswer, sources: tuple[str, ...]) -> str:
     """The command that asks the same; a port that the destination names is not said again."""
     service_port = answer.asked_to.startswith("svc:") and answer.asked_to.count(":") > 1
     unsaid = answer.port is not None and not service_port and not answer.hops
     port = [f"{answer.port}/{answer.protocol}"] if unsaid else []
     words = ["k8tre-tui", "draft", answer.asked_from, answer.asked_to, *port]
-    return shlex.join([*words, *request_flag(answer.request)])
+    return shlex.join([*words, *request_flag(answer.request), *sources])
 
 
 def _print_trace(out: Output, trace: DirectionTrace) -> None:

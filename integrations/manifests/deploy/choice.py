@@ -16,6 +16,7 @@ from typing import Any
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.text import clean
+from app.ports import Environment
 from integrations.manifests.deploy.deployment import Deployment
 from integrations.manifests.deploy.tags import preferred
 from integrations.manifests.found import DECIDING_KINDS, LINE_KINDS
@@ -37,18 +38,6 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """What tells one environment from the others, as `--env` and `--cluster` take it."""
-
-    env: str = ""
-    clusters: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """`prd, cloud`."""
-        return ", ".join(one for one in (self.env, *self.clusters) if one)
-
-
-@dataclass(frozen=True, slots=True)
 class Chosen:
     """The deployments of one environment; `others` are the environments that were not chosen.
 
@@ -56,8 +45,8 @@ class Chosen:
     """
 
     deployments: tuple[Deployment, ...]
-    selection: Selection = Selection()
-    others: tuple[Selection, ...] = ()
+    selection: Environment = field(default_factory=Environment)
+    others: tuple[Environment, ...] = ()
     asked: bool = True
     axes: tuple[Axis, ...] = field(default=(), compare=False)
 
@@ -91,7 +80,7 @@ def choose(
     left = [one for one in left if not _is_dropped(one, axes, picked)]
     picked = (*picked_labels.values(), *picked)
     axes = (*labels, *axes)
-    selection = Selection(chosen_env, tuple(one for one in (cluster, *picked) if one))
+    selection = Environment(chosen_env, tuple(one for one in (cluster, *picked) if one))
     every = _selections(envs, _clusters_of(deployments, chosen_env), axes)
     others = tuple(one for one in every if one != selection)
     return Chosen(tuple(left), selection, others, bool(env or clusters), axes)
@@ -223,9 +212,9 @@ def _is_dropped(deployment: Deployment, axes: Sequence[Axis], picked: Sequence[s
 
 def _selections(
     envs: Sequence[str], clusters: Sequence[str], axes: Sequence[Axis]
-) -> list[Selection]:
+) -> list[Environment]:
     parts = [envs or [""], clusters or [""], *(axis.names for axis in axes)]
     if len(parts) == 2 and not envs and not clusters:  # noqa: PLR2004  # nothing to choose between
         return []
-    every = [Selection(env, tuple(one for one in rest if one)) for env, *rest in product(*parts)]
+    every = [Environment(env, tuple(one for one in rest if one)) for env, *rest in product(*parts)]
     return every[:_SELECTIONS_MAX] if len(every) > 1 else []

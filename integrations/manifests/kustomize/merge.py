@@ -240,7 +240,7 @@ class _ListMerge:
             keys, valid = _valid(wanted, values, self._keys)
             self._merge_one(made, into, patch, (keys, valid))
         if not wanted:
-            return into or ABSENT
+            return into
         for element in into.pairs():
             _append(made, element, keys)
         into.become(made)

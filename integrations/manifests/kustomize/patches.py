@@ -113,6 +113,7 @@ def _merge_one(resource: Resource, document: Map, patch: Patch) -> bool:
         merged["metadata"] = Map()
     _restore(merged["metadata"], before, patch)
     resource.replace_tree(merged)
+    resource.settle()
     _forget_if_wiped(resource, marks)
     return True
 
@@ -136,6 +137,7 @@ def _apply_operations(resources: Resources, patch: Patch, operations: Seq) -> No
             resource.remember()
         marks = _marks(resource.tree(), make=bool(resource.previous or resource.prefixes))
         resource.replace_tree(apply_operations(resource.tree(), operations))
+        resource.shared.clear()  # kustomize reads the object anew
         _forget_if_wiped(resource, marks)
         _drop_empty(resource.tree())
     resources.changed()

@@ -109,6 +109,7 @@ class _Target:
             if self._selects(resource):
                 for path in self._paths:
                     self._write(resource, path)
+                    resource.settle()
 
     def _selects(self, resource: Resource) -> bool:
         ids = [(one, written_namespace(resource, one)) for one in (resource.id, *resource.previous)]

@@ -64,6 +64,31 @@ class Id(NamedTuple):
     namespace: str
 
 
+@dataclass(slots=True)
+class Shared:
+    """A label or annotation that one transformer added in several places of an object.
+
+    kustomize keeps it as one node, so that whatever changes it in one place changes all of them.
+    Source: kustomize `api/filters/filtersutil/setters.go` (`SetEntry`), kyaml `yaml/fns.go`
+    (`FieldSetter`), which fills an existing node.
+    """
+
+    key: str
+    value: Any
+    parents: list[Map]
+
+    def settle(self) -> None:
+        """Write what has changed in one place into the others."""
+        self.parents = [one for one in self.parents if self.key in one]
+        changed = [one for one in self.parents if one[self.key] != self.value]
+        if not changed:
+            return
+        last = changed[-1]
+        self.value = last[self.key]
+        for parent in self.parents:
+            parent.put(self.key, self.value, last.places.get(self.key))
+
+
 @dataclass(slots=True, eq=False)
 class Resource:
     """An object as a build changes it; `previous` are the ids it had, oldest first."""
@@ -74,6 +99,7 @@ class Resource:
     suffixes: list[str] = field(default_factory=list)
     hashed: bool = False
     behavior: str = ""
+    shared: list[Shared] = field(default_factory=list)
     _tree: Map | None = None
 
     def tree(self) -> Map:
@@ -88,6 +114,11 @@ class Resource:
     def body(self) -> Any:
         """The object, to look at."""
         return self.manifest.body if self._tree is None else self._tree
+
+    def settle(self) -> None:
+        """Let what is shared be the same everywhere again, after a change."""
+        for one in self.shared:
+            one.settle()
 
     def replace_tree(self, tree: Map) -> None:
         """Be another object from now on."""
@@ -184,6 +215,7 @@ class Resource:
             previous=list(self.previous),
             prefixes=list(self.prefixes),
             suffixes=list(self.suffixes),
+            shared=[],
             _tree=tree,
         )
 

@@ -38,6 +38,8 @@ _LOCAL = "config.kubernetes.io/local-config"
 _DEPTH_MAX = 64
 """How deep kustomizations may lie inside each other; more is an accident."""
 
+_HEAD = {"apiVersion", "kind"}
+
 _NOT_MODELLED = ("generators", "transformers", "openapi")
 """What may change objects that answers rest on, and is not done here: plug-ins, other schemas."""
 
@@ -96,6 +98,8 @@ class _Target:
         """Add what a kustomization deploys to its resources, and transform all that is in them."""
         own = scope.own
         self.built.folders.add(own.folder)
+        if not any(own.body[key] is not None for key in own.body.keys() - _HEAD):
+            self._refuse("the kustomization is empty", own.place("kind"))
         config = Config()
         for key in ("resources", "bases"):
             for entry, place in own.texts(key):

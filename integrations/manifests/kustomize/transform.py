@@ -11,7 +11,7 @@ from typing import Any
 
 from integrations.manifests.kustomize.errors import Refused
 from integrations.manifests.kustomize.fields import FieldSpec, Gvk, Slot, set_fields
-from integrations.manifests.kustomize.resource import Id, Resource, Resources, show
+from integrations.manifests.kustomize.resource import Id, Resource, Resources, Shared, show
 from integrations.manifests.kustomize.tree import Map, Place, Seq, text_of
 
 _NOT_RENAMED = (
@@ -116,14 +116,30 @@ def set_marks(resources: Resources, marks: Written, specs: Iterable[FieldSpec]) 
     specs = tuple(specs)
     for resource in resources:
         for key in sorted(marks):
-            set_fields(resource, specs, partial(_put_mark, key, *marks[key]), new=Map)
+            setter = _MarkSetter(key, *marks[key])
+            set_fields(resource, specs, setter.put, new=Map)
+            resource.settle()
+            if len(setter.added) > 1:
+                resource.shared.append(Shared(key, marks[key][0], setter.added))
 
 
-def _put_mark(key: str, value: str, place: Place | None, slot: Slot) -> None:
-    if not isinstance(slot.value, Map):
-        raise Refused(f"labels or annotations stand in `{slot.key}`, which is no mapping")
-    if slot.value.get(key) != value:
-        slot.value.put(key, value, place)
+class _MarkSetter:
+    """Sets one label or annotation; `added` are the mappings that did not have it."""
+
+    def __init__(self, key: str, value: str, place: Place | None) -> None:
+        self._key = key
+        self._value = value
+        self._place = place
+        self.added: list[Map] = []
+
+    def put(self, slot: Slot) -> None:
+        marks = slot.value
+        if not isinstance(marks, Map):
+            raise Refused(f"labels or annotations stand in `{slot.key}`, which is no mapping")
+        if self._key not in marks:
+            self.added.append(marks)
+        if marks.get(self._key) != self._value:
+            marks.put(self._key, self._value, self._place)
 
 
 def _is_called(name: str, gvk: Gvk, one: Id) -> bool:
