@@ -48,6 +48,8 @@ class Facts:
 
     def disjoint(self, one: Requirements, other: Requirements) -> bool:
         """Say whether nothing can fulfil both."""
+        if _apart(one, other):
+            return True
         for labels, wanted in ((self._inherited(one), other), (self._inherited(other), one)):
             if any(_told(labels, item, against=True) for item in wanted if item.key != CLUSTER_KEY):
                 return True
@@ -69,6 +71,19 @@ class Facts:
         if any(item.key == CLUSTER_KEY for item in have):
             return {NAMESPACE_KEY: name}  # of another cluster, whose namespaces are not known
         return {**labels, NAMESPACE_KEY: name, CLUSTER_KEY: self.cluster}
+
+
+def _apart(one: Requirements, other: Requirements) -> bool:
+    """The quick way to tell most subjects apart: one key, and no value in common."""
+    values = {item.key: item.values for item in one if _names_values(item)}
+    return any(
+        _names_values(item) and item.key in values and not item.values & values[item.key]
+        for item in other
+    )
+
+
+def _names_values(item: Requirement) -> bool:
+    return item.operator is Operator.IN and item.source in _PLAIN
 
 
 def _told(labels: Mapping[str, str] | None, wanted: Requirement, *, against: bool = False) -> bool:

@@ -42,6 +42,9 @@ class Scope:
     suffixes: frozenset[str] = frozenset()
     _endpoints: dict[SubjectKey, tuple[Endpoint, ...]] = field(default_factory=dict, repr=False)
     _near: dict[tuple[object, ...], tuple[Entry, ...]] = field(default_factory=dict, repr=False)
+    _sharing: dict[SubjectKey, tuple[SubjectKey, ...]] = field(default_factory=dict, repr=False)
+    covering: dict[int, Entry | None] = field(default_factory=dict, repr=False)
+    """What covers an entry, by its id: NP101 and NP105 both ask."""
     _covers: dict[tuple[SubjectKey, SubjectKey], bool] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -131,8 +134,43 @@ class Scope:
         if found is None:
             found = self._near[key] = tuple(
                 other
-                for other in self.nearby(entry.namespace, direction, effect)
-                if (wanted is None or wanted(other)) and self.may_share(entry, other)
+                for subject in self._partners(entry)
+                for other in self._by_subject.get((subject, direction, effect), ())
+                if wanted is None or wanted(other)
+            )
+        return found
+
+    @cached_property
+    def _by_subject(
+        self,
+    ) -> Mapping[tuple[SubjectKey, Direction, Effect], tuple[Entry, ...]]:
+        found: dict[tuple[SubjectKey, Direction, Effect], list[Entry]] = {}
+        for policy in self.engine.policies:
+            for entry in policy.entries:
+                key = (_key(entry), entry.direction, entry.effect)
+                found.setdefault(key, []).append(entry)
+        return {key: tuple(some) for key, some in found.items()}
+
+    @cached_property
+    def _subjects_in(self) -> Mapping[str, Mapping[SubjectKey, Entry]]:
+        """By namespace (empty: clusterwide), one entry of each subject there is."""
+        found: dict[str, dict[SubjectKey, Entry]] = {}
+        for policy in self.engine.policies:
+            for entry in policy.entries:
+                found.setdefault(entry.namespace, {}).setdefault(_key(entry), entry)
+        return found
+
+    def _partners(self, entry: Entry) -> tuple[SubjectKey, ...]:
+        """The subjects that may have an endpoint in common with an entry's."""
+        key = _key(entry)
+        found = self._sharing.get(key)
+        if found is None:
+            spaces = ("", entry.namespace) if entry.namespace else tuple(self._subjects_in)
+            found = self._sharing[key] = tuple(
+                other
+                for space in dict.fromkeys(spaces)
+                for other, one in self._subjects_in.get(space, {}).items()
+                if self.may_share(entry, one)
             )
         return found
 

@@ -30,19 +30,22 @@ Node = tuple[Any, str]
 """A value of the raw tree with its path."""
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """Give a mapping, an empty one for anything else."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def nodes(parent: Any, name: str, path: str) -> Iterator[Node]:
     """Yield the items of the list under a name, with their paths; nothing for anything else."""
-    value = mapping(parent).get(name)
+    value = parent.get(name) if isinstance(parent, dict) else None
     for index, item in enumerate(value if isinstance(value, list) else ()):
         yield item, f"{path}.{name}[{index}]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Item:
     """One item of a rule list. `rule` is the rule around it, `entries` what it came to."""
 
@@ -63,7 +66,7 @@ class Item:
         """Yield the elements of one peer field, as `Endpoints`."""
         return nodes(self.body, self.word + kind, self.path)
 
-    @property
+    @cached_property
     def peer_fields(self) -> tuple[str, ...]:
         """The peer fields that are written, filled or not."""
         return tuple(

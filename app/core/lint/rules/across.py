@@ -24,6 +24,13 @@ _FEW = 3
 
 def _covering(entry: Entry, scope: Scope) -> Entry | None:
     """Give a rule that allows everything an allow does; the broadest first."""
+    key = id(entry)
+    if key not in scope.covering:
+        scope.covering[key] = _find_covering(entry, scope)
+    return scope.covering[key]
+
+
+def _find_covering(entry: Entry, scope: Scope) -> Entry | None:
     if entry.effect is Effect.DENY or not _matches_something(entry):
         return None
     if not is_plain(entry):

@@ -30,6 +30,12 @@ BOOK = Book()
 _ROOT_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "specs", "status"})
 _DENIES = re.compile(r"\b(deny|block|isolate|forbid|drop|no access)\b")
 _ALLOWS = re.compile(r"\b(allow|permit|open)\b")
+_WRONG_WAY = {
+    "from": frozenset({f"to{kind}" for kind in EGRESS_KINDS} | {"fromServices", "fromFQDNs"}),
+    "to": frozenset(f"from{kind}" for kind in EGRESS_KINDS),
+}
+"""Peer fields that the other direction has, by how the own ones begin."""
+
 _DNS_PORTS = (53, 5353, 8053, 1053)
 
 
@@ -75,12 +81,10 @@ def _has_ports(item: Item) -> bool:
 
 def _pruned(item: Item) -> tuple[str, ...]:
     """The peer fields of an item that the API server does not know there."""
-    word = "to" if item.word == "from" else "from"
-    names = [word + kind for kind in EGRESS_KINDS if word + kind != "toPorts"]
-    names += ["fromServices", "fromFQDNs"] if item.word == "from" else []
+    names = _WRONG_WAY[item.word]
     if item.effect is Effect.DENY:
-        names.append("toFQDNs")
-    return tuple(name for name in names if item.body.get(name) is not None)
+        names = names | {"toFQDNs"}
+    return tuple(name for name in item.body if name in names and item.body[name] is not None)
 
 
 @BOOK.check(
