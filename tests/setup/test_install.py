@@ -177,3 +177,23 @@ def test_wheel_when_installed_as_a_user_would_then_the_demo_answers(
     )
     assert answer.returncode == 1, answer.stderr
     assert "service-port-not-target-port" in answer.stdout
+
+
+@network
+@needs_index
+@pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")
+@pytest.mark.timeout(600)
+def test_uv_when_it_installs_the_tool_then_the_demo_answers(checkout: Path, tmp_path: Path) -> None:
+    python = os.environ.get("SETUP_PYTHON") or sys.executable
+    folders = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    command = ["uv", "tool", "install", "--quiet", "--python", python, "."]
+    done = subprocess.run(
+        command, cwd=checkout, env=os.environ | folders, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(checkout)
+    answer = subprocess.run(
+        [tmp_path / "bin" / "k8tre-tui", "policies", "--demo"],
+        cwd="/", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
