@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 
 from app.core.cluster.tree import (
     Tree,
     addresses,
+    blocks_of,
     items,
     pairs,
     port,
@@ -56,7 +57,20 @@ def read_service(manifest: Manifest) -> Service:
         labels=pairs(section(manifest.body, "metadata"), "labels"),
         publishes_unready=spec.get("publishNotReadyAddresses") is True,
         is_node_local=word(spec, "internalTrafficPolicy") == "Local",
+        is_headless=word(spec, "clusterIP") == "None",
+        external_is_local=word(spec, "externalTrafficPolicy") == "Local",
+        source_ranges=blocks_of(text.strip() for text in words(spec, "loadBalancerSourceRanges")),
+        is_global=_is_global(pairs(section(manifest.body, "metadata"), "annotations")),
     )
+
+
+def _is_global(annotations: Mapping[str, str]) -> bool:
+    """Say whether a Service is shared with other clusters.
+
+    Source: Cilium `pkg/annotation/k8s.go` `GlobalService`, `pkg/k8s/service.go`.
+    """
+    names = ("service.cilium.io/global", "io.cilium/global-service")
+    return any(annotations.get(name, "").lower() == "true" for name in names)
 
 
 def _read_service_port(item: Tree) -> ServicePort:

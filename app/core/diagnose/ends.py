@@ -12,7 +12,13 @@ from difflib import get_close_matches
 
 from app.core.cluster.identity import identity_labels
 from app.core.diagnose.naming import parse_end, parse_port, parse_request
-from app.core.diagnose.services import Backend, backends_of, service_names, service_port
+from app.core.diagnose.services import (
+    Backend,
+    backends_of,
+    no_such_port,
+    service_names,
+    service_port,
+)
 from app.core.errors import Ambiguous, NotFound
 from app.core.model.asked import AskedPort, End, EndKind
 from app.core.model.cluster import (
@@ -219,11 +225,51 @@ def find_service(namespace: str, name: str, cluster: Cluster) -> Service:
 def of_service(service: Service, engine: Engine, port: AskedPort | None) -> tuple[ResolvedEnd, ...]:
     """Every ready backend of a Service, each with the port of the pod; else the unready ones."""
     if service.external_name:
-        return of_name(service.external_name.rstrip(".").lower(), engine, port=port)
-    asked = service_port(service, port, engine.cluster)
+        return _of_external_name(service, engine, port)
+    asked = service_port(service, port)
+    if service.is_headless and asked is None and port is not None:
+        return _of_headless(service, engine)
+    if no_such_port(service, port, engine.cluster):
+        return ()
     backends = backends_of(service, asked, engine.cluster)
     ready = [backend for backend in backends if backend.ready]
     return tuple(_of_backend(backend, service, asked, engine) for backend in ready or backends)
+
+
+def _of_headless(service: Service, engine: Engine) -> tuple[ResolvedEnd, ...]:
+    """The pods behind a headless Service: its name gives their addresses, no port is translated.
+
+    Source: Kubernetes `ServiceSpec.clusterIP` (None), DNS specification 1.1.0 section 2.4.
+    """
+    backends = backends_of(service, None, engine.cluster)
+    ready = [backend for backend in backends if backend.ready]
+    return tuple(_of_backend(backend, service, None, engine) for backend in ready or backends)
+
+
+def _of_external_name(
+    service: Service, engine: Engine, port: AskedPort | None
+) -> tuple[ResolvedEnd, ...]:
+    """What an ExternalName Service leads to, under the name that is asked for: the Service's own.
+
+    The answer is a CNAME, and the proxy learns its addresses for the name in the question only.
+    Source: Kubernetes DNS specification 1.1.0 section 2.5; Cilium `pkg/fqdn/dnsproxy/helpers.go`
+    `ExtractMsgDetails`.
+    """
+    target = service.external_name.rstrip(".").lower()
+    asked = service_names(service)[-1]
+    known = engine.cluster.learned_names
+    addresses = known.get(asked) or known.get(target) or ()
+    ends = of_name(target, engine, address=next(iter(addresses), None), port=port)
+    return tuple(replace(_renamed(end, asked, target), service=service) for end in ends)
+
+
+def _renamed(end: ResolvedEnd, asked: str, target: str) -> ResolvedEnd:
+    """Give an end outside the name that was asked for in place of the one it stands for."""
+    if end.peer.kind is not IdentityKind.WORLD:
+        return replace(end, name=asked)
+    text = f"{asked} ({end.peer.address})" if end.peer.address else asked
+    peer = replace(end.peer, names=(end.peer.names - {target}) | {asked}, text=text)
+    return replace(end, peer=peer, name=asked, text=text)
 
 
 def _of_backend(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from app.core.errors import NotFound, UsageError
+from app.core.errors import UsageError
 from app.core.model.asked import AskedPort
 from app.core.model.cluster import (
     Address,
@@ -34,33 +34,42 @@ class Backend:
     leaves: bool = False
 
 
-def service_port(service: Service, port: AskedPort | None, cluster: Cluster) -> ServicePort | None:
-    """Choose the port of a Service that was asked for; None when the Service has no ports.
+def service_port(service: Service, port: AskedPort | None) -> ServicePort | None:
+    """Choose the port of a Service that was asked for; None when it has none, or no such one.
 
-    A number that is no port of the Service but a target port of it means that one. Raises
-    `UsageError` when none was asked for and there are several, `NotFound` when it has no such port.
+    Raises `UsageError` when none was asked for and there are several.
     """
     if not service.ports:
         return None
-    if port is None:
+    if port is None or (port.number is None and not port.name):
         return _only_port(service)
-    fitting = [own for own in service.ports if _fits(own, port)]
-    fitting = fitting or [own for own in service.ports if _is_target(own, port, service, cluster)]
-    if not fitting:
-        raise NotFound(
-            f"Service `{service.key}` has no port `{clean(str(port))}`", hint=_listed(service)
-        )
-    return fitting[0]
+    return next((own for own in service.ports if _fits(own, port)), None)
+
+
+def no_such_port(service: Service, port: AskedPort | None, cluster: Cluster) -> str:
+    """Say that a Service has no such port, and which it has; empty where it has.
+
+    A Service's own address takes connections at the Service's ports only; a headless one has none.
+    Source: Kubernetes `ServiceSpec.ports`; Cilium `bpf/lib/lb.h` (DROP_NO_SERVICE).
+    """
+    if service.is_headless or not service.ports or service_port(service, port) is not None:
+        return ""
+    said = f"Service {service.key} has no port {clean(str(port))}: {listed_ports(service)}"
+    for own in service.ports:
+        if port is not None and _is_target(own, port, service, cluster):
+            return f"{said}; {own.port} is the one that leads to the pods' port {clean(str(port))}"
+    return said
 
 
 def _only_port(service: Service) -> ServicePort:
     numbers = {own.port for own in service.ports}
     if len(numbers) > 1:
-        raise UsageError(f"which port of Service `{service.key}`?", hint=_listed(service))
+        raise UsageError(f"which port of Service `{service.key}`?", hint=listed_ports(service))
     return service.ports[0]
 
 
-def _listed(service: Service) -> str:
+def listed_ports(service: Service) -> str:
+    """Say which ports a Service has."""
     shown = [f"{p.port}/{p.protocol}" + (f" ({p.name})" if p.name else "") for p in service.ports]
     return f"it has {', '.join(shown)}"
 

@@ -8,6 +8,7 @@ from app.core.cluster import commands
 from app.core.diagnose.case import Case
 from app.core.diagnose.denied import Denial, explain_denial, manifest_of
 from app.core.diagnose.dns import NameReport
+from app.core.diagnose.external import named_by_target
 from app.core.diagnose.finding import Finding, skipped
 from app.core.diagnose.redirect import in_words
 from app.core.diagnose.sentences import place, rule_name, sentence
@@ -41,6 +42,7 @@ def look_at_name(case: Case) -> Finding:
         or _silent(report)
         or _unlearned(report, case)
         or _answered_otherwise(report, case)
+        or named_by_target(report, case)
     )
     if finding is None:
         text = f"{source.text} may ask for {report.name}"

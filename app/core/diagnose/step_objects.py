@@ -9,7 +9,7 @@ from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
 from app.core.diagnose.redirect import in_words
 from app.core.diagnose.sentences import sentence
-from app.core.diagnose.services import selected_by
+from app.core.diagnose.services import no_such_port, selected_by
 from app.core.model.answer import (
     Cause,
     CauseCode,
@@ -119,10 +119,19 @@ def _others(case: Case) -> tuple[str, ...]:
 
 def look_at_service(case: Case) -> Finding:
     """Does the Service lead to ready backends, and to which port of them?"""
-    service = case.service
-    if service is None:
+    if case.service is None:
         return _redirected(case) or skipped("no Service is between them")
+    return _look_between(case, case.service)
+
+
+def _look_between(case: Case, service: Service) -> Finding:
     show = (NextStep("show the backends", commands.get_backends(service)),)
+    missing = no_such_port(service, case.asked.port, case.engine.cluster)
+    if missing and not case.destinations:
+        return _without_port(service, missing, show)
+    if service.external_name:
+        text = f"Service {service.key} is another name for {service.external_name}"
+        return Finding(StepStatus.FINE, text, (Evidence("object", text, service.key),), show)
     if not case.destinations:
         return _without_backends(case, service, show)
     end = case.destinations[0]
@@ -136,7 +145,23 @@ def look_at_service(case: Case) -> Finding:
     )
     if end.redirect is not None:
         text = in_words(end.redirect, f"{end.text}:{end.port}/{end.service_port.protocol}")
-    return Finding(StepStatus.FINE, text, (Evidence("object", text, service.key),), show)
+    proof = (Evidence("object", text, service.key),)
+    return Finding(StepStatus.FINE, text, proof, show, unknown=_untranslated(service, end))
+
+
+def _untranslated(service: Service, end: ResolvedEnd) -> tuple[str, ...]:
+    """What a headless Service leaves to the client: which port it connects to.
+
+    Source: Kubernetes DNS specification 1.1.0 section 2.4: the name gives the pods' addresses.
+    """
+    own = end.service_port
+    if not service.is_headless or own is None or own.port == end.port:
+        return ()
+    said = (
+        f"which port clients use: Service {service.key} is headless, so its port {own.port} is not "
+        f"translated and the pod itself must be asked for at {end.port}"
+    )
+    return (said,)
 
 
 def _redirected(case: Case) -> Finding | None:
@@ -157,6 +182,14 @@ def _not_sent_to(case: Case, service: Service, end: ResolvedEnd) -> Cause | None
     if end.service_port is not None and end.port is None:
         return _unnamed_target(service, end.service_port, end)
     return None
+
+
+def _without_port(service: Service, missing: str, show: tuple[NextStep, ...]) -> Finding:
+    text = f"no such Service port: {missing}. Nothing listens there, whatever policies allow"
+    cause = Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text))
+    cause = _placed(cause, service, "spec.ports")
+    return Finding(StepStatus.PROBLEM, missing, (Evidence("object", missing, service.key),), show,
+                   cause)  # fmt: skip
 
 
 def _count(case: Case) -> str:
@@ -219,9 +252,9 @@ def _unnamed_target(service: Service, port: ServicePort, end: ResolvedEnd) -> Ca
     return _placed(Cause(CauseCode.NAMED_PORT_UNRESOLVED, sentence(text)), service)
 
 
-def _placed(cause: Cause, service: Service) -> Cause:
+def _placed(cause: Cause, service: Service, path: str = "spec.selector") -> Cause:
     source = service.source
     if source is None:
         return cause
-    file, line = source.place_of("spec.selector")
+    file, line = source.place_of(path)
     return Cause(cause.code, cause.summary, cause.detail, cause.confidence, file, line, "spec")

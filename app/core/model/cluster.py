@@ -181,7 +181,11 @@ class Service:
     """A Service. `backends` come from EndpointSlices; None when no slice was seen.
 
     `publishes_unready` says that it also sends to pods that are not ready, `is_node_local` that
-    pods reach only backends of their own node (`internalTrafficPolicy: Local`).
+    pods reach only backends of their own node (`internalTrafficPolicy: Local`), `is_headless` that
+    its name leads to its pods' own addresses, `external_is_local` that a client outside reaches
+    only backends of the node it came in by, and keeps its address (`externalTrafficPolicy: Local`).
+    `source_ranges` are the only clients a load balancer admits; empty: all. `is_global`: backends
+    of other clusters of a mesh are sent to as well.
     """
 
     namespace: str
@@ -197,6 +201,10 @@ class Service:
     labels: Mapping[str, str] = field(default_factory=dict)
     publishes_unready: bool = False
     is_node_local: bool = False
+    is_headless: bool = False
+    external_is_local: bool = False
+    source_ranges: tuple[Network, ...] = ()
+    is_global: bool = False
 
     @property
     def key(self) -> str:
