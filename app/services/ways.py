@@ -159,6 +159,11 @@ def wanted_of(case: Case) -> Wanted:
     main = case.main
     if main is None:
         raise NothingDenied("there is no connection behind this question")
+    if case.arrivals:
+        raise DraftRejected(
+            "no rule can name the client: its address does not reach the pod",
+            hint="set externalTrafficPolicy: Local on the Service, then ask again",
+        )
     if case.path is not None:
         checks = case.path.checks
         return Wanted(

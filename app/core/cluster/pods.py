@@ -158,7 +158,12 @@ def _pod_addresses(status: Tree) -> tuple[Address, ...]:
 def container_ports(spec: Tree) -> tuple[ContainerPort, ...]:
     """Give the declared ports of a pod's containers (not of its init containers)."""
     return tuple(
-        ContainerPort(word(item, "name"), port(item, "containerPort"), protocol(item))
+        ContainerPort(
+            word(item, "name"),
+            port(item, "containerPort"),
+            protocol(item),
+            port(item, "hostPort"),
+        )
         for container in items(spec, "containers")
         for item in items(container, "ports")
     )

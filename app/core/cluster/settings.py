@@ -66,6 +66,8 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
         kube_proxy_replacement=flag(
             "kube-proxy-replacement", default=config.kube_proxy_replacement
         ),
+        routing_mode=_routing_mode(settings) or config.routing_mode,
+        lb_mode=settings.get("bpf-lb-mode", config.lb_mode).lower(),
         local_redirect=flag("enable-local-redirect-policy", default=False) if settings else None,
         enable_k8s_policy=flag("enable-k8s-networkpolicy", default=config.enable_k8s_policy),
         enable_cilium_policy=flag(
@@ -76,6 +78,18 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
             default=config.enable_cilium_clusterwide_policy,
         ),
     )
+
+
+def _routing_mode(settings: Mapping[str, str]) -> str:
+    """Read how packets go between nodes; a tunnel is the agent's default.
+
+    Source: Cilium `pkg/option/config.go` `RoutingMode`; `tunnel: disabled` up to 1.14.
+    """
+    if not settings:
+        return ""
+    if settings.get("tunnel", "").lower() == "disabled":
+        return "native"
+    return settings.get("routing-mode", "tunnel").lower()
 
 
 def _listed(value: str | None) -> tuple[str, ...]:

@@ -7,6 +7,13 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from app.core.diagnose.answered import Answered, answered_as, with_answers
+from app.core.diagnose.arrival import (
+    Arrival,
+    arrival,
+    comes_from_outside,
+    is_mixed,
+    reached_by_entry,
+)
 from app.core.diagnose.denied import PLAIN, Denial, explain_denial
 from app.core.diagnose.dns import (
     NameReport,
@@ -63,11 +70,14 @@ class Case:
     wanted: Wanted | None = None
     story: Story | None = None
     name_story: Story | None = None
+    arrivals: tuple[Arrival, ...] = ()
 
     @property
     def policy_verdict(self) -> Verdict:
         """What policies say of all legs together: one denied backend is a denial."""
         verdicts = {leg.trace.verdict for leg in self.legs}
+        if is_mixed(self.arrivals):
+            return Verdict.UNKNOWN
         for verdict in (Verdict.DENIED, Verdict.REDIRECTED, Verdict.ALLOWED):
             if verdict in verdicts:
                 return verdict
@@ -105,12 +115,15 @@ def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case
     )
     sources = representatives(everyone)
     found = redirect(_routed(reached, asked, engine), everyone, engine, port or AskedPort())
+    found = reached_by_entry(found, sources, engine.cluster)
     service = service_asked(asked.destination, engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
     answered = _answered(everyone, name, evidence)
     found = with_answers(found, answered, engine)
-    destinations = representatives(_with_usable_names(found, name, engine))
+    outside = any(comes_from_outside(one, end) for one in sources for end in found)
+    destinations = representatives(_with_usable_names(found, name, engine), by_node=outside)
     legs, paths = _legs(sources, destinations, asked, engine)
+    legs, arrivals = _as_they_arrive(legs, engine)
     main = next((leg for leg in legs if leg.is_denied), next(iter(legs), None))
     case = Case(
         asked=asked,
@@ -125,6 +138,7 @@ def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case
         name=name,
         naming=naming,
         answered=answered,
+        arrivals=arrivals,
     )
     case = replace(case, denials=_denials(case))
     return case if evidence is None else _with_stories(case, everyone, evidence)
@@ -223,6 +237,16 @@ def _legs(
                 legs.append(Leg(source, destination, path.trace))
                 paths.append(path)
     return tuple(legs), tuple(paths)
+
+
+def _as_they_arrive(
+    legs: tuple[Leg, ...], engine: Engine
+) -> tuple[tuple[Leg, ...], tuple[Arrival, ...]]:
+    """Put in place of a client outside as whom its connection arrives."""
+    found = [(leg, arrival(leg, engine)) for leg in legs]
+    return tuple(one.leg if one else leg for leg, one in found), tuple(
+        one for _, one in found if one
+    )
 
 
 def _path(

@@ -308,12 +308,20 @@ def of_address(
         if address in service.cluster_ips or address in service.external_ips:
             found = of_service(service, engine, port)
             return tuple(replace(end, frontend=address) for end in found)
+    if at_node := _at_node(address, engine, port):
+        return at_node
+    names = _names_of(address, cluster)
+    return (ResolvedEnd(engine.peer_of_address(address, names), _with_names(address, names)),)
+
+
+def _at_node(address: Address, engine: Engine, port: AskedPort | None) -> tuple[ResolvedEnd, ...]:
+    """What stands behind a port of a node: a Service's backends, or a pod; nothing for the rest."""
     if (behind := _node_port(address, engine, port)) is not None:
         service, own = behind
         ends = of_service(service, engine, AskedPort(own.port, protocol=Protocol(own.protocol)))
         return tuple(replace(end, frontend=address) for end in ends)
-    names = _names_of(address, cluster)
-    return (ResolvedEnd(engine.peer_of_address(address, names), _with_names(address, names)),)
+    pod = _host_port(address, engine, port)
+    return (replace(pod, frontend=address),) if pod is not None else ()
 
 
 def _node_port(
@@ -333,6 +341,25 @@ def _node_port(
         for own in service.ports:
             if own.node_port == port.number and port.protocol in (None, Protocol(own.protocol)):
                 return service, own
+    return None
+
+
+def _host_port(address: Address, engine: Engine, port: AskedPort | None) -> ResolvedEnd | None:
+    """The pod that takes a port of its node.
+
+    Source: Kubernetes `ContainerPort.hostPort`; Cilium `Documentation/network/kubernetes/
+    kubeproxy-free.rst` (Container HostPort Support).
+    """
+    if port is None or not port.number:
+        return None
+    nodes = {node.name for node in engine.cluster.nodes if address in node.addresses}
+    for pod in engine.cluster.endpoints:
+        if pod.node not in nodes or pod.host_network or pod.phase in _FINISHED:
+            continue
+        for own in pod.ports:
+            if own.host_port == port.number and port.protocol in (None, Protocol(own.protocol)):
+                end = of_endpoint(pod, engine)
+                return replace(end, port=own.port, protocol=Protocol(own.protocol))
     return None
 
 

@@ -80,11 +80,14 @@ class Leg:
         return self.destination if direction is Direction.EGRESS else self.source
 
 
-def representatives(ends: Iterable[ResolvedEnd]) -> tuple[ResolvedEnd, ...]:
-    """One end per identity and port: pods with the same labels have the same policy."""
+def representatives(
+    ends: Iterable[ResolvedEnd], *, by_node: bool = False
+) -> tuple[ResolvedEnd, ...]:
+    """One end per identity and port (and node): pods with the same labels have the same policy."""
     unique: dict[object, ResolvedEnd] = {}
     for end in ends:
-        unique.setdefault(_policy_key(end), end)
+        node = end.endpoint.node if by_node and end.endpoint is not None else ""
+        unique.setdefault((_policy_key(end), node), end)
     return tuple(unique.values())
 
 
@@ -111,8 +114,7 @@ def choose_port(
     """
     if destination.service_port is not None and destination.route is None:
         return _service_target(destination)
-    led = destination.route is not None or destination.redirect is not None
-    if led and destination.port is not None:
+    if destination.port is not None:
         return destination.port, destination.protocol or Protocol.TCP
     if port is None:
         return _port_unasked(destination, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.core.cluster import commands
 from app.core.cluster.pods import FINISHED_PHASES
+from app.core.diagnose.arrival import comes_from_outside, entry_node
 from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
@@ -175,6 +176,8 @@ def _redirected(case: Case) -> Finding | None:
 
 def _not_sent_to(case: Case, service: Service, end: ResolvedEnd) -> Cause | None:
     """Why the Service sends nothing to the backends that it has."""
+    if cause := _refused_entry(case, service, end):
+        return _placed(cause, service)
     if not any(one.ready for one in case.destinations):
         return _not_ready(service, len(case.destinations))
     if service.is_node_local and (elsewhere := _not_on_its_node(case, service)):
@@ -190,6 +193,32 @@ def _without_port(service: Service, missing: str, show: tuple[NextStep, ...]) ->
     cause = _placed(cause, service, "spec.ports")
     return Finding(StepStatus.PROBLEM, missing, (Evidence("object", missing, service.key),), show,
                    cause)  # fmt: skip
+
+
+def _refused_entry(case: Case, service: Service, end: ResolvedEnd) -> Cause | None:
+    """Why a client outside gets no further than the node or load balancer it asks.
+
+    Source: Kubernetes `ServiceSpec.externalTrafficPolicy`, `loadBalancerSourceRanges`; Cilium
+    `bpf/lib/lb.h` (`lb4_src_range_ok`, DROP_NOT_IN_SRC_RANGE; load balancers' addresses only).
+    """
+    client = case.sources[0]
+    if not comes_from_outside(client, end):
+        return None
+    node, address = entry_node(end, case.engine.cluster), client.peer.address
+    if service.external_is_local and node is not None and not end.ready:
+        text = (
+            f"{node.name} has no ready backend of Service {service.key}, and its "
+            f"externalTrafficPolicy is Local, so that node drops what comes in at {end.frontend}"
+        )
+        return Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text))
+    ranges = service.source_ranges if node is None else ()
+    if address is None or not ranges or any(address in block for block in ranges):
+        return None
+    text = (
+        f"the loadBalancerSourceRanges of Service {service.key} do not hold {address}, so the load "
+        "balancer drops it; look there, not at policies"
+    )
+    return Cause(CauseCode.NOT_A_POLICY_DROP, sentence(text))
 
 
 def _count(case: Case) -> str:

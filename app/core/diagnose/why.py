@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.core.diagnose.arrival import verdicts
 from app.core.diagnose.case import Case, gather
 from app.core.diagnose.certainty import Doubtful, doubts, lowered
 from app.core.diagnose.denied import PLAIN, Denial
@@ -110,7 +111,7 @@ def _cause(case: Case, chosen: Finding | None, doubtful: tuple[Doubtful, ...]) -
     if cause.code is CauseCode.NONE and cause.confidence is Confidence.POSSIBLE:
         summary = f"As far as is known, {cause.summary[:1].lower()}{cause.summary[1:]}"
         cause = replace(cause, summary=summary)
-    cause = _with_redirect(cause, case)
+    cause = _with_arrival(_with_redirect(cause, case), case)
     dropped = [sentence(text) for text in dict.fromkeys(_dropped(case, cause))]
     if dropped:
         cause = replace(cause, detail=" ".join((cause.detail, *dropped[:_MOST_DROPPED])).strip())
@@ -154,7 +155,26 @@ def _with_redirect(cause: Cause, case: Case) -> Cause:
 _AUDIT_MODE = "Policy audit mode is on: what policies deny is let through, and only logged."
 
 
+def _with_arrival(cause: Cause, case: Case) -> Cause:
+    """Say what becomes of the address of a client outside."""
+    if not case.arrivals:
+        return cause
+    one = next((one for one in case.arrivals if one.differs), case.arrivals[0])
+    return replace(cause, detail=f"{cause.detail} {sentence(one.sentence())}".strip())
+
+
+def _depends_on_arrival(case: Case) -> Cause | None:
+    one = next((one for one in case.arrivals if one.differs), None)
+    if one is None:
+        return None
+    told = "; ".join(f"as {seen}: {verdict.value}" for seen, verdict in verdicts(one))
+    text = f"what is decided depends on the node that takes the connection in: seen {told}"
+    return Cause(CauseCode.UNKNOWN, sentence(text), confidence=Confidence.POSSIBLE)
+
+
 def _found_cause(case: Case, chosen: Finding | None) -> Cause:
+    if depends := _depends_on_arrival(case):
+        return depends
     if chosen is not None and chosen.cause is not None:
         rule = chosen.denial.rule if chosen.denial else None
         return replace(chosen.cause, rule=rule)

@@ -76,6 +76,10 @@ class ClusterConfig:
     audit_mode: bool = False
     gateway_api: bool = True
     kube_proxy_replacement: bool = True
+    routing_mode: str = ""
+    """`tunnel` or `native`; empty where no setting of the agent was read."""
+    lb_mode: str = "snat"
+    """`snat`, `dsr` or `hybrid` (DSR for TCP): what becomes of a client's address on the way."""
     local_redirect: bool | None = None
     """Whether redirect policies count; None where no setting of the agent was read."""
     enable_k8s_policy: bool = True
@@ -101,11 +105,12 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPort:
-    """A declared container port; `name` may be empty."""
+    """A declared container port; `name` may be empty, `host_port` is 0 where the node has none."""
 
     name: str
     port: int
     protocol: str = "TCP"
+    host_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

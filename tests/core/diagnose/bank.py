@@ -265,7 +265,7 @@ def changed(objects: list[Object], changes: tuple[Mapping[str, Any], ...]) -> li
 
 
 def _create(objects: list[Object], body: Object) -> list[Object]:
-    return [*objects, body]
+    return [*objects, copy.deepcopy(body)]
 
 
 def _delete(objects: list[Object], name: str) -> list[Object]:

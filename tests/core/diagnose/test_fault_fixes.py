@@ -46,7 +46,8 @@ def fixes(fault: Fault) -> tuple[Engine, Wanted, tuple[Plan, ...]] | None:
         wanted = wanted_of(gather(fault.asked, engine, flows_of(fault)))
         return engine, wanted, wanted.plans(engine)
     except DraftRejected as refused:
-        if not re.search(REFUSALS.get(fault.expect["cause"], "^$"), refused.message):
+        expected = fault.expect.get("refusal", REFUSALS.get(fault.expect["cause"], "^$"))
+        if not re.search(expected, refused.message):
             raise
         return None
 
