@@ -74,6 +74,7 @@ class _Builder:
         policies = tuple(manifest for kind in sorted(POLICY_KINDS) for manifest in self._of(kind))
         namespaces = self._namespaces()
         services, api_server = self._services()
+        led = tuple(self._routes(namespaces))
         return Cluster(
             config=config,
             namespaces=namespaces,
@@ -81,7 +82,8 @@ class _Builder:
             services=services,
             nodes=self._nodes(),
             cidr_groups=tuple(self._cidr_groups()),
-            routes=tuple(self._routes()),
+            routes=tuple(one for one in led if not one.controller and one.parent == "Gateway"),
+            other_routes=tuple(one for one in led if one.controller or one.parent != "Gateway"),
             redirects=tuple(
                 self._read(self._of("CiliumLocalRedirectPolicy"), redirects.read_redirect)
             ),
@@ -190,18 +192,41 @@ class _Builder:
             self.notices += notices
             yield group
 
-    def _routes(self) -> Iterator[GatewayRoute]:
+    def _routes(self, namespaces: Mapping[str, Namespace]) -> Iterator[GatewayRoute]:
+        classes = {name: controller for name, controller, _ in self._classes("GatewayClass")}
         gateways = dict(
             self._read(
                 self._of("Gateway"),
-                lambda item: ((item.ref.namespace, item.ref.name), routes.read_gateway(item.body)),
+                lambda item: (
+                    (item.ref.namespace, item.ref.name),
+                    routes.read_gateway(item.body, classes),
+                ),
             )
         )
+        grants = self._read(self._of("ReferenceGrant"), routes.read_grant)
+        known = tuple(grant for several in grants for grant in several)
+        given = known if self.by_kind.get("ReferenceGrant") else None
+        around = routes.Surroundings(gateways, namespaces, given)
         for found in self._read(
-            self._of(*ROUTE_KINDS), lambda item: list(routes.read_route(item, gateways))
+            self._of(*ROUTE_KINDS), lambda item: list(routes.read_route(item, around))
         ):
             yield from found
-        yield from self._read(self._of("Ingress"), routes.read_ingress)
+        yield from self._ingresses()
+
+    def _ingresses(self) -> Iterator[GatewayRoute]:
+        known = list(self._classes("IngressClass"))
+        classes = {name: controller for name, controller, _ in known}
+        default = next((name for name, _, is_default in known if is_default), "")
+        for found in self._read(
+            self._of("Ingress"),
+            lambda item: routes.read_ingress(
+                item, routes.is_own_ingress(item.body, classes, default)
+            ),
+        ):
+            yield from found
+
+    def _classes(self, kind: str) -> Iterator[tuple[str, str, bool]]:
+        return self._read(self._of(kind), routes.read_class)
 
     def _endpoints(
         self, namespaces: Mapping[str, Namespace], config: ClusterConfig

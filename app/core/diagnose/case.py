@@ -30,6 +30,7 @@ from app.core.diagnose.gateway import GatewayPath, through_gateway
 from app.core.diagnose.observed import request_in_flows, spot_of, wanted_of
 from app.core.diagnose.question import Leg, alike, ask, choose_port, representatives
 from app.core.diagnose.redirect import redirect
+from app.core.diagnose.routed import by_path
 from app.core.diagnose.story import Story
 from app.core.model.asked import Asked, AskedPort
 from app.core.model.cluster import IdentityKind, Service
@@ -180,6 +181,9 @@ def _routed(
         return found
     if request.host and any(end.peer.kind is IdentityKind.INGRESS for end in found):
         found = of_name(request.host.partition(":")[0], engine, port=asked.port)
+    routes = tuple(dict.fromkeys(end.route for end in found if end.route is not None))
+    meant = by_path(routes, request.path)
+    found = tuple(end for end in found if end.route is None or end.route in meant)
     return tuple(end for end in found if _is_meant(end, request.path)) or found
 
 

@@ -12,6 +12,14 @@ from difflib import get_close_matches
 
 from app.core.cluster.identity import identity_labels
 from app.core.diagnose.naming import parse_end, parse_port, parse_request
+from app.core.diagnose.routed import (
+    before_others,
+    behind_front,
+    meshed,
+    pods_of,
+    services_behind,
+    serving,
+)
 from app.core.diagnose.services import (
     Backend,
     backends_of,
@@ -226,7 +234,15 @@ def of_service(service: Service, engine: Engine, port: AskedPort | None) -> tupl
     """Every ready backend of a Service, each with the port of the pod; else the unready ones."""
     if service.external_name:
         return _of_external_name(service, engine, port)
+    if (front := behind_front(service, engine.cluster)) is not None:
+        gateway = ResolvedEnd(
+            engine.peer_of_entity("ingress"), f"the gateway's Service {service.key}"
+        )
+        return _of_routes(front, engine) or (gateway,)
     asked = service_port(service, port)
+    if instead := meshed(service, engine.cluster):
+        found = [of_service(one, engine, AskedPort(number)) for one, number in instead]
+        return tuple(end for ends in found for end in ends)
     if service.is_headless and asked is None and port is not None:
         return _of_headless(service, engine)
     if no_such_port(service, port, engine.cluster):
@@ -411,10 +427,21 @@ def _in_cluster(
         chosen = [end for end in ends if end.endpoint is not None and end.endpoint.name == pod]
         asked = f"{pod}." * bool(pod) + service_names(service)[-1]
         return tuple(replace(end, name=asked) for end in (chosen if pod and chosen else ends))
-    route = _route_of(name, cluster)
-    if route is None:
-        return None
-    return tuple(replace(end, name=name) for end in _of_route(route, engine, None))
+    number = port.number if port is not None else None
+    routes = serving(name, cluster.routes, number)
+    if routes:
+        return _of_routes(routes, engine, name)
+    for other in before_others(name, cluster, number):
+        if (front := pods_of(other, cluster)) is not None:
+            return tuple(replace(end, name=name) for end in of_service(front, engine, port))
+    return None
+
+
+def _of_routes(
+    routes: tuple[GatewayRoute, ...], engine: Engine, name: str = ""
+) -> tuple[ResolvedEnd, ...]:
+    ends = [end for route in routes for end in _of_route(route, engine, None)]
+    return tuple(replace(end, name=name) for end in ends) if name else tuple(ends)
 
 
 def service_of_name(name: str, cluster: Cluster) -> tuple[Service, str] | None:
@@ -438,47 +465,19 @@ def service_of_name(name: str, cluster: Cluster) -> tuple[Service, str] | None:
     return None
 
 
-def hostname_fits(hostname: str, name: str) -> bool:
-    """Say whether a route's host name serves `name`; a leading `*.` stands for one or more labels.
-
-    Source: Gateway API v1 `Hostname`, `HTTPRouteSpec.Hostnames`.
-    """
-    hostname = hostname.rstrip(".").lower()
-    if hostname.startswith("*."):
-        return name.endswith(hostname[1:]) and len(name) > len(hostname) - 1
-    return hostname == name
-
-
 def _of_route(
     route: GatewayRoute, engine: Engine, address: Address | None
 ) -> tuple[ResolvedEnd, ...]:
     """The backends of a route; the gateway itself where the route has none of ours."""
     frontend = address or (route.addresses[0] if route.addresses else None)
     ends: list[ResolvedEnd] = []
-    services = _route_services(route, engine.cluster)
+    services = services_behind(route, engine.cluster)
     for service, number in services:
         ends += of_service(service, engine, AskedPort(number))
     if not services:
         gateway = engine.peer_of_entity("ingress")
         ends = [ResolvedEnd(gateway, f"gateway {route.gateway}")]
     return tuple(replace(end, route=route, frontend=frontend) for end in ends)
-
-
-def _route_services(route: GatewayRoute, cluster: Cluster) -> tuple[tuple[Service, int], ...]:
-    """The Services behind a route; one that is not there, where Services are known, is empty."""
-    known = {(service.namespace, service.name): service for service in cluster.services}
-    found = [
-        (known[namespace, name], number)
-        for namespace, name, number in route.backends
-        if (namespace, name) in known
-    ]
-    if known and not found:
-        found = [(_missing(*backend), backend[2]) for backend in route.backends]
-    return tuple(found)
-
-
-def _missing(namespace: str, name: str, number: int) -> Service:
-    return Service(namespace, name, ports=(ServicePort(number, number),), backends=())
 
 
 def service_asked(end: End, cluster: Cluster) -> Service | None:
@@ -488,18 +487,11 @@ def service_asked(end: End, cluster: Cluster) -> Service | None:
     if end.kind is EndKind.NAME:
         if (found := service_of_name(end.name, cluster)) is not None:
             return found[0]
-        if (route := _route_of(end.name, cluster)) is not None:
-            return next((service for service, _ in _route_services(route, cluster)), None)
+        for route in serving(end.name, cluster.routes):
+            return next((service for service, _ in services_behind(route, cluster)), None)
     for service in cluster.services:
         if end.address in (*service.cluster_ips, *service.external_ips):
             return service
-    return None
-
-
-def _route_of(name: str, cluster: Cluster) -> GatewayRoute | None:
-    for route in cluster.routes:
-        if any(hostname_fits(hostname, name) for hostname in route.hostnames):
-            return route
     return None
 
 

@@ -9,6 +9,7 @@ from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
 from app.core.diagnose.redirect import in_words
+from app.core.diagnose.routed import why_missing
 from app.core.diagnose.sentences import sentence
 from app.core.diagnose.services import no_such_port, selected_by
 from app.core.model.answer import (
@@ -228,10 +229,9 @@ def _count(case: Case) -> str:
 
 def _without_backends(case: Case, service: Service, show: tuple[NextStep, ...]) -> Finding:
     selected = selected_by(service, case.engine.cluster)
-    if service not in case.engine.cluster.services:
-        why = (
-            f"the route of {case.asked.destination.text} leads to it, but there is no such Service"
-        )
+    sure = service in case.engine.cluster.services
+    if not sure:
+        why = why_missing(service, case.engine.cluster)
     elif service.selector and not selected:
         chosen = ", ".join(f"{key}={value}" for key, value in sorted(service.selector.items()))
         why = f"no pod of `{service.namespace}` has the labels {chosen} that it selects"
@@ -240,7 +240,9 @@ def _without_backends(case: Case, service: Service, show: tuple[NextStep, ...]) 
     else:
         why = "it selects no pods and no EndpointSlice was made for it"
     text = f"Service {service.key} has no backends: {why}"
-    cause = _placed(Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text)), service)
+    confidence = Confidence.CERTAIN if sure else Confidence.LIKELY
+    found = Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text), confidence=confidence)
+    cause = _placed(found, service)
     return Finding(StepStatus.PROBLEM, text, (Evidence("object", text, service.key),), show, cause)
 
 

@@ -298,7 +298,12 @@ class RoutePath:
 
 @dataclass(frozen=True, slots=True)
 class GatewayRoute:
-    """A host name served by the cluster's own gateway, with the Services behind it."""
+    """A host name served by a gateway, with the Services behind it.
+
+    `controller` names whose gateway it is; empty: Cilium's own. `refused` are the backends that no
+    ReferenceGrant admits. With `parent` `Service` it stands before a Service of the mesh (GAMMA),
+    whose key `gateway` is then.
+    """
 
     ref: ObjectRef
     gateway: str
@@ -308,6 +313,20 @@ class GatewayRoute:
     listener_ports: tuple[int, ...] = (443,)
     source: Source | None = None
     paths: tuple[RoutePath, ...] = ()
+    controller: str = ""
+    created: str = ""
+    refused: tuple[RouteBackend, ...] = ()
+    parent: str = "Gateway"
+
+    def rank(self, path: str) -> tuple[bool, int] | None:
+        """Say how closely a request's path fits, exact before prefix, longer before shorter.
+
+        None where the path alone cannot say, or fits nothing.
+        """
+        if any(one.value is None for one in self.paths):
+            return None
+        fitting = [(one.exact, len(one.value or "")) for one in self.paths if one.fits(path)]
+        return max(fitting, default=None)
 
     def backends_for(self, path: str) -> tuple[RouteBackend, ...]:
         """Give the backends that a request's path leads to; all where the path alone cannot say.
@@ -332,6 +351,9 @@ class Cluster:
     nodes: tuple[Node, ...] = ()
     cidr_groups: tuple[CidrGroup, ...] = ()
     routes: tuple[GatewayRoute, ...] = ()
+    """Those of Cilium's own gateways."""
+    other_routes: tuple[GatewayRoute, ...] = ()
+    """Those of other controllers' gateways, and those that stand before a Service."""
     redirects: tuple[LocalRedirect, ...] = ()
     apiserver_addresses: tuple[Address, ...] = ()
     local_addresses: tuple[Address, ...] = ()

@@ -255,6 +255,6 @@ def test_ingress_when_read_then_is_a_route_of_the_own_proxy(
 
     assert found.gateway == "a/cilium"
     assert found.hostnames == ("w.example",)
-    assert found.backends == (("a", "fallback", 0), ("a", "web", 80))
+    assert found.backends == (("a", "web", 80), ("a", "fallback", 0))
     assert found.addresses == (ip_address("192.0.2.1"),)
     assert found.listener_ports == ports

@@ -92,7 +92,7 @@ def test_config_when_given_then_nothing_else_counts() -> None:
 def test_settings_when_set_then_change_the_configuration(
     settings: dict[str, str], expected: ClusterConfig
 ) -> None:
-    known = replace(expected, local_redirect=False)  # off unless a setting that was read says so
+    known = replace(expected, local_redirect=False, routing_mode="tunnel")  # the agent's defaults
 
     assert apply_settings(ClusterConfig(), settings) == known
 
