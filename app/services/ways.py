@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from app.core.diagnose.boundaries import Boundary, newly_broken
 from app.core.diagnose.case import Case
 from app.core.diagnose.denied import deny_only_policies
+from app.core.diagnose.ends import node_of_block
 from app.core.diagnose.instead import go_betweens
 from app.core.diagnose.look import look_at
 from app.core.drafts.choice import DirectedQuestion, NothingDenied, Plan, plans
@@ -164,6 +165,12 @@ def wanted_of(case: Case) -> Wanted:
             "no rule can name the client: its address does not reach the pod",
             hint="set externalTrafficPolicy: Local on the Service, then ask again",
         )
+    for end in (main.source, main.destination):
+        if node_of_block(end, case.engine.cluster) is not None:
+            raise DraftRejected(
+                f"no pod that was read has {end.peer.address}, which is an address for pods",
+                hint="name the pod, or its labels: label:NS/k=v",
+            )
     if case.path is not None:
         checks = case.path.checks
         return Wanted(

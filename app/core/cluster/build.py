@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from app.core.cluster import network, nodes, pods, redirects, resolvers, routes
+from app.core.cluster import kinds, network, nodes, pods, redirects, resolvers, routes
 from app.core.cluster import settings as agent
 from app.core.cluster.identity import bare_namespace
 from app.core.cluster.tree import BrokenObject, Tree, pairs, section
@@ -71,7 +71,11 @@ class _Builder:
 
     def build(self, config: ClusterConfig | None, given: Mapping[str, str]) -> Cluster:
         config = config or self._config(given)
-        policies = tuple(manifest for kind in sorted(POLICY_KINDS) for manifest in self._of(kind))
+        found = [manifest for kind in sorted(POLICY_KINDS) for manifest in self._of(kind)]
+        policies = tuple(manifest for manifest in found if kinds.is_policy(manifest))
+        others = [manifest for manifest in found if not kinds.is_policy(manifest)]
+        others += self._of(*kinds.UNMODELLED_KINDS)
+        self.notices += kinds.unmodelled(others, config)
         namespaces = self._namespaces()
         services, api_server = self._services()
         led = tuple(self._routes(namespaces))

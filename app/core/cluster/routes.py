@@ -174,6 +174,7 @@ def _make_route(
         controller=gateway.controller,
         created=word(section(manifest.body, "metadata"), "creationTimestamp"),
         refused=tuple(one for one in named if not _is_granted(manifest, one, around.grants)),
+        assumed=tuple(one for one in named if one[0] != ref.namespace and around.grants is None),
         parent="Service" if not listeners and _has_service(spec, key) else "Gateway",
     )
 

@@ -69,6 +69,9 @@ def apply_settings(config: ClusterConfig, settings: Mapping[str, str]) -> Cluste
         routing_mode=_routing_mode(settings) or config.routing_mode,
         lb_mode=settings.get("bpf-lb-mode", config.lb_mode).lower(),
         local_redirect=flag("enable-local-redirect-policy", default=False) if settings else None,
+        cluster_network_policy=flag("enable-k8s-cluster-network-policy", default=False)
+        if settings
+        else None,
         enable_k8s_policy=flag("enable-k8s-networkpolicy", default=config.enable_k8s_policy),
         enable_cilium_policy=flag(
             "enable-cilium-network-policy", default=config.enable_cilium_policy

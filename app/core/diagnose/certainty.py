@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from app.core.diagnose.case import Case
 from app.core.diagnose.denied import PLAIN
+from app.core.diagnose.ends import node_of_block
 from app.core.diagnose.look import Look, look_at
 from app.core.diagnose.namespaces import unread_namespaces
 from app.core.diagnose.rejected import refused_selecting
@@ -41,6 +42,10 @@ class Doubt(StrEnum):
     DNS_SERVER = "which DNS server is asked"
     BARE_ADDRESS = "whether an address is a pod's or a node's"
     REFUSED_POLICY = "whether agents hold an older version of a refused policy"
+    OTHER_CLUSTERS = "backends of a Service in other clusters of the mesh"
+    POD_BLOCK = "whose an address is that pods get theirs from"
+    GRANT = "whether a route may use a Service of another namespace"
+    ARRIVAL = "as whom a node's own process arrives"
     ENGINE = "what Cilium does here"
 
 
@@ -69,6 +74,10 @@ COSTS: dict[Doubt, Cost] = {
     Doubt.DNS_SERVER: Cost(Confidence.LIKELY),
     Doubt.BARE_ADDRESS: Cost(Confidence.LIKELY, _SEEN),
     Doubt.REFUSED_POLICY: Cost(Confidence.LIKELY, _SEEN | _DENIES),
+    Doubt.OTHER_CLUSTERS: Cost(Confidence.LIKELY, _SEEN),
+    Doubt.POD_BLOCK: Cost(Confidence.POSSIBLE, _SEEN),
+    Doubt.GRANT: Cost(Confidence.LIKELY, _SEEN),
+    Doubt.ARRIVAL: Cost(Confidence.LIKELY, _SEEN),
     Doubt.ENGINE: Cost(Confidence.LIKELY, _SEEN),
 }
 """What each assumption costs. Nothing else lowers the confidence of a cause."""
@@ -95,6 +104,10 @@ def doubts(case: Case) -> tuple[Doubtful, ...]:
         (Doubt.REDIRECT, _assumed_redirects(case)),
         (Doubt.BARE_ADDRESS, _bare_addresses(case)),
         (Doubt.REFUSED_POLICY, _refused(case)),
+        (Doubt.OTHER_CLUSTERS, _other_clusters(case)),
+        (Doubt.POD_BLOCK, _pod_blocks(case)),
+        (Doubt.GRANT, _assumed_grants(case)),
+        (Doubt.ARRIVAL, _through_the_router(case)),
     )
     found = [Doubtful(doubt, text) for doubt, texts in said for text in texts]
     if hinges_on_address(case):
@@ -181,6 +194,68 @@ def _bare_addresses(case: Case) -> Iterator[str]:
                 f"whether {end.peer.address} is a pod's or a node's address, which CIDR rules do "
                 f"not match: no {' and no '.join(missing)} were read"
             )
+
+
+def _other_clusters(case: Case) -> Iterator[str]:
+    """Services that also send to other clusters of a mesh.
+
+    Source: Cilium `Documentation/network/clustermesh/services.rst`.
+    """
+    service = case.service
+    if service is not None and service.is_global:
+        yield (
+            f"where else Service {service.key} sends: it is shared with the other clusters of the "
+            "mesh (service.cilium.io/global), and only this one was read"
+        )
+
+
+def _pod_blocks(case: Case) -> Iterator[str]:
+    """Addresses outside by what was read, in a block that pods get theirs from."""
+    if case.main is None:
+        return
+    for end in (case.main.source, case.main.destination):
+        node = node_of_block(end, case.engine.cluster)
+        if node is not None:
+            yield (
+                f"whose {end.peer.address} is: pods of {node.name} get their addresses from there, "
+                "and no pod that was read has it; a pod's labels decide, CIDR rules never match it"
+            )
+
+
+def _assumed_grants(case: Case) -> Iterator[str]:
+    """Routes that use a Service of another namespace, where no ReferenceGrant was read."""
+    end = case.main.destination if case.main is not None else None
+    if end is None or end.route is None or end.service is None:
+        return
+    key = (end.service.namespace, end.service.name)
+    if any(backend[:2] == key for backend in end.route.assumed):
+        ref = end.route.ref
+        yield (
+            f"whether a ReferenceGrant in {key[0]} lets {ref.kind} {ref.namespace}/{ref.name} use "
+            f"Service {end.service.key}: none was read"
+        )
+
+
+def _through_the_router(case: Case) -> Iterator[str]:
+    """A node's API server, which other nodes see under its router's address through a tunnel.
+
+    Source: Cilium `bpf/bpf_overlay.c` (`identity_is_remote_node`), `pkg/node/manager/manager.go`
+    `NodeUpdated`: only the address of `default/kubernetes` is `kube-apiserver`.
+    """
+    main, engine = case.main, case.engine
+    if main is None or engine.cluster.config.routing_mode == "native":
+        return
+    peer, pod = main.source.peer, main.destination.endpoint
+    if peer.kind is not IdentityKind.KUBE_APISERVER or "world" in peer.labels or pod is None:
+        return
+    other = replace(main.question, source=engine.peer_of_entity("remote-node"))
+    denied = engine.decide(other).verdict is Verdict.DENIED
+    if denied is not main.is_denied:
+        then = "denied" if denied else "allowed"
+        yield (
+            "as whom the API server arrives: through a tunnel its node sends with the router's "
+            f"address and is remote-node to other nodes, which is {then}"
+        )
 
 
 def _refused(case: Case) -> Iterator[str]:

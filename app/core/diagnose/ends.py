@@ -36,6 +36,7 @@ from app.core.model.cluster import (
     GatewayRoute,
     IdentityKind,
     LocalRedirect,
+    Node,
     Service,
     ServicePort,
 )
@@ -442,6 +443,16 @@ def _of_routes(
 ) -> tuple[ResolvedEnd, ...]:
     ends = [end for route in routes for end in _of_route(route, engine, None)]
     return tuple(replace(end, name=name) for end in ends) if name else tuple(ends)
+
+
+def node_of_block(end: ResolvedEnd, cluster: Cluster) -> Node | None:
+    """Give the node from whose block of pod addresses an address is that nobody has."""
+    address = end.peer.address
+    if end.peer.kind is not IdentityKind.WORLD or address is None:
+        return None
+    return next(
+        (node for node in cluster.nodes if any(address in block for block in node.pod_blocks)), None
+    )
 
 
 def service_of_name(name: str, cluster: Cluster) -> tuple[Service, str] | None:

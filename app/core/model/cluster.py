@@ -82,6 +82,8 @@ class ClusterConfig:
     """`snat`, `dsr` or `hybrid` (DSR for TCP): what becomes of a client's address on the way."""
     local_redirect: bool | None = None
     """Whether redirect policies count; None where no setting of the agent was read."""
+    cluster_network_policy: bool | None = None
+    """Whether ClusterNetworkPolicy counts; None where no setting of the agent was read."""
     enable_k8s_policy: bool = True
     enable_cilium_policy: bool = True
     enable_cilium_clusterwide_policy: bool = True
@@ -301,8 +303,8 @@ class GatewayRoute:
     """A host name served by a gateway, with the Services behind it.
 
     `controller` names whose gateway it is; empty: Cilium's own. `refused` are the backends that no
-    ReferenceGrant admits. With `parent` `Service` it stands before a Service of the mesh (GAMMA),
-    whose key `gateway` is then.
+    ReferenceGrant admits, `assumed` those for which none was read. With `parent` `Service` it
+    stands before a Service of the mesh (GAMMA), whose key `gateway` is then.
     """
 
     ref: ObjectRef
@@ -316,6 +318,7 @@ class GatewayRoute:
     controller: str = ""
     created: str = ""
     refused: tuple[RouteBackend, ...] = ()
+    assumed: tuple[RouteBackend, ...] = ()
     parent: str = "Gateway"
 
     def rank(self, path: str) -> tuple[bool, int] | None:

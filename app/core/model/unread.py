@@ -16,6 +16,8 @@ UNREAD = "error"
 
 _OF_NAMESPACE = frozenset(
     {
+        "AuthorizationPolicy",
+        "CiliumEnvoyConfig",
         "CiliumEndpoint",
         CNP,
         "CronJob",
@@ -46,8 +48,11 @@ _OF_CLUSTER = frozenset(
         "ClusterNetworkPolicy",
         "GRPCRoute",
         "Gateway",
+        "GatewayClass",
+        "GlobalNetworkPolicy",
         "HTTPRoute",
         "Ingress",
+        "IngressClass",
         "Namespace",
         "Node",
         "ReferenceGrant",

@@ -92,7 +92,8 @@ def test_config_when_given_then_nothing_else_counts() -> None:
 def test_settings_when_set_then_change_the_configuration(
     settings: dict[str, str], expected: ClusterConfig
 ) -> None:
-    known = replace(expected, local_redirect=False, routing_mode="tunnel")  # the agent's defaults
+    defaults = {"local_redirect": False, "cluster_network_policy": False, "routing_mode": "tunnel"}
+    known = replace(expected, **defaults)  # type: ignore[arg-type]  # the agent's own
 
     assert apply_settings(ClusterConfig(), settings) == known
 

@@ -23,6 +23,7 @@ from app.core.diagnose.naming import parse_end, parse_port, parse_request
 from app.core.model.asked import Asked
 from app.core.model.flow import DnsInfo, Flow, FlowEndpoint, HttpInfo, L7Info
 from app.core.model.provenance import Manifest, ObjectRef
+from app.core.model.unread import unread
 from app.core.policy.engine import Engine
 from app.testing.clock import START_NS
 
@@ -66,7 +67,7 @@ class Fault:
         if self.version is not None:
             config = replace(found.config, cilium_version=self.version)
             found = build_cluster(self.manifests(), config)
-        return Engine.build(found)
+        return Engine.build(replace(found, unread=unread(found.notices)))
 
 
 def load_faults(folder: Path = FOLDER) -> tuple[Fault, ...]:
