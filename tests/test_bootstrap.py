@@ -13,8 +13,9 @@ from app.bootstrap.sources import (
     has_sources,
     look_around,
     parse_sets,
+    redaction_key,
 )
-from app.bootstrap.workspace import build_workspace, redaction_key
+from app.bootstrap.workspace import build_workspace
 from app.config import (
     ClusterSettings,
     FlowSettings,

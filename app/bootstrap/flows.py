@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from app.bootstrap.sources import Sources, SystemClock
+from app.bootstrap.sources import Sources, SystemClock, redaction_key
 from app.config import APP, Settings, find_secret
 from app.ports import FlowHistory, FlowSource
 from app.services.flows import Sifted
@@ -49,7 +49,18 @@ def build_flow_sources(
         return (found,)
     from integrations.hubble.recording import Recorded
 
-    return (Recorded(found, sources.record),)
+    return (Recorded(found, sources.record, redact=flow_redaction(sources)),)
+
+
+def flow_redaction(
+    sources: Sources, environ: Mapping[str, str] = os.environ
+) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    """What turns a flow in Hubble's form into stand-ins; None where nobody asked for it."""
+    if not sources.redact:
+        return None
+    from app.core.redaction.redactor import Redactor
+
+    return Redactor(redaction_key(environ)).flow
 
 
 def build_history(

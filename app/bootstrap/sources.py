@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from app.core.errors import UsageError
 from app.services.doctor import Surroundings
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
+REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
 SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
 
@@ -25,6 +28,7 @@ class Sources:
     flows: str = ""
     replay: str = ""
     record: str = ""
+    redact: bool = False
     sets: Mapping[str, str] = field(default_factory=dict)
     env: str = ""
     clusters: tuple[str, ...] = ()
@@ -102,3 +106,11 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
+
+
+def redaction_key(environ: Mapping[str, str]) -> bytes:
+    """The key of aliases: the user's, or a new one that is forgotten afterwards."""
+    given = find_secret(environ, REDACT_KEY)
+    if given is None:
+        return secrets.token_bytes(32)
+    return hashlib.sha256(given.reveal().encode()).digest()

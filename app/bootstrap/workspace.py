@@ -5,9 +5,7 @@ Every adapter is imported where it is built, so that a command loads what it use
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING
 from app.bootstrap.drafts import load_boundaries
 from app.bootstrap.flows import asks_relay, build_flow_sources, build_history, live_reader
 from app.bootstrap.sources import Sources, SystemClock
-from app.config import Settings, find_secret
+from app.config import Settings
 from app.core.model.provenance import Manifest
 from app.ports import ClusterReader
 from app.services.contexts import Contexts
@@ -26,8 +24,6 @@ from app.services.workspace import Workspace
 
 if TYPE_CHECKING:
     from integrations.kubernetes.reader import KubernetesReader
-
-REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 
 
 def build_workspace(
@@ -106,17 +102,15 @@ def _located(live: ClusterReader, sources: Sources, settings: Settings) -> Clust
 
 
 def save_snapshot(
-    manifests: Iterable[Manifest], file: str, *, redact_key: bytes | None = None
+    manifests: Iterable[Manifest],
+    file: str,
+    *,
+    redact_key: bytes | None = None,
+    keep_addresses: bool = False,
 ) -> int:
     """Write what `--snapshot` reads; gives how many objects. Raises `BadInput`."""
     from integrations.kubernetes.snapshot import write_snapshot
 
-    return write_snapshot(manifests, Path(file), redact_key=redact_key)
-
-
-def redaction_key(environ: Mapping[str, str]) -> bytes:
-    """The key of aliases: the user's, or a new one that is forgotten afterwards."""
-    given = find_secret(environ, REDACT_KEY)
-    if given is None:
-        return secrets.token_bytes(32)
-    return hashlib.sha256(given.reveal().encode()).digest()
+    return write_snapshot(
+        manifests, Path(file), redact_key=redact_key, keep_addresses=keep_addresses
+    )

@@ -66,6 +66,7 @@ class Context:
             flows=args.flows or "",
             replay=args.replay or "",
             record=args.record or "",
+            redact=args.redact,
             sets=parse_sets(collect(args, "set")),
             env=args.env or "",
             clusters=collect(args, "cluster"),

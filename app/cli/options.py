@@ -63,6 +63,12 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         "--record", default=off, metavar="FILE", help="also write all flows to FILE, for --replay"
     )
     group.add_argument(
+        "--redact",
+        action="store_true",
+        default=False if top else argparse.SUPPRESS,
+        help="stand-ins in what --record, snapshot and flows -o json write",
+    )
+    group.add_argument(
         "--set",
         action=Merge,
         metavar="NAME=VALUE",

@@ -11,24 +11,35 @@ import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import msgspec
 
 from app.core.errors import BadInput
-from app.core.flows.encode import encode_line
+from app.core.flows.encode import encode, encode_line
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowBatch, LostEvents, NodeStatus
 from app.ports import Clock, FlowRequest, FlowSource, SourceState
+from integrations.private import open_private
+
+Tree = dict[str, Any]
 
 LONGEST_PAUSE_S = 30.0
 """A longer gap in a recording is shortened to this."""
 
 
 class Recorded:
-    """A flow source whose flows are also written to a file (`.gz` packs it) as they pass."""
+    """A flow source whose flows are also written to a file (`.gz` packs it) as they pass.
 
-    def __init__(self, source: FlowSource, path: str) -> None:
+    Only its owner can read the file. `redact` turns what is written into stand-ins.
+    """
+
+    def __init__(
+        self, source: FlowSource, path: str, *, redact: Callable[[Tree], Tree] | None = None
+    ) -> None:
         self._source = source
         self._path = Path(path)
+        self._redact = redact
 
     @property
     def name(self) -> str:
@@ -45,8 +56,11 @@ class Recorded:
 
     def _open(self) -> IO[bytes]:
         try:
-            packed = self._path.name.endswith(".gz")
-            return gzip.open(self._path, "ab") if packed else self._path.open("ab")  # type: ignore[return-value]  # both are binary files
+            file = open_private(self._path, append=True)
+            if not self._path.name.endswith(".gz"):
+                return file
+            file.close()
+            return gzip.open(self._path, "ab")  # type: ignore[return-value]  # a binary file, too
         except OSError as error:
             raise self._refused(error) from error
 
@@ -57,10 +71,15 @@ class Recorded:
             *batch.statuses,
         )
         try:
-            file.write(b"".join(encode_line(item) + b"\n" for item in items))
+            file.write(b"".join(self._line(item) + b"\n" for item in items))
             file.flush()
         except OSError as error:
             raise self._refused(error) from error
+
+    def _line(self, item: Flow | LostEvents | NodeStatus) -> bytes:
+        if self._redact is None:
+            return encode_line(item)
+        return msgspec.json.encode(self._redact(encode(item)))
 
     def _refused(self, error: OSError) -> BadInput:
         return BadInput(f"the recording cannot be written: {error.strerror}", file=str(self._path))

@@ -18,7 +18,7 @@ import msgspec
 
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest
-from app.core.redaction import Redactor
+from app.core.redaction.redactor import ABOUT, Redactor
 from integrations.kubernetes.resources import RESOURCES
 from integrations.kubernetes.wire import TRIMMED
 
@@ -27,20 +27,28 @@ _NOISE = ("managedFields", "resourceVersion", "selfLink", "generation", "creatio
 
 
 def write_snapshot(
-    manifests: Iterable[Manifest], file: Path, *, redact_key: bytes | None = None
+    manifests: Iterable[Manifest],
+    file: Path,
+    *,
+    redact_key: bytes | None = None,
+    keep_addresses: bool = False,
 ) -> int:
     """Write the objects to `file` as one `kind: List` and give how many there are.
 
     The name decides the form: `.json` or YAML, with `.gz` compressed. The file is readable by its
-    owner only. With `redact_key`, names are replaced (see `app.core.redaction`). Raises `BadInput`
-    when the file cannot be written.
+    owner only. With `redact_key` only what decides is written, by stand-ins (`app.core.redaction`);
+    `keep_addresses` leaves addresses as they are. Raises `BadInput` when it cannot be written.
     """
     kept = [one for one in map(_public, manifests) if one is not None]
     if redact_key is not None:
-        redactor = Redactor(redact_key)
-        kept = [redactor.manifest(one) for one in kept if one.ref.kind != "Application"]
+        kept = [one for one in kept if one.ref.kind != "Application"]
+        redactor = Redactor(redact_key, kept, keep_addresses=keep_addresses)
+        kept = [redactor.manifest(one) for one in kept]
     kept.sort(key=lambda one: one.ref)
-    document = {"apiVersion": "v1", "kind": "List", "items": [_tree(one) for one in kept]}
+    document: dict[str, Any] = {"apiVersion": "v1", "kind": "List"}
+    if redact_key is not None:
+        document["metadata"] = {"annotations": {"k8tre-tui/about": ABOUT}}
+    document["items"] = [_tree(one) for one in kept]
     _write(file, _encoded(document, file))
     return len(kept)
 

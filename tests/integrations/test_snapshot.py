@@ -11,7 +11,7 @@ from app.core.model.cluster import Cluster
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import Protocol, Question, Verdict
 from app.core.policy.engine import Engine
-from app.core.redaction import Redactor
+from app.core.redaction.redactor import Redactor
 from app.ports import ClusterPicture
 from integrations.demo.cluster import DemoCluster
 from integrations.kubernetes.snapshot import write_snapshot
@@ -50,7 +50,7 @@ def test_snapshot_when_read_again_gives_the_same_verdicts(
     assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_redacted_snapshot_keeps_every_verdict_and_no_name(
+def test_redacted_snapshot_holds_no_name_and_says_what_it_holds(
     demo: ClusterPicture, tmp_path: Path
 ) -> None:
     file = tmp_path / "s.yaml"
@@ -58,8 +58,7 @@ def test_redacted_snapshot_keeps_every_verdict_and_no_name(
     text = file.read_text()
     for name in ("alice", "project-lung", "keycloak", "mirror"):
         assert name not in text
-    again = load([str(file)])
-    assert verdicts(build_cluster(demo.manifests)) == verdicts(build_cluster(again.manifests))
+    assert "redacted: names" in text
 
 
 def secret(kind: str, **body: object) -> Manifest:
@@ -91,8 +90,8 @@ def test_alias_is_stable_under_one_key_and_other_under_another() -> None:
     assert one.alias("kube-system") == "kube-system"
 
 
-def test_alias_of_dns_keeps_stars_and_the_last_label() -> None:
+def test_alias_of_dns_keeps_stars_and_well_known_endings() -> None:
     redactor = Redactor(KEY)
     pypi = redactor.alias("pypi")
     assert redactor.alias_dns("*.pypi.org.") == f"*.{pypi}.org."
-    assert redactor.alias_dns("git*.pypi.org") == f"git*.{pypi}.org"
+    assert redactor.alias_dns("pypi") == pypi

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from app.cli.context import Context
+from app.core.errors import UsageError
 from app.core.flows.observe_flags import FLAGS, Flag, Given
 
 if TYPE_CHECKING:
@@ -172,14 +173,20 @@ class _Printer:
             say(f"warning: {count} times something unknown: {name}")
 
     def _writer(self, form: str) -> Callable[[Flow | LostEvents | NodeStatus], None]:
+        from app.bootstrap.flows import flow_redaction
         from app.core.flows.encode import encode, encode_line
         from app.core.model.flow import Flow
 
         out = self._context.out
+        redact = flow_redaction(self._context.sources)
+        if redact is not None and form == "table":
+            raise UsageError("stand-ins are for -o json, jsonl or yaml", hint="add -o jsonl")
+        if redact is not None and form != "yaml":
+            return lambda item: out.jsonl([redact(encode(item))])
         if form in ("json", "jsonl"):
             return lambda item: out.line(encode_line(item).decode())
         if form == "yaml":
-            return lambda item: out.yaml([encode(item)])
+            return lambda item: out.yaml([redact(encode(item)) if redact else encode(item)])
         from app.cli.render.flows import HEAD, flow_line
 
         def write(item: Flow | LostEvents | NodeStatus) -> None:

@@ -9,8 +9,9 @@ from app.cli.context import Context
 EXAMPLE = """  k8tre-tui snapshot -o tre.yaml.gz
   k8tre-tui snapshot -o for-support.json --redact
 
-Secrets are never read. --redact replaces names by aliases, the same name by the same alias;
-K8TRE_TUI_REDACT_KEY keeps aliases the same from one snapshot to the next"""
+Secrets are never read. --redact writes only fields that decide a verdict, and by stand-ins: names,
+label keys and values, DNS names, paths; addresses keep which block holds them. Verdicts stay what
+they were. K8TRE_TUI_REDACT_KEY keeps stand-ins the same from one file to the next"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,15 +19,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help=".yaml or .json, also with .gz"
     )
-    parser.add_argument("--redact", action="store_true", help="aliases in place of names")
+    parser.add_argument(
+        "--keep-addresses", action="store_true", help="with --redact: addresses as they are"
+    )
 
 
 def run(context: Context) -> int:
     """Read everything once and write it."""
-    from app.bootstrap.workspace import redaction_key, save_snapshot
+    from app.bootstrap.sources import redaction_key
+    from app.bootstrap.workspace import save_snapshot
 
     workspace = context.load()
     key = redaction_key(context.environ) if context.args.redact else None
-    written = save_snapshot(workspace.manifests(), context.args.output, redact_key=key)
+    written = save_snapshot(
+        workspace.manifests(),
+        context.args.output,
+        redact_key=key,
+        keep_addresses=context.args.keep_addresses,
+    )
     context.out.say(f"{context.args.output}: {written} objects")
     return 0
