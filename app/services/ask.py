@@ -9,8 +9,9 @@ from app.core.diagnose.case import gather
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.naming import parse_end, parse_port, parse_request
 from app.core.diagnose.why import answer_of, diagnose
+from app.core.errors import UsageError
 from app.core.model.answer import WhyAnswer
-from app.core.model.asked import Asked
+from app.core.model.asked import Asked, EndKind
 from app.core.model.verdict import Verdict
 from app.services.picture import Picture
 
@@ -22,8 +23,11 @@ def make_question(
     source: str, destination: str, port: str = "", *, http: str = "", dns: str = "", sni: str = ""
 ) -> Asked:
     """A question in words (docs/forms.md §3). Raises `UsageError` before anything is read."""
+    opener = parse_end(source)
+    if opener.port is not None and opener.kind is not EndKind.SERVICE:
+        raise UsageError("the port belongs to the other end", hint="FROM has none: FROM TO PORT")
     return Asked(
-        parse_end(source),
+        opener,
         parse_end(destination),
         parse_port(port) if port else None,
         parse_request(http, dns, sni),

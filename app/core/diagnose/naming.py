@@ -6,6 +6,7 @@ Parsing only: what a name means in a cluster is `app.core.diagnose.ends`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from ipaddress import ip_address
 
 from app.core.errors import UsageError
@@ -27,6 +28,20 @@ _PREFIX = re.compile(r"[a-z0-9][-a-z0-9.]*\Z")
 _PORT_NAME = re.compile(r"(?=.{1,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LABEL = re.compile(r"([A-Za-z0-9$:_][-A-Za-z0-9_.:/]*)=([-A-Za-z0-9_.]*)\Z")
 _LONGEST_SHOWN = 120
+_PLACE = re.compile(
+    r"(?:(?P<scheme>[a-z][a-z0-9+]*)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^][:/@\s]*\.[^][:/@\s]*)"
+    r"(?::(?P<port>\d{1,5}))?(?(scheme)(?:[/?#].*)?)\Z"
+)
+_SCHEME_PORTS = {
+    "http": "80",
+    "https": "443",
+    "ldap": "389",
+    "ldaps": "636",
+    "postgres": "5432",
+    "postgresql": "5432",
+    "redis": "6379",
+}
+"""Ports that a URL leaves out. Source: IANA service names."""
 
 
 WORKLOAD_PREFIXES = {
@@ -65,7 +80,23 @@ def parse_end(text: str) -> End:
         return _read_pod(text, text)
     if "." in text and not colon:
         return _read_name(text, text)
+    if (found := _PLACE.match(text)) is not None:
+        return _read_place(text, found)
     raise _not_an_end(text)
+
+
+def _read_place(text: str, found: re.Match[str]) -> End:
+    """`ADDR:PORT`, `NAME:PORT` and URLs, as people copy them from logs."""
+    scheme, host, port = found["scheme"], found["host"], found["port"]
+    written = port or _SCHEME_PORTS.get(scheme or "", "")
+    if not written:
+        raise UsageError(
+            f"which port does `{_shown(text)}` mean?", hint="give the port as the third argument"
+        )
+    end = parse_end(host)
+    if end.kind not in (EndKind.ADDRESS, EndKind.NAME):
+        raise _not_an_end(text)
+    return replace(end, port=parse_port(written))
 
 
 def parse_port(text: str) -> AskedPort:

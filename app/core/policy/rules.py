@@ -56,6 +56,10 @@ class Identity:
     aggregate: str = ""
 
 
+NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels"
+"""Under which keys an identity has the labels of its namespace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """One condition on a label. Source `any` matches a label of every source.
@@ -87,6 +91,17 @@ class Requirement:
 
     def __str__(self) -> str:
         name = self.key if self.source == ANY_SOURCE else f"{self.source}:{self.key}"
+        return self._said_of(name)
+
+    @property
+    def words(self) -> str:
+        """The condition as people say it: a namespace's label by its own key."""
+        prefix = f"{NAMESPACE_LABELS}."
+        if self.key.startswith(prefix):
+            return self._said_of(f"namespace label {self.key.removeprefix(prefix)}")
+        return str(self)
+
+    def _said_of(self, name: str) -> str:
         if self.operator is Operator.IN and len(self.values) == 1:
             return f"{name}={next(iter(self.values))}"
         if not self.values:
@@ -321,6 +336,9 @@ class HeaderMatch:
     mismatch: str = ""
     has_secret: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.value}" if self.value else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class HttpRule:
@@ -334,8 +352,9 @@ class HttpRule:
     where: str = field(compare=False, default="")
 
     def __str__(self) -> str:
-        parts = [self.method, self.path, self.host and f"host {self.host}", *self.headers]
-        parts += [f"{match.name}: {match.value or '(present)'}" for match in self.header_matches]
+        parts = [self.method, self.path, self.host and f"host {self.host}"]
+        wanted = [*self.headers, *map(str, self.header_matches)]
+        parts += [f"with header {' and '.join(wanted)}"] if wanted else []
         return " ".join(part for part in parts if part) or "any request"
 
 

@@ -15,10 +15,16 @@ from typing import Any
 
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE, RESERVED_SOURCE
 from app.core.policy.decode import Reader, Refused, items, text, text_map, texts
-from app.core.policy.rules import GROUP_SOURCE, LabelSelector, Operator, Requirement
+from app.core.policy.rules import (
+    GROUP_SOURCE,
+    NAMESPACE_LABELS,
+    LabelSelector,
+    Operator,
+    Requirement,
+)
 
 NAMESPACE_KEY = "io.kubernetes.pod.namespace"
-NAMESPACE_LABELS_KEY = "io.cilium.k8s.namespace.labels"
+NAMESPACE_LABELS_KEY = NAMESPACE_LABELS
 CLUSTER_KEY = "io.cilium.k8s.policy.cluster"
 SERVICE_ACCOUNT_KEY = "io.cilium.k8s.policy.serviceaccount"
 
@@ -149,7 +155,7 @@ class SelectorDraft:
     def _text(self, requirements: tuple[Requirement, ...]) -> str:
         """Say what is asked for, the implied namespace last and the implied cluster not at all."""
         written = [
-            str(item)
+            item.words
             for item in requirements
             if self.key(item.source, item.key) not in self.implied
         ]

@@ -31,6 +31,7 @@ _PORT_FITS = 16
 _PROTOCOL_FITS = 8
 _NAMESPACE_ONLY = 4
 _ALIKE = 1
+_MOST_ALIKE = 2
 """Nearness of a miss: what fits weighs, the peer most; a wrong namespace alone is nearly right.
 
 Among equals the rule wins that says its port, means this kind of peer, or holds part of it; one
@@ -199,7 +200,10 @@ def _name_likeness(peer: FqdnSelector, connection: DirectedConnection) -> int:
 
 def _without_names(connection: DirectedConnection) -> str:
     inside = connection.peer.kind is not IdentityKind.WORLD
-    return f"{_peer_text(connection)}, {'in the cluster' if inside else 'no name learned for it'}"
+    if inside:
+        return f"{_peer_text(connection)}, in the cluster"
+    address = connection.peer.address
+    return f"{f'{address} and ' if address else ''}no name that Cilium learned"
 
 
 def _cidr_failure(peer: CidrSelector | GroupSelector, connection: DirectedConnection) -> _Failure:
@@ -230,7 +234,8 @@ def _label_likeness(peer: LabelSelector, connection: DirectedConnection) -> int:
     if connection.peer.kind is not IdentityKind.POD:
         return 0
     own = [item for item in peer.requirements if item.source != RESERVED_SOURCE]
-    return _ALIKE * (bool(own) + any(item.fits(connection.peer.labels) for item in own))
+    fitting = sum(item.fits(connection.peer.labels) for item in own)
+    return _ALIKE * (bool(own) + min(fitting, _MOST_ALIKE))
 
 
 def _names_namespace(item: Requirement) -> bool:
@@ -239,17 +244,24 @@ def _names_namespace(item: Requirement) -> bool:
 
 def _held_all(failed: Sequence[Requirement], peer: Identity) -> str:
     """What the peer has of the labels that fail; what it lacks comes first."""
-    lacking = [item.key for item in failed if item.key not in peer.labels]
+    lacking = [_short(item.key) for item in failed if item.key not in peer.labels]
     held = ", ".join(_held(item, peer) for item in failed if item.key in peer.labels)
     if not lacking:
         return held
-    text = f"lacks the label{'' if len(lacking) == 1 else 's'} {', '.join(lacking)}"
+    several = "" if len(lacking) == 1 else "s"
+    text = f"lacks the label{several} {', '.join(lacking)}".replace("label namespace", "namespace")
     return f"{text} and has {held}" if held else text
 
 
 def _held(item: Requirement, peer: Identity) -> str:
     label = peer.labels[item.key]
-    return f"{item.key}={label.value}" if label.value else str(label)
+    return f"{_short(item.key)}={label.value}" if label.value else str(label)
+
+
+def _short(key: str) -> str:
+    """A label as people say it: that of a namespace by its own key."""
+    own = key.removeprefix(f"{NAMESPACE_LABELS_KEY}.")
+    return key if own == key else f"namespace label {own}"
 
 
 def default_deny_rules(policy: DirectionPolicy) -> Iterator[Entry]:

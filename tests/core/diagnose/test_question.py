@@ -8,8 +8,10 @@ from app.core.diagnose.ends import resolve
 from app.core.diagnose.naming import parse_end, parse_port, parse_request
 from app.core.diagnose.question import choose_port
 from app.core.errors import K8treError, NotFound, UsageError
+from app.core.model.asked import AskedPort
 from app.core.model.verdict import Protocol
 from app.core.policy.engine import Engine
+from app.services.ask import make_question
 from app.testing.builders import manifests, namespace, pod
 
 PODS = {
@@ -69,3 +71,42 @@ def test_port_that_nothing_tells_is_asked_for(
     with pytest.raises(error) as caught:
         chosen(to, port)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "port"),
+    [
+        ("10.0.0.9:443", "10.0.0.9", 443),
+        ("[2001:db8::1]:8443", "2001:db8::1", 8443),
+        ("pypi.org:443", "pypi.org", 443),
+        ("https://pypi.org/simple/?x=1", "pypi.org", 443),
+        ("http://mirror.lab.svc.cluster.local", "mirror.lab.svc.cluster.local", 80),
+        ("postgresql://10.0.0.9:6543/db", "10.0.0.9", 6543),
+    ],
+)
+def test_end_when_copied_from_a_log_then_its_port_is_understood(
+    text: str, end: str, port: int
+) -> None:
+    found = parse_end(text)
+    assert found.text == end
+    assert found.port == AskedPort(port)
+
+
+@pytest.mark.parametrize("text", ["amqp://broker.example.org", "gopher://10.0.0.9/x"])
+def test_end_when_a_url_leaves_an_unknown_port_out_then_it_is_asked_for(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_end(text)
+    assert "third argument" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["lab:80", "a b.c:1", "10.0.0.9:", "pypi.org:99999", "https://", "u@h.x:1", "::1:x"]
+)
+def test_end_when_it_only_looks_like_a_place_then_it_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_end(text)
+
+
+def test_question_when_the_opener_has_a_port_then_it_is_refused() -> None:
+    with pytest.raises(UsageError, match="belongs to the other end"):
+        make_question("10.0.0.9:443", "lab/vault-0", "80")

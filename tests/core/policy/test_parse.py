@@ -382,7 +382,7 @@ def test_peers_when_namespace_labels_are_asked_for_then_own_namespace_is_not_imp
 
     (peer,) = accepted(body, ClusterConfig(cilium_version=V117)).entries[0].peers or ()
 
-    assert peer.text == f"{label}=x"
+    assert peer.text == "namespace label team=x"
 
 
 def test_clusterwide_peers_when_subject_is_starting_then_need_not_be_pods() -> None:

@@ -143,7 +143,7 @@ def test_miss_when_a_rule_fails_then_names_the_first_dimension(
 def test_miss_when_peer_is_outside_then_says_what_is_known_of_it() -> None:
     name = {"toFQDNs": [{"matchName": "pypi.org"}]}
 
-    assert _miss(name, _outside("192.0.2.1")).got == "192.0.2.1, no name learned for it"
+    assert _miss(name, _outside("192.0.2.1")).got == "192.0.2.1 and no name that Cilium learned"
     assert _miss(name, _outside("192.0.2.1", "x.org", "a.org")).got == "a.org, x.org"
     assert _miss({"toCIDR": ["10.0.0.0/8"]}, _outside("192.0.2.1")).got == "192.0.2.1"
     entity = make_engine().peer_of_entity("host")
