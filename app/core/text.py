@@ -22,7 +22,19 @@ DEFAULT_LIMIT = 4096
 _ELLIPSIS = "…"
 _UNCUT = 1 << 30
 _ESCAPED = re.compile(rb"\\[bfnrtu]")
-_PAGES = frozenset({"annotations", "data", "description", "values", "valuesInline"})
+_PAGES = frozenset(
+    {
+        "annotations",
+        "data",
+        "description",
+        "literals",
+        "patch",
+        "patches",
+        "patchesStrategicMerge",
+        "values",
+        "valuesInline",
+    }
+)
 """Keys under which texts have lines."""
 
 _HOSTILE = re.compile(
@@ -63,9 +75,10 @@ def clean(text: str, limit: int = DEFAULT_LIMIT) -> str:
 def clean_tree(value: Any) -> Any:
     """Give a tree whose every text and key is cleaned, none of them cut.
 
-    New lines and tabs stay where people write pages, in ConfigMaps, annotations and descriptions:
-    whoever shows one of those on one line cleans it again. Everywhere else they would forge lines.
-    Names and labels that Kubernetes accepts are never changed by this.
+    New lines and tabs stay where people write pages, in ConfigMaps, annotations, descriptions and
+    the patches and values of kustomizations and charts: whoever shows one of those on one line
+    cleans it again. Everywhere else they would forge lines. Names and labels that Kubernetes
+    accepts are never changed by this.
     """
     return _clean_tree(value, pages=False)
 
