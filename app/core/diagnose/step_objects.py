@@ -180,7 +180,7 @@ def _not_sent_to(case: Case, service: Service, end: ResolvedEnd) -> Cause | None
     if cause := _refused_entry(case, service, end):
         return _placed(cause, service)
     if not any(one.ready for one in case.destinations):
-        return _not_ready(service, len(case.destinations))
+        return _not_ready(service, len(case.destinations), denied=bool(case.denials))
     if service.is_node_local and (elsewhere := _not_on_its_node(case, service)):
         return elsewhere
     if end.service_port is not None and end.port is None:
@@ -262,16 +262,14 @@ def _not_on_its_node(case: Case, service: Service) -> Cause | None:
     return _placed(Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text)), service)
 
 
-def _not_ready(service: Service, count: int) -> Cause:
-    text = (
-        f"none of the {count} backends of Service {service.key} is ready, so it sends nothing to "
-        f"them; look at the pods' readiness, not at policies"
-    )
+def _not_ready(service: Service, count: int, *, denied: bool) -> Cause:
+    """No backend is ready; that policies are not to blame is said only where they allow it."""
+    pods, whose, them = "none of the {} backends", "pods'", "them"
     if count == 1:
-        text = (
-            f"the only backend of Service {service.key} is not ready, so it sends nothing to it; "
-            f"look at the pod's readiness, not at policies"
-        )
+        pods, whose, them = "the only backend", "pod's", "it"
+    state = f"{pods.format(count)} of Service {service.key} is {'not ' * (count == 1)}ready"
+    look = "policies deny it, too" if denied else f"look at the {whose} readiness, not at policies"
+    text = f"{state}, so it sends nothing to {them}; {look}"
     return _placed(Cause(CauseCode.BACKEND_NOT_READY, sentence(text)), service)
 
 

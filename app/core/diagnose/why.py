@@ -28,8 +28,10 @@ from app.core.model.answer import (
     WhyAnswer,
 )
 from app.core.model.asked import Asked
+from app.core.model.cluster import IdentityKind
 from app.core.model.verdict import Direction, DirectionTrace, Outcome, Verdict
 from app.core.policy.engine import Engine
+from app.core.policy.rules import FqdnSelector
 
 _MOST_EVIDENCE = 12
 _DNS_CODES = frozenset(
@@ -187,7 +189,37 @@ def _found_cause(case: Case, chosen: Finding | None) -> Cause:
         text = "Policies allow this at layer 3/4; layer 7 rules decide each request."
     if case.evidence is not None and case.story is not None and case.story.last_arrived:
         text += " If it still fails, it is not network policy: see the server's own log."
-    return Cause(CauseCode.NONE, text)
+    return Cause(CauseCode.NONE, text, _by_another_name(case))
+
+
+def _by_another_name(case: Case) -> str:
+    """Say that a name is allowed only because another one has the same address.
+
+    Source: Cilium `pkg/ipcache/metadata.go`: an address has the labels of all its names.
+    """
+    main = case.main
+    name = main.destination.name if main is not None else ""
+    if main is None or not name or main.destination.peer.kind is not IdentityKind.WORLD:
+        return ""
+    rules = {match.rule for match in main.trace.egress.matched}
+    selectors = [
+        selector
+        for policy in case.engine.policies
+        for entry in policy.entries
+        if entry.rule in rules
+        for selector in entry.peers or ()
+    ]
+    by_name = [one for one in selectors if isinstance(one, FqdnSelector)]
+    if len(by_name) < len(selectors) or any(one.selects_name(name) for one in by_name):
+        return ""
+    others = {one for one in main.destination.peer.names if one != name}
+    named = sorted(one for one in others if any(rule.selects_name(one) for rule in by_name))
+    if not named:
+        return ""
+    return sentence(
+        f"no rule names {name}: it is allowed only as long as {named[0]}, which a rule names, has "
+        f"the same address"
+    )
 
 
 def _verdict(case: Case, cause: Cause) -> Verdict:

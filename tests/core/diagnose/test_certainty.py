@@ -1,5 +1,7 @@
 """What lowers the confidence of an answer, and what is said beside it."""
 
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from app.core.diagnose.certainty import COSTS, Doubt, Doubtful, lowered
@@ -85,3 +87,32 @@ def test_doubts_when_several_then_the_dearest_counts() -> None:
 def test_doubts_when_a_deny_decides_then_an_unread_policy_costs_nothing() -> None:
     cause = Cause(CauseCode.EGRESS_EXPLICIT_DENY, "denied")
     assert lowered(cause, (Doubtful(Doubt.UNREAD),)) == cause
+
+
+def shared(*names: str) -> WhyAnswer:
+    """Ask for a name of an address that has these names."""
+    ask = {"from": "lab/notebook-ann", "to": "other.example.org", "port": 443}
+    fault = Fault("x", ask, {})
+    engine = fault.engine()
+    learned = dict.fromkeys(names, (ip_address("203.0.113.9"),))
+    return diagnose(fault.asked, engine.replace(replace(engine.cluster, learned_names=learned)))
+
+
+def test_name_when_it_is_allowed_by_another_one_of_its_address_then_that_is_said() -> None:
+    found = shared("other.example.org", "packages.example.org")
+    assert found.cause.code is CauseCode.NONE
+    assert "only as long as packages.example.org" in found.cause.detail
+
+
+def test_name_when_no_rule_names_what_shares_its_address_then_it_is_denied() -> None:
+    found = shared("other.example.org", "third.example.org")
+    assert found.cause.code is CauseCode.EGRESS_DEFAULT_DENY
+
+
+def test_backends_when_none_is_ready_then_policies_are_cleared_only_where_they_allow() -> None:
+    unready = {"set": {"in": "Pod/auth/db-0", "path": "status.conditions",
+                       "to": [{"type": "Ready", "status": "False"}]}}  # fmt: skip
+    allowed = answer(Fault("x", {"from": "auth/keycloak-0", "to": "svc:auth/db"}, {}, (unready,)))
+    assert "look at the pod's readiness, not at policies" in allowed.cause.summary
+    denied = answer(Fault("x", {"from": "hub/hub-0", "to": "svc:auth/db"}, {}, (unready,)))
+    assert "not at policies" not in denied.cause.summary
