@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from app.services.workspace import Workspace
 
 Row = TypeVar("Row")
+
+SILENT_S = 1.0
+"""Seconds after which a person at a terminal wonders whether anything happens."""
+WAIT_S = 10.0
+WAIT_FOR_ALL_S = 120.0
+WHOLE = ("snapshot", "evidence", "record")
+"""Commands that read everything to keep it, rather than to answer one question."""
 
 LISTS = ("policies", "endpoints", "matrix", "doctor")
 
@@ -94,7 +102,6 @@ class Context:
 
         Flows that nobody named are evidence where they can be had, and never a reason to fail.
         """
-        args = self.args
         from app.bootstrap.workspace import build_workspace
 
         workspace = build_workspace(
@@ -104,15 +111,57 @@ class Context:
             flows=flows is not None,
             boundaries=boundaries,
         )
-        await workspace.load(strict=strict)
+        async with self.patience("the cluster", live=self.sources.live_objects):
+            await workspace.load(strict=strict)
         if flows is not None:
-            named = args.flows or args.replay or args.hubble_address
-            await workspace.load_flows(flows, strict=strict and bool(named))
+            await self._read_flows(workspace, flows, strict=strict)
         await workspace.close()
         if strict:
             self._say_failures(workspace.picture)
         self.say_notices(workspace.picture.notices)
         return workspace
+
+    async def _read_flows(self, workspace: Workspace, flows: FlowRequest, *, strict: bool) -> None:
+        from app.bootstrap.flows import asks_relay
+        from app.core.errors import SourceUnavailable
+
+        args = self.args
+        named = bool(args.flows or args.replay or args.hubble_address)
+        try:
+            async with self.patience("Hubble Relay", live=asks_relay(self.sources)):
+                await workspace.load_flows(flows, strict=strict and named)
+        except SourceUnavailable as error:
+            if named:
+                raise
+            self.out.say(f"note: going on without {error.source}: {error.message}")
+
+    @asynccontextmanager
+    async def patience(self, name: str, *, live: bool) -> AsyncIterator[None]:
+        """Wait for a live source: say so after a second, and give up when the limit is reached.
+
+        Raises `SourceUnavailable` (TIMEOUT). Files take the time they take.
+        """
+        from app.core.errors import SourceCause, SourceUnavailable
+
+        usual_s = WAIT_FOR_ALL_S if self.args.command in WHOLE else WAIT_S
+        limit_s = self.args.timeout or usual_s
+        if not live:
+            yield
+            return
+        words = f"waiting for {name} (at most {limit_s:g} s, see --timeout)"
+        talk = asyncio.get_running_loop().call_later(SILENT_S, self.out.say, words)
+        try:
+            async with asyncio.timeout(limit_s):
+                yield
+        except TimeoutError as error:
+            raise SourceUnavailable(
+                f"no answer within {limit_s:g} s",
+                source=name,
+                cause=SourceCause.TIMEOUT,
+                hint="--timeout SECONDS waits longer; `k8tre-tui doctor` says what answers",
+            ) from error
+        finally:
+            talk.cancel()
 
     @property
     def source_words(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+LONGEST_WAIT_S = 86_400
 FORMATS = ("table", "json", "jsonl", "yaml")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMS = ("text", "json")
@@ -35,6 +36,17 @@ class Merge(argparse.Action):
 def collect(args: argparse.Namespace, name: str) -> tuple[Any, ...]:
     """Every value of a `Merge` option, in the order written."""
     return tuple(value for depth in range(3) for value in getattr(args, f"{name}:{depth}", ()))
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds above zero. Raises `ArgumentTypeError`."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_WAIT_S:
+        raise argparse.ArgumentTypeError(f"`{text}` is no number of seconds up to {LONGEST_WAIT_S}")
+    return seconds
 
 
 def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
@@ -100,6 +112,13 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
     group.add_argument("--context", default=off, metavar="NAME", help="context of the kubeconfig")
     group.add_argument(
         "--hubble-address", default=off, metavar="HOST:PORT", help="Hubble Relay, reached directly"
+    )
+    group.add_argument(
+        "--timeout",
+        default=off,
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a live source may take for one question (default: 10; snapshot 120)",
     )
     group.add_argument(
         "--no-color",

@@ -34,6 +34,7 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.core.policy.engine import Engine, without_policy
+from app.core.text import clean
 
 LONGEST_CASE = 64 << 20
 """Bytes of one case; the largest recorded one has 2 MB."""
@@ -119,7 +120,7 @@ class Disagreement:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line} {self.case}"
-        return f"{where}: {self.about}: expected {self.expected}, got {self.got}"
+        return clean(f"{where}: {self.about}: expected {self.expected}, got {self.got}")
 
 
 class ConformanceReport:

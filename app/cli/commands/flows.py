@@ -104,7 +104,7 @@ def run(context: Context) -> int:
 
 
 async def _print(context: Context, chosen: Selection) -> None:
-    from app.bootstrap.flows import build_flow_sources, build_history
+    from app.bootstrap.flows import asks_relay, build_flow_sources, build_history
     from app.bootstrap.sources import SystemClock
     from app.core.flows.filters import parse_filter
     from app.services.flows import make_request, observe
@@ -121,8 +121,10 @@ async def _print(context: Context, chosen: Selection) -> None:
     printer = _Printer(context)
     matches = None if words.is_empty else words.matches
     try:
-        async for item in observe(sources, request, matches=matches, first=chosen.first):
-            printer.take(item)
+        live = asks_relay(context.sources) and not chosen.follow
+        async with context.patience("Hubble Relay", live=live):
+            async for item in observe(sources, request, matches=matches, first=chosen.first):
+                printer.take(item)
     finally:
         if history is not None:
             await history.close()

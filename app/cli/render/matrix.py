@@ -51,14 +51,18 @@ def matrix_csv(out: Output, rows: Sequence[MatrixRow]) -> None:
     writer = csv.writer(out.stdout, lineterminator="\n")
     writer.writerow(("from", "to", "protocol", "ports", "verdict", "egress_by", "ingress_by"))
     for row in rows:
-        writer.writerow(
-            (
-                row.source,
-                row.destination,
-                row.protocol,
-                row.ports,
-                row.verdict.value,
-                " ".join(map(str, row.egress_by)),
-                " ".join(map(str, row.ingress_by)),
-            )
+        cells = (
+            row.source,
+            row.destination,
+            row.protocol,
+            row.ports,
+            row.verdict.value,
+            " ".join(map(str, row.egress_by)),
+            " ".join(map(str, row.ingress_by)),
         )
+        writer.writerow([_no_formula(cell) for cell in cells])
+
+
+def _no_formula(cell: str) -> str:
+    """A cell that no spreadsheet computes. Source: OWASP, "CSV Injection"."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and cell[1:] else cell

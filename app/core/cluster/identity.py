@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
+
+import re2
 
 from app.core.model.cluster import Cluster, ClusterConfig, Namespace
 from app.core.model.labels import K8S_SOURCE, Label, LabelSet
@@ -51,7 +54,7 @@ _EXCLUDED_TOPOLOGY = r"topology\.kubernetes\.io"
 @lru_cache(maxsize=64)
 def _patterns(
     filters: tuple[str, ...], version: tuple[int, int, int]
-) -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...], bool]:
+) -> tuple[tuple[Any, ...], tuple[Any, ...], bool]:
     """Give what includes, what excludes, and whether only included labels are kept.
 
     The operator's patterns (`labels`, `!` excludes, an optional `source:` in front) are added to
@@ -74,12 +77,12 @@ def _patterns(
     return _compiled(included), _compiled(excluded), whitelist
 
 
-def _compiled(patterns: list[str]) -> tuple[re.Pattern[str], ...]:
+def _compiled(patterns: list[str]) -> tuple[Any, ...]:
     found = []
     for pattern in patterns:
         try:
-            found.append(re.compile(pattern))
-        except re.error:
+            found.append(re2.compile(pattern))
+        except re2.error:
             continue  # the agent would not start; what it cannot read cannot filter
     return tuple(found)
 
@@ -112,7 +115,7 @@ def keeps_node_label(key: str, filters: tuple[str, ...] = ()) -> bool:
     return (not included and not ignored) or kept > ignored
 
 
-def _lengths(patterns: tuple[re.Pattern[str], ...], key: str) -> list[int]:
+def _lengths(patterns: tuple[Any, ...], key: str) -> list[int]:
     found = (pattern.search(key) for pattern in patterns)
     return [match.end() for match in found if match is not None and match.start() == 0]
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
+
+import re2
 
 MAX_NAME_LENGTH = 255
 """Source: Cilium `pkg/fqdn/matchpattern/matchpattern.go` `MaxFQDNLength`."""
 
 _LABEL_CHAR = "[-a-zA-Z0-9_]"
 _WHOLE_LABELS = f"({_LABEL_CHAR}+([.]{_LABEL_CHAR}+)*)[.]"
-_ANY_NAME = rf"(?:(?:{_LABEL_CHAR}+[.])+|[.])\Z"
+_ANY_NAME = rf"(?:(?:{_LABEL_CHAR}+[.])+|[.])\z"
 _ONLY_STARS = re.compile(r"[*]+[.]?\Z")
 _NAME_CHARS = re.compile(r"[-a-zA-Z0-9_.]+\Z")
 _PATTERN = re.compile(r"[-a-zA-Z0-9_.*]+\Z")
 _LEADING_STARS = re.compile(r"[*]{2,}\[\.\]")
 _STARS = re.compile(r"[*]+")
-_NOTHING = re.compile(r"(?!)")
+_NOTHING = re2.compile(r"[^\x00-\x{10FFFF}]")
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 FIRST_WITH_WHOLE_LABELS = (1, 19, 0)
@@ -59,20 +62,21 @@ def with_final_dot(name: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def fqdn_expression(name: str, pattern: str, *, whole_labels: bool) -> re.Pattern[str]:
+def fqdn_expression(name: str, pattern: str, *, whole_labels: bool) -> Any:
     """Give the expression of a toFQDNs element over a lower-case name with its final dot.
 
     `*.cilium.io` matches one label in front, `**.cilium.io` (`whole_labels`, since 1.19) one or
     more, a lone `*` every name. Source: Cilium `pkg/policy/api/fqdn.go` `ToRegex`,
-    `pkg/fqdn/matchpattern/matchpattern.go` `ToAnchoredRegexp`.
+    `pkg/fqdn/matchpattern/matchpattern.go` `ToAnchoredRegexp`. The engine is RE2, as the agent's
+    is: stars between stars take a backtracking one for ever.
     """
     text = name or pattern
     if _PLACEHOLDER.search(text):
         return _NOTHING
     if not name and _ONLY_STARS.match(pattern):
-        return re.compile(_ANY_NAME)
+        return re2.compile(_ANY_NAME)
     translated = _translate_stars(with_final_dot(text).lower(), whole_labels=whole_labels)
-    return re.compile(rf"(?:{translated})\Z")
+    return re2.compile(rf"(?:{translated})\z")
 
 
 def _translate_stars(text: str, *, whole_labels: bool) -> str:
