@@ -71,6 +71,9 @@ CLUSTER_KINDS = frozenset(
 )
 """Kinds without a namespace that turn up in checkouts; everything else has one."""
 
+_CONTROLLER_KINDS = frozenset({"Application", "ApplicationSet", "Kustomization"})
+"""Kinds of Argo CD and Flux that write fields of other objects."""
+
 KUSTOMIZE_GROUP = "kustomize.config.k8s.io/"
 _NAME_LIMIT = 253
 _PATH_LIMIT = 80
@@ -168,4 +171,8 @@ def _text(tree: Any, key: str) -> str:
 
 def keeps_lines(kind: str, file: str) -> bool:
     """Say whether the line of every field of an object is worth keeping."""
-    return kind in LINE_KINDS or PurePath(file).name in KUSTOMIZATION_NAMES
+    return (
+        kind in LINE_KINDS
+        or kind in _CONTROLLER_KINDS
+        or PurePath(file).name in KUSTOMIZATION_NAMES
+    )

@@ -69,15 +69,11 @@ def _refused(problem: Problem) -> Notice:
     return Notice(text, problem.file, problem.line, severity="error")
 
 
-def of_charts(charts: Sequence[Chart], built: Iterable[Built]) -> list[Notice]:
+def of_charts(charts: Sequence[Chart]) -> list[Notice]:
     """Name every chart that was not rendered, with the namespace whose answers it could change."""
     by_namespace: dict[str, list[Chart]] = {}
     for chart in charts:
         by_namespace.setdefault(chart.namespace, []).append(chart)
-    for one in built:
-        for problem in one.charts:
-            chart = Chart(problem.text, "", problem.file, problem.line)
-            by_namespace.setdefault("", []).append(chart)
     notices = []
     for namespace, those in sorted(by_namespace.items()):
         names = listing(dict.fromkeys(one.name for one in those))

@@ -24,6 +24,7 @@ from integrations.manifests.found import DECIDING_KINDS, LINE_KINDS, Found
 from integrations.manifests.notices import listing
 from integrations.manifests.one_file import read_file
 from integrations.manifests.placeholders import Placeholders
+from integrations.manifests.rendered import read_rendered
 from integrations.manifests.repository import Plan, Repository, in_namespace, open_placeholders
 
 _HINT = "nothing of it was read, so nothing is said about what it holds"
@@ -87,14 +88,17 @@ def load(
         clusters=selected.clusters,
     )
     placed = _Placed.of(checkout, plan, chosen)
-    manifests, shadowed, doubles = _resolve_doubles(placed.manifests)
     built = [plan.of(one) for one in chosen.deployments]
+    charts = [*plan.charts, *(chart for one in built for chart in one.charts)]
+    rendered = read_rendered(selected.rendered, charts)
+    manifests, shadowed, doubles = _resolve_doubles([*placed.manifests, *rendered.manifests])
     notices = [
         *say.of_choice(chosen),
         *(one for one in found.notices if one.file not in placed.aside),
         *doubles,
         *say.of_builds(built),
-        *say.of_charts(plan.charts, built),
+        *rendered.notices,
+        *say.of_charts([one for one in charts if not rendered.covers(one)]),
         *say.of_undeployed(placed.undeployed, controlled=plan.is_controlled),
         *say.of_unknown(plan),
         *say.of_skipped(checkout, placed.parts),

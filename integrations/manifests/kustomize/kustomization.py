@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.core.model.provenance import Manifest
+from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.kustomize.tree import Map, Place, Seq
 
 
@@ -120,5 +121,5 @@ class Built:
     refused: list[Problem] = field(default_factory=list)
     missing: list[Problem] = field(default_factory=list)
     absent: list[Problem] = field(default_factory=list)
-    charts: list[Problem] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
     ignored: list[Problem] = field(default_factory=list)

@@ -15,6 +15,7 @@ from pathlib import Path
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, Source
 from app.core.text import clean
+from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.found import make_ref
 from integrations.manifests.kustomize.configuration import read_configuration
 from integrations.manifests.kustomize.defaults import Config
@@ -189,8 +190,10 @@ class _Target:
             namespace = own.text("namespace") or scope.namespace
             rendered = self._files.chart(own, chart, namespace)
             if rendered is None:
-                name = text_of(chart.get("releaseName") or chart.get("name") or "?")
-                self.built.charts.append(Problem(clean(name), *place))
+                name, release = (text_of(chart.get(key) or "") for key in ("name", "releaseName"))
+                namespace = text_of(chart.get("namespace") or namespace)
+                unrendered = Chart(clean(name), clean(namespace), *place, clean(release))
+                self.built.charts.append(unrendered)
             else:
                 self._add(scope.resources, rendered, place)
 
