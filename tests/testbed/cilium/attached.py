@@ -131,10 +131,10 @@ class Attached:
 
     def _why(self, question: Command, command: Command) -> Answer:
         if command["of"] == "live":
-            picture = self._workspace.picture
-            flows = self._workspace.evidence() if command.get("flows") else None
+            picture, flows = self._workspace.picture, self._workspace.evidence()
         else:
             picture, flows = self._opened.picture, self._opened.flows
+        flows = flows if command["flows"] else None
         request = {key: question[key] for key in ("http", "dns", "sni") if question.get(key)}
         try:
             asked = make_question(question["from"], question["to"], question["port"], **request)

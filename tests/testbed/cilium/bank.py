@@ -30,7 +30,13 @@ SURE_S = 4.0
 """How long an unexpected silence is tried again before it counts: the machine may be busy."""
 
 DNS_SERVER = "10.0.0.10"
-FLOWS_WITHIN_S = 3.0
+SERVICES6: list[dict[str, Any]] = [
+    {"name": "app/web6", "cluster": "fd00:10::20", "ports": {81: "80"}, "backends": ["app/web"]},
+    {"name": "app/far6", "cluster": "fd00:10::22", "ports": {80: "80"}, "backends": ["app/web2"]},
+]
+"""Services with an IPv6 address, where there are such."""
+
+FLOWS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,14 @@ class Situation:
         words = self.words
         told = words.get("again") or words.get("dns") or words.get("to")
         name = f"{self.stage}: {words['from']} to {told} {self.port}/{self.protocol}"
+        name += " over IPv6" if self.family else ""
         return f"{name} ({words['note']})" if "note" in words else name
 
     @property
     def port(self) -> int:
         """The port that the packet is addressed to; an ICMP echo has its type."""
-        asked = self.words.get("ask", {}).get("port", 8)
+        echo = 128 if self.protocol == "ICMPv6" else 8
+        asked = self.words.get("ask", {}).get("port", echo)
         given = self.words.get("port", 53 if "dns" in self.words else asked)
         return int(given)
 
@@ -61,6 +69,11 @@ class Situation:
         """TCP unless told."""
         default = "UDP" if "dns" in self.words else "TCP"
         return str(self.words.get("protocol", default))
+
+    @property
+    def family(self) -> int:
+        """Which of a pod's addresses the packet goes to: 0 IPv4, 1 IPv6."""
+        return 1 if self.words.get("family") == 6 else 0  # as people say it
 
     @property
     def expected(self) -> str:
@@ -82,6 +95,8 @@ class Outcome:
     seeing: Answer = field(default_factory=dict)
     recorded: Answer = field(default_factory=dict)
     packet: Mapping[str, Any] = field(default_factory=dict)
+    question: Mapping[str, str] = field(default_factory=dict)
+    snapshot: Path = Path()
 
     @property
     def passed(self) -> bool:
@@ -119,7 +134,7 @@ class Outcome:
         for name, answer in answers.items():
             if not self.agrees(answer):
                 found.append(name)
-        if self.hubble != self.situation.words.get("hubble", self._usual_hubble):
+        if self.hubble != self.expected_hubble:
             found.append("hubble")
         return found
 
@@ -129,7 +144,10 @@ class Outcome:
         return f"{self.fate} {self.at}".strip() if self.at else self.fate
 
     @property
-    def _usual_hubble(self) -> str:
+    def expected_hubble(self) -> str:
+        """What Hubble must say of a packet with this fate, unless the situation says otherwise."""
+        if "hubble" in self.situation.words:
+            return str(self.situation.words["hubble"])
         if self.fate == "refused":
             return "none"
         return "forwarded" if self.passed else "dropped"
@@ -157,9 +175,9 @@ def load_base() -> tuple[list[PodSpec], list[dict[str, Any]], dict[str, Any]]:
     return pods, words["services"], words["zone"]
 
 
-def load_stages() -> dict[str, dict[str, Any]]:
+def load_stages(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
     """Every stage by name, in the order of the files' names."""
-    files = sorted(one for one in FOLDER.glob("[0-9]*.yaml"))
+    files = sorted(one for one in folder.glob("[0-9]*.yaml"))
     return {one.stem.partition("-")[2]: yaml.safe_load(one.read_text()) for one in files}
 
 
@@ -169,12 +187,16 @@ def load_known() -> dict[str, dict[str, str]]:
     return words
 
 
-def situations(stage: str, words: Mapping[str, Any]) -> Iterator[Situation]:
-    """Every packet of a stage, in order."""
+def situations(
+    stage: str, words: Mapping[str, Any], *, tunnel: bool = False
+) -> Iterator[Situation]:
+    """Every packet of a stage, in order; what is different through the tunnel under `tunnel`."""
     number = 0
+    name = f"tunnel, {stage}" if tunnel else stage
     for step in words["steps"]:
         for packet in step.get("packets", ()):
-            yield Situation(stage, number, packet)
+            other = packet.get("tunnel", {}) if tunnel else {}
+            yield Situation(name, number, {**packet, **other})
             number += 1
 
 
@@ -197,6 +219,8 @@ class Bank:
             "serve", tcp=[443, 80, 8443], udp=[443], hosts=list(OUTSIDE_ADDRESSES)
         ).result(30)
         made = []
+        if self.cluster.mode.ipv6:
+            services += SERVICES6
         for words in services:
             objects = self.cluster.create(
                 *service_objects(words, self.cluster.pods, self.cluster.addresses)
@@ -219,16 +243,19 @@ class Bank:
         self.cluster.kube.call("PATCH", path, {"status": {"loadBalancer": {"ingress": ingress}}})
 
     def run(self, stage: str, words: Mapping[str, Any], folder: Path) -> list[Outcome]:
-        """Go through the steps of a stage; its objects are gone afterwards."""
+        """Go through the steps of a stage; its objects are gone afterwards.
+
+        What the product has read after each step is kept as `folder/STAGE-STEP.json`.
+        """
         outcomes: list[Outcome] = []
         there: dict[tuple[str, str, str], KubernetesObject] = {}
-        listed = list(situations(stage, words))
+        listed = list(situations(stage, words, tunnel=self.cluster.mode.tunnel))
         try:
             for number, step in enumerate(words["steps"]):
                 self._change(step, there)
                 packets = step.get("packets", ())
                 chosen, listed = listed[: len(packets)], listed[len(packets) :]
-                outcomes += self._step(chosen, folder / f"{stage}-{number}.yaml.gz")
+                outcomes += self._step(chosen, folder / f"{stage}-{number}.json")
         finally:
             self._remove(there)
         return outcomes
@@ -238,14 +265,15 @@ class Bank:
     ) -> None:
         gone = [there.pop(key) for key in list(there) if key[2] in step.get("delete", ())]
         self.cluster.delete(*gone)
-        made = self.cluster.create(*step.get("apply", ()))
-        for one in made:
-            there[_key(one)] = one
+        made = []
+        for body in step.get("apply", ()):
+            made += self.cluster.create(body)
+            there[_key(body)] = made[-1]
         refused = step.get("refused", ())
         valid = [one for one in made if one["metadata"]["name"] not in refused]
         self.cluster.settle(_policies(valid), _policies(gone))
         self._settle_redirects(there)
-        self.product.know(_uids(made, known=True), _uids(gone, known=True))
+        self.product.know(_uids(made), _uids(gone))
 
     def _settle_redirects(self, there: Mapping[tuple[str, str, str], KubernetesObject]) -> None:
         wanted = {name for kind, _, name in there if kind == "CiliumLocalRedirectPolicy"}
@@ -264,7 +292,7 @@ class Bank:
         gone = list(there.values())
         self.cluster.delete(*gone)
         self.cluster.settle((), _policies(gone))
-        self.product.know((), _uids(gone, known=True))
+        self.product.know((), _uids(gone))
 
     def _step(self, chosen: Sequence[Situation], snapshot: Path) -> list[Outcome]:
         if not chosen:
@@ -279,14 +307,16 @@ class Bank:
         uuids = {flow["uuid"] for one in outcomes for flow in one.flows}
         missing = self.product.tell("see", uuids=sorted(uuids))["missing"]
         assert not missing, f"Hubble has {len(missing)} flows that did not get to the product"
-        for outcome, live, seeing, recorded in zip(
+        for outcome, question, live, seeing, recorded in zip(
             outcomes,
+            questions,
             self.product.why(questions, of="live"),
             self.product.why(questions, of="live", flows=True),
             self.product.why(questions, of="recorded"),
             strict=True,
         ):
             outcome.live, outcome.seeing, outcome.recorded = live, seeing, recorded
+            outcome.question, outcome.snapshot = question, snapshot
         return outcomes
 
     # Packets
@@ -308,31 +338,35 @@ class Bank:
         words, prober = one.words, self.cluster.probers[one.words["from"]]
         if "again" in words:
             return prober.tell("again", keep=words["again"], wait=wait_s)
-        common = {"port": one.port, "protocol": one.protocol, "wait": wait_s}
+        protocol = one.protocol.removesuffix("v6")
+        common = {"port": one.port, "protocol": protocol, "wait": wait_s}
         if "dns" in words:
             server = self.address(words.get("to", f"ip:{DNS_SERVER}"))
             kind = words.get("type", "A")
             return prober.tell("look up", name=words["dns"], type=kind, to=server, **common)
         kept = {"keep": words["keep"]} if "keep" in words else {}
-        own = words.get("source") or (OUTSIDE_ADDRESSES[0] if words["from"] == OUTSIDE else "")
+        target = self.address(words["to"], one.family)
+        own = words.get("source")
+        if words["from"] == OUTSIDE and not own:
+            own = self.cluster.addresses[OUTSIDE][1 if ":" in target else 0]
         source = {"from": own} if own else {}
-        return prober.tell("send", to=self.address(words["to"]), **common, **kept, **source)
+        return prober.tell("send", to=target, **common, **kept, **source)
 
-    def address(self, target: str) -> str:
-        """Where a packet to `target` is addressed."""
+    def address(self, target: str, family: int = 0) -> str:
+        """Where a packet to `target` is addressed: its IPv4 address, or with `family` 1 IPv6."""
         kind, colon, rest = target.partition(":")
         if colon and kind == "svc":
             return str(self.services[rest]["spec"]["clusterIP"])
         if colon and kind in ("ip", "fqdn"):
             return rest.partition("=")[2] or rest
-        return self.cluster.addresses[target][0]
+        return self.cluster.addresses[target][family]
 
     def question(self, one: Situation) -> dict[str, str]:
         """How an operator would ask about this packet."""
         words = one.words
         target = words.get("to", f"ip:{DNS_SERVER}")
         given = words.get("ask", {})
-        source = given.get("from") or self._asked_source(words["from"], target, words)
+        source = given.get("from") or self._asked_source(words["from"], target, one)
         port = f"{one.port}/{one.protocol}"
         destination = given.get("to") or self._asked_destination(target, one)
         question = {"from": source, "to": destination, "port": str(given.get("port", port))}
@@ -340,9 +374,9 @@ class Bank:
             question["dns"] = words["dns"]
         return question
 
-    def _asked_source(self, source: str, target: str, words: Mapping[str, Any]) -> str:
-        if source == "outside":
-            return f"ip:{words.get('source', self.cluster.addresses[source][0])}"
+    def _asked_source(self, source: str, target: str, one: Situation) -> str:
+        if source == OUTSIDE:
+            return f"ip:{one.words.get('source', self.cluster.addresses[source][one.family])}"
         if source.startswith("node"):
             spec = self.cluster.pods.get(target)
             near = spec is None or f"node{spec.node}" == source
@@ -353,7 +387,7 @@ class Bank:
         if target.startswith("svc:"):
             return f"{target}:{one.port}"
         if target == "outside" or target.startswith("node"):
-            return f"ip:{self.cluster.addresses[target][0]}"
+            return f"ip:{self.cluster.addresses[target][one.family]}"
         return target
 
     def _judged(self, one: Situation, answer: Mapping[str, Any]) -> Outcome:
@@ -382,7 +416,7 @@ class Bank:
             for outcome in outcomes:
                 outcome.flows = flows_of(flows, self._seen(outcome), since)
                 outcome.hubble = verdict_of(outcome.flows)
-            waiting = [one for one in outcomes if one.hubble != one._usual_hubble]
+            waiting = [one for one in outcomes if one.hubble != one.expected_hubble]
             if not waiting or time.monotonic() > deadline:
                 return
             time.sleep(0.2)
@@ -390,7 +424,9 @@ class Bank:
     def _seen(self, outcome: Outcome) -> Seen:
         own = outcome.packet.get("own") or ["", 0]
         words = outcome.situation.words
-        target = "" if "again" in words else self.address(words.get("to", f"ip:{DNS_SERVER}"))
+        target = ""
+        if "again" not in words:
+            target = self.address(words.get("to", f"ip:{DNS_SERVER}"), outcome.situation.family)
         ends = {(own[0], own[1])}
         if (through := words.get("through")) is not None:
             node, backend = (self.address(one) for one in through)
@@ -409,7 +445,5 @@ def _policies(objects: Iterable[KubernetesObject]) -> list[KubernetesObject]:
     return [one for one in objects if one["kind"] in POLICIES]
 
 
-def _uids(objects: Iterable[KubernetesObject], *, known: bool) -> list[str]:
-    """The uids of objects, of kinds that the product reads."""
-    skip = ("CiliumLocalRedirectPolicy",) if known else ()
-    return [one["metadata"]["uid"] for one in objects if one["kind"] not in skip]
+def _uids(objects: Iterable[KubernetesObject]) -> list[str]:
+    return [one["metadata"]["uid"] for one in objects]

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 FOLDER = Path(__file__).parents[2] / "cases" / "packets"
+
+SOURCE = "packets through a running Cilium 1.19.3"
 
 _KINDS = frozenset(
     {
@@ -35,22 +35,30 @@ _KINDS = frozenset(
 _UNINTERESTING = ("uid", "annotations", "finalizers", "ownerReferences")
 
 
-def write_case(
-    folder: Path, name: str, doc: str, snapshot: Path, questions: Sequence[Mapping[str, Any]]
+def write_case(  # a case has so many parts
+    folder: Path,
+    name: str,
+    doc: str,
+    snapshot: Path,
+    questions: Sequence[Mapping[str, Any]],
+    flows: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Write a case of a snapshot as YAML, named `name`, with the fate of each question's packet."""
+    """Write a case of a snapshot, named `name`, with the fate of each question's packet.
+
+    It is YAML with one line an object, a question and a flow, so that a difference can be read.
+    """
     objects = [_small(one) for one in json.loads(snapshot.read_text())["items"]]
-    document = {
-        "name": name,
-        "doc": doc,
-        "source": "packets through a running Cilium 1.19.3",
-        "questions": [dict(one) for one in questions],
+    parts = {
+        "questions": questions,
         "objects": [one for one in objects if one["kind"] in _KINDS],
+        "flows": flows,
     }
+    lines = [f"name: {name}", f"doc: {json.dumps(doc)}", f"source: {SOURCE}"]
+    for part, items in parts.items():
+        lines += [f"{part}:", *(f"- {json.dumps(one)}" for one in items)] if items else []
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.yaml"
-    text = yaml.safe_dump(document, sort_keys=False, width=100, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

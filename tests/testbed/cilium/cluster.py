@@ -37,7 +37,7 @@ from tests.testbed.kube.server import KubeError, KubeServer
 
 OUTSIDE = "outside"
 OUTSIDE_ADDRESSES = ("203.0.113.9", "203.0.113.77", "198.18.0.9", "169.254.169.254")
-OUTSIDE_ADDRESSES6 = ("2001:db8::9",)
+OUTSIDE_ADDRESSES6 = ("2001:db8::9", "2001:db8::77")
 SERVICE_NETS = ("10.0.0.0/24", "198.51.100.0/24")
 SERVICE_NETS6 = ("fd00:10::/112", "2001:db8:51::/112")
 RELAY = "127.0.0.1:4245"
@@ -145,7 +145,7 @@ class Cluster:
             ip("-n", self.outside.name, "route", "add", net, "via", via)
         inside = ["ip", "netns", "exec", self.outside.name]
         self.probers[OUTSIDE] = Prober(OUTSIDE, in_cgroup(self.run.cgroup, inside))
-        self.addresses[OUTSIDE] = [OUTSIDE_ADDRESSES[0], *OUTSIDE_ADDRESSES6[: self.mode.ipv6]]
+        self.addresses[OUTSIDE] = [OUTSIDE_ADDRESSES[0], *OUTSIDE_ADDRESSES6[: int(self.mode.ipv6)]]
         for node in self.nodes:
             self.probers[node.name] = node.prober()
             self.addresses[node.name] = node.addresses

@@ -27,7 +27,7 @@ class Seen:
     def is_of(self, flow: Mapping[str, Any]) -> bool:
         """Whether a flow is of this packet, on its way there."""
         address = flow.get("IP", {})
-        if self.protocol == "ICMP":
+        if self.protocol.startswith("ICMP"):
             echo = any(kind in flow.get("l4", {}) for kind in ("ICMPv4", "ICMPv6"))
             sources = {source for source, _ in self.ends}
             there = address.get("destination") == self.target and address.get("source") in sources

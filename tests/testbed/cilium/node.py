@@ -279,7 +279,7 @@ class Node:
     # Pods
 
     def attach(self, namespace: str, name: str, uid: str) -> list[str]:
-        """Make a pod's network namespace, have the CNI plugin attach it, and give its addresses."""
+        """Make a pod's network namespace and attach it by CNI; give its addresses, IPv4 first."""
         key = f"{namespace}.{name}"
         space = Space(self.run.namespace(key)).make()
         self._spaces[key] = space
@@ -302,7 +302,8 @@ class Node:
         )
         if ended.returncode:
             raise TestbedFailed(f"cilium-cni ADD {key}: {(ended.stdout + ended.stderr).decode()}")
-        return [one["address"].partition("/")[0] for one in json.loads(ended.stdout)["ips"]]
+        given = [one["address"].partition("/")[0] for one in json.loads(ended.stdout)["ips"]]
+        return sorted(given, key=lambda one: ":" in one)
 
     def pod_prober(self, namespace: str, name: str) -> Prober:
         """A prober inside a pod, among the node's processes."""

@@ -131,11 +131,18 @@ def sweep(run: Run) -> None:
     for name in run.namespaces():
         with suppress(RuntimeError):
             ip("netns", "delete", name)
-    if run.cgroup.exists():
-        for folder in (*sorted(run.cgroup.glob("**/"), reverse=True), run.cgroup):
+    _remove_cgroups(run)
+    shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def _remove_cgroups(run: Run) -> None:
+    """Remove its cgroups; one with a process that is still dying is busy for a moment."""
+    deadline = time.monotonic() + SWEPT_WITHIN_S
+    while run.cgroup.exists() and time.monotonic() < deadline:
+        for folder in (*sorted(run.cgroup.glob("*/")), run.cgroup):
             with suppress(OSError):
                 folder.rmdir()
-    shutil.rmtree(run.folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _end_processes(run: Run) -> None:
