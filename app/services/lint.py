@@ -115,6 +115,21 @@ def lint_policies(
     return silence(find(scope, RULES, only=frozenset(refs)))[0]
 
 
+class PolicyLint:
+    """What the rules find in single policies of one picture, each worked out when it is asked."""
+
+    def __init__(self, picture: Picture, manifests: Sequence[Manifest] = ()) -> None:
+        self.engine = picture.engine
+        self._scope = scope_of(picture, manifests, whole=True)
+        self._known: dict[ObjectRef, tuple[Finding, ...]] = {}
+
+    def of(self, ref: ObjectRef) -> tuple[Finding, ...]:
+        """Give what is wrong with a policy, without what is silenced there."""
+        if ref not in self._known:
+            self._known[ref] = silence(find(self._scope, RULES, only=(ref,)))[0]
+        return self._known[ref]
+
+
 def scope_of(
     picture: Picture,
     manifests: Sequence[Manifest] = (),

@@ -262,6 +262,7 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.DRAFT, Scope.TEXT),
     (Scope.WHAT_IF, Scope.TEXT),
     (Scope.SOURCES, Scope.TEXT),
+    (Scope.TABLE,),
     (Scope.TEXT,),
 )
 """The scopes that come together on a screen, besides those that are everywhere."""

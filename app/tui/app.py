@@ -36,7 +36,7 @@ from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
 from app.tui.screens.frame import Frame
-from app.tui.session import ReadDrafts, Session, no_files
+from app.tui.session import ReadDrafts, ReadLines, Session, no_files, no_lines
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
@@ -96,6 +96,7 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
         drafter: Drafter | None = None,
         contexts: Contexts | None = None,
         read_drafts: ReadDrafts = no_files,
+        read_lines: ReadLines = no_lines,
         zone: tzinfo | None = None,
     ) -> None:
         super().__init__(watch_css=False)
@@ -111,6 +112,7 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
             drafter=drafter,
             contexts=contexts or Contexts(),
             read_drafts=read_drafts,
+            read_lines=read_lines,
         )
         self._history = History()
         self._start = start or self._first_place()
@@ -365,6 +367,8 @@ SCREENS: dict[str, tuple[str, str]] = {
     "why": ("why", "Why"),
     "draft": ("draft", "DraftScreen"),
     "what-if": ("what_if", "WhatIf"),
+    "lint": ("findings", "Findings"),
+    "finding": ("findings", "FindingScreen"),
     "sources": ("sources", "Sources"),
     "can-i": ("sources", "Rights"),
     "log": ("sources", "Log"),

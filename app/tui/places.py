@@ -62,6 +62,7 @@ COMMANDS: tuple[ScreenCommand, ...] = (
         "What if this draft file were in force, or this policy gone",
         ("policy",),
     ),
+    ScreenCommand("lint", ("findings",), "Policies that do not do what they say", ("namespace",)),
     ScreenCommand("sources", ("src",), "Connections, their state and age, and losses"),
     ScreenCommand(
         "can-i", ("rights",), "What this program may read, and what a missing right costs"

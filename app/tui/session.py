@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.core.errors import BadInput
+from app.core.lint.finding import Finding
 from app.core.model.cluster import Cluster
-from app.core.model.provenance import Manifest
+from app.core.model.provenance import Manifest, ObjectRef
 from app.ports import Clock
 from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
+from app.services.lint import PolicyLint
 from app.services.picture import Picture
 from app.services.workspace import Workspace
 from app.tui.meter import DropMeter
@@ -43,6 +45,16 @@ def no_files(path: str) -> tuple[Manifest, ...]:
     raise BadInput(f"cannot read `{path}` here", file=path)
 
 
+ReadLines = Callable[[str | None], tuple[str, ...]]
+"""Gives the lines of a file, ready to show; none when it cannot be read."""
+
+
+def no_lines(path: str | None) -> tuple[str, ...]:
+    """Where no file can be read."""
+    del path
+    return ()
+
+
 @dataclass(slots=True)
 class Session:
     """One run of the terminal. `namespace` empty means all; `context` is what to call the cluster.
@@ -64,13 +76,21 @@ class Session:
     drafter: Drafter | None = None
     contexts: Contexts = field(default_factory=Contexts)
     read_drafts: ReadDrafts = no_files
+    read_lines: ReadLines = no_lines
     no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
+    _lint: PolicyLint | None = None
     _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
 
     @property
     def picture(self) -> Picture:
         """The newest picture."""
         return self.workspace.picture
+
+    def lint_of(self, ref: ObjectRef) -> tuple[Finding, ...]:
+        """What the rules find in one policy of the newest picture."""
+        if self._lint is None or self._lint.engine is not self.picture.engine:
+            self._lint = PolicyLint(self.picture, self.workspace.manifests())
+        return self._lint.of(ref)
 
     @property
     def has_read(self) -> bool:

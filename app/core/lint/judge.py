@@ -14,6 +14,10 @@ from app.core.policy.parse import policy_ref
 REFUSED = "NP072"
 """What is said of a refused object when no other rule knows the reason."""
 
+OTHER_END = "NP062"
+CAUSES = frozenset({"NP011", "NP016", "NP018", "NP021", "NP051", "NP054"})
+"""Why the other end denies: where one of these is told of a rule, NP062 adds nothing."""
+
 
 def find(
     scope: Scope, rules: Sequence[Rule], *, only: Collection[ObjectRef] | None = None
@@ -23,13 +27,18 @@ def find(
     With `only`, these policies are judged, with all others around them.
     """
     found: list[Finding] = []
-    for view in scope.views:
-        if only is None or view.ref in only:
-            found += _explained(list(_of_view(view, scope, rules)), rules)
+    for view in _views(scope, only):
+        found += _explained(list(_of_view(view, scope, rules)), rules)
     for rule in rules:
         if rule.survey is not None and only is None:
             found += (_finding(rule, hit, hit.manifest) for hit in rule.survey(scope))
     return tuple(sorted(dict.fromkeys(found), key=order))
+
+
+def _views(scope: Scope, only: Collection[ObjectRef] | None) -> tuple[View, ...]:
+    if only is None:
+        return scope.views
+    return tuple(scope.view_of[ref] for ref in only if ref in scope.view_of)
 
 
 def order(finding: Finding) -> tuple[str, int, str, str, str]:
@@ -46,11 +55,16 @@ def _of_view(view: View, scope: Scope, rules: Iterable[Rule]) -> Iterator[Findin
 
 
 def _explained(findings: list[Finding], rules: Iterable[Rule]) -> list[Finding]:
-    """Leave the plain refusal out where a rule says what is wrong."""
+    """Leave out what only follows from another finding: a plain refusal, a denial by it."""
     refusals = {rule.code for rule in rules if rule.refusal}
     if any(one.code in refusals for one in findings):
-        return [one for one in findings if one.code != REFUSED]
-    return findings
+        findings = [one for one in findings if one.code != REFUSED]
+    causes = [one.path for one in findings if one.code in CAUSES]
+    return [
+        one
+        for one in findings
+        if one.code != OTHER_END or not any(path.startswith(one.path) for path in causes)
+    ]
 
 
 def _finding(rule: Rule, hit: Hit, manifest: Manifest | None) -> Finding:

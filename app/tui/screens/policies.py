@@ -14,6 +14,7 @@ from app.tui.actions import Scope, bindings
 from app.tui.places import Place
 from app.tui.screens.table import TableScreen
 from app.tui.views import policies as views
+from app.tui.views.findings import notices
 from app.tui.views.words import short_kind
 from widgets.document import Paragraph
 from widgets.frame import StatusView
@@ -55,8 +56,9 @@ class Policies(TableScreen):
 
     def describe(self, key: Hashable) -> tuple[Paragraph, ...]:
         """Say what the policy does."""
-        detail = policy_detail(self.session.picture, self._row(key))
-        return views.summary(detail, self.session.marks)
+        row, marks = self._row(key), self.session.marks
+        told = notices(self.session.lint_of(row.ref), marks)
+        return (*views.summary(policy_detail(self.session.picture, row), marks), *told)
 
     def name_of(self, key: Hashable) -> tuple[str, str]:
         """Give namespace and name."""

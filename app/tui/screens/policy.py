@@ -16,6 +16,7 @@ from app.tui.places import Place
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.policies import why_about
 from app.tui.views import policies as views
+from app.tui.views.findings import notices
 from app.tui.views.words import ref_text
 from widgets.document import Document, Paragraph, paragraph
 from widgets.frame import StatusView
@@ -75,7 +76,8 @@ class Policy(DocumentScreen):
             return views.yaml_paragraphs(detail.yaml)
         if self.tab == "selects":
             return views.selected(detail)
-        return views.summary(detail, marks)
+        told = notices(self.session.lint_of(detail.row.ref), marks)
+        return (*views.summary(detail, marks), *told)
 
     def status(self) -> StatusView:
         """Say which policy, and whether it changed while one looked."""

@@ -1,0 +1,128 @@
+"""What lint found: all of it in a table, and one finding with its line in the real file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from app.core.lint.finding import Finding, Severity
+from app.services.effect import apart
+from app.services.lint import lint_picture
+from app.services.picture import Picture
+from app.tui.actions import Scope, bindings
+from app.tui.places import Place
+from app.tui.screens.document import DocumentScreen
+from app.tui.screens.table import TableScreen
+from app.tui.session import Session
+from app.tui.views import findings as views
+from app.tui.views.words import empty, nothing_read, ref_text
+from widgets.document import Paragraph, paragraph
+from widgets.frame import StatusView
+from widgets.grid import Column, Row
+from widgets.spans import Line
+
+
+class Findings(TableScreen):
+    """Every finding of the present namespace; worked out beside the screen."""
+
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.TABLE,)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.TABLE)]
+    COLUMNS: ClassVar[tuple[Column, ...]] = views.COLUMNS
+    NAME: ClassVar[int] = views.CODE
+    NAMESPACE: ClassVar[int] = views.POLICY
+
+    def __init__(self, session: Session, place: Place) -> None:
+        super().__init__(session, place)
+        self._found: tuple[Finding, ...] = ()
+        self._asked: object = None
+        self._answered = False
+
+    def all_rows(self, picture: Picture) -> int:
+        """Give what was found, and look again where the policies or pods are other ones."""
+        if self.session.has_read and self._asked is not picture.engine:
+            self._asked = picture.engine
+            self.work("lint", self._judge(picture))
+        return len(self._here())
+
+    async def _judge(self, picture: Picture) -> None:
+        manifests = self.session.workspace.manifests()
+        flows = self.session.workspace.evidence()
+        report = await asyncio.to_thread(
+            lambda: lint_picture(apart(picture), manifests, flows=flows)
+        )
+        self._found, self._answered = report.findings, True
+        self._total = len(self._here())
+        self.show_rows()
+        self.show_detail()
+        self.draw_frame()
+
+    def _here(self) -> tuple[Finding, ...]:
+        space = self.session.namespace
+        return tuple(one for one in self._found if not space or one.policy.namespace in ("", space))
+
+    def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
+        """Filter by any word; `faults` leaves the mere notes out."""
+        return views.finding_table(
+            one
+            for one in self._here()
+            if views.matches(one, sought) and (not faults or one.severity is not Severity.INFO)
+        )
+
+    def why_empty(self, total: int) -> tuple[Line, ...]:
+        """Say why there are no rows."""
+        if not self.session.has_read:
+            return nothing_read(self.session)
+        if not self._answered:
+            return empty("Judging every policy.")
+        if self.filter_text:
+            return empty(f"None of {total} findings matches.", "`esc` clears the filter.")
+        return empty("Nothing found: every policy does what it says, as far as the rules know.")
+
+    def describe(self, key: Hashable) -> tuple[Paragraph, ...]:
+        """Say the finding in full."""
+        return views.describe(self._finding(key))
+
+    def name_of(self, key: Hashable) -> tuple[str, str]:
+        """Give the policy's namespace and name."""
+        ref = self._finding(key).policy
+        return ref.namespace, ref.name
+
+    def command_of(self, key: Hashable) -> str:
+        """Explain the rule on a command line."""
+        return f"k8tre-tui lint --rules {self._finding(key).code}"
+
+    def _finding(self, key: Hashable) -> Finding:
+        return next(one for one in self._found if one.key == key)
+
+    def do_open(self) -> None:
+        """Open the finding at its line."""
+        self.go(Place("finding", subject=self._finding(self.grid.cursor_key)))
+
+
+class FindingScreen(DocumentScreen):
+    """A finding, and below it the file that it is about, at its line."""
+
+    def show_picture(self, picture: Picture) -> None:
+        """Draw it once: it is of the moment when it was found."""
+        del picture
+        one = self.place.subject
+        if not isinstance(one, Finding):
+            self.document.show((paragraph("This finding is not there (any more)."),))
+            return
+        said = views.describe(one)
+        lines = self.session.read_lines(one.file)
+        patch = (one.patch or "").splitlines()
+        text = (*said, *(paragraph(row) for row in patch), paragraph())
+        self.document.show((*text, *views.in_file(one, lines)), keep_place=False)
+        if one.line and lines:
+            self.call_after_refresh(self.document.show_paragraph, len(text) + one.line - 1)
+
+    def status(self) -> StatusView:
+        """Say which finding."""
+        one = self.place.subject
+        name = f"{one.code} {ref_text(one.policy)}" if isinstance(one, Finding) else "?"
+        view = (self.filter_text,) if self.filter_text else ()
+        return StatusView(("lint", name), view=view)
