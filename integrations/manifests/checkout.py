@@ -14,7 +14,13 @@ from app.core.documents.tree import TreeBuilder, compose, may_alias
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest
 from app.core.text import clean, clean_tree
-from integrations.manifests.files import KUSTOMIZATION_NAMES, FileSet, find_checkout, read_bytes
+from integrations.manifests.files import (
+    KUSTOMIZATION_NAMES,
+    FileSet,
+    find_checkout,
+    read_bytes,
+    real_path,
+)
 from integrations.manifests.found import Found
 from integrations.manifests.kustomize.kustomization import Kustomization
 from integrations.manifests.kustomize.tree import Map, Place, grow
@@ -37,6 +43,7 @@ class Checkout:
         self._fill = fill
         self._reader = read
         self._bases: dict[Path, Path] = {}
+        self._real: dict[Path, Path | None] = {}
         self._objects: dict[Path, list[Manifest]] = {}
         self._kustomizations: dict[Path, Kustomization | None] = {}
 
@@ -90,16 +97,16 @@ class Checkout:
 
     def objects(self, file: Path) -> Sequence[Manifest] | None:
         """The objects of a file; None when it is no file of this checkout."""
-        real = self._real(file)
+        real = self.real(file)
         if real is None or not real.is_file() or not self._take(real):
             return None
         return self._read(real)
 
-    def _real(self, path: Path) -> Path | None:
-        try:
-            return path.resolve()
-        except (OSError, RuntimeError, ValueError):  # links that lead to each other, a NUL
-            return None
+    def real(self, path: Path) -> Path | None:
+        """Where a path leads, asked of the system once; None when it leads nowhere."""
+        if path not in self._real:
+            self._real[path] = real_path(path)
+        return self._real[path]
 
     def _take(self, real: Path) -> bool:
         """Take a file in that the snapshot does not name, when it lies in the same checkout."""
@@ -129,7 +136,7 @@ class Checkout:
 
     def kustomization(self, folder: Path) -> Kustomization | None:
         """The kustomization of a folder; None when it has none, or lies outside the checkout."""
-        real = self._real(folder)
+        real = self.real(folder)
         if real is None:
             return None
         if real not in self._kustomizations:
@@ -145,7 +152,7 @@ class Checkout:
 
     def roots(self, file: Path) -> Sequence[Any] | None:
         """The documents of a file as trees; None when it is no file of this checkout."""
-        real = self._real(file)
+        real = self.real(file)
         if real is None or not real.is_file() or not self._take(real):
             return None
         shown = self.files.shown[real]
@@ -177,7 +184,7 @@ class Checkout:
 
     def content(self, file: Path) -> bytes | None:
         """The bytes of a file that a generator takes in; None where there is none to take."""
-        real = self._real(file)
+        real = self.real(file)
         if real is None or not real.is_file() or not self._encloses(real):
             return None
         if real.stat().st_size > _GENERATED_MAX:

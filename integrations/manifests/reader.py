@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.cluster.tree import BrokenObject, items, section, word
-from app.core.errors import SourceCause, SourceUnavailable
+from app.core.errors import BadInput, SourceCause, SourceUnavailable
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.core.model.unread import unread
 from app.core.text import clean
@@ -75,6 +75,7 @@ def load(
     else that cannot be read is a notice of severity `error`.
     """
     files = find_files(paths)
+    _check_not_empty(files)
     placeholders = Placeholders(sets or {})
     found = Found(notices=files.notices)
     reader = partial(read_file, placeholders=placeholders, found=found)
@@ -116,6 +117,14 @@ def load(
     )
 
 
+def _check_not_empty(files: FileSet) -> None:
+    """An empty folder is a wrong path, and no cluster in which everything is allowed."""
+    for named, shown in files.named.items():
+        if not shown and not files.notices:
+            hint = "objects are read from .yaml, .yml and .json files, also .gz"
+            raise BadInput(f"no manifests under `{clean(named)}`", file=clean(named), hint=hint)
+
+
 def _deciding(manifests: Iterable[Manifest]) -> list[Manifest]:
     return [one for one in manifests if one.ref.kind in DECIDING_KINDS]
 
@@ -138,7 +147,7 @@ class _Placed:
         """Take what the chosen deployments give, and the files that are no part of any."""
         every = list(plan.built.values())
         parts = {path for one in every for path in one.patches}
-        reached = {path.resolve() for one in every for path in one.files}
+        reached = {checkout.real(path) for one in every for path in one.files}
         manifests = [
             one for deployment in chosen.deployments for one in plan.of(deployment).manifests
         ]

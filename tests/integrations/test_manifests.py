@@ -452,3 +452,10 @@ def test_load_when_bytes_are_damaged_then_notices_and_never_an_error(
     loaded = load([str(path)])
     assert all(is_clean(str(notice)) for notice in loaded.notices)
     assert all(is_clean(str(manifest.ref)) for manifest in loaded.manifests)
+
+
+def test_load_when_folder_is_empty_then_error_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(BadInput, match="no manifests under") as caught:
+        load([str(tmp_path)])
+    assert ".yaml" in caught.value.hint
