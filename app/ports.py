@@ -259,6 +259,8 @@ class HistorySpan:
     size: int = 0
     dropped: int = 0
     writing: bool = True
+    failure: str = ""
+    """Why flows are not kept, or which part of what was kept cannot be read; empty when all is."""
 
 
 class FlowHistory(Protocol):

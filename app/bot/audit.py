@@ -59,7 +59,7 @@ class AuditLog:
         body = {name: getattr(entry, name) for name in entry.__slots__}
         line = _line({**body, "previous": self._last})
         self._make_room(len(line))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(line)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -58,6 +60,7 @@ AGAIN_S = 2.0
 """Seconds in which a second ctrl+c quits."""
 STORM, STORM_S = 20, 10.0
 """So many unforeseen errors within so many seconds end the program: it cannot draw any more."""
+_FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
 UNFORESEEN = 70
 """`EX_SOFTWARE` of sysexits.h, as on the command line."""
 
@@ -312,7 +315,7 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
         stamp = datetime.fromtimestamp(self.session.clock.now_ns() / NS_PER_S, self.session.zone)
         name = f"k8tre-tui-{stamp:%Y%m%d-%H%M%S}.svg"
         try:
-            path = self.save_screenshot(name, path=".")
+            path = _write_picture(name, self.export_screenshot())
         except OSError as error:
             self.notify(f"could not save {name}: {error}", severity="error", markup=False)
             return
@@ -408,3 +411,12 @@ def local_zone() -> tzinfo:
     zone = datetime.now().astimezone().tzinfo
     assert zone is not None  # noqa: S101  # astimezone always sets it
     return zone
+
+
+def _write_picture(name: str, svg: str) -> str:
+    """Write a picture for its owner only, which loads no font from elsewhere; gives its path."""
+    path = str(Path(name).resolve())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(_FONT_FACE.sub("", svg))
+    return path

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from app.core.errors import SourceUnavailable
 from app.core.model.flow import Flow
+from app.core.text import clean
 from integrations.threads import in_daemon_thread
 
 QUEUED_FLOWS = 200_000
@@ -89,6 +90,9 @@ class Intake:
         except SourceUnavailable as error:
             self.dropped += len(flows)
             self.failure = error.message
+        except Exception as error:  # noqa: BLE001  # the named supervisor: live answers go on
+            self.dropped += len(flows)
+            self.failure = f"the flow history failed: {clean(str(error), 200)}"
         finally:
             self._waiting -= len(flows)
 

@@ -13,6 +13,8 @@ from app.core.model.flow import Flow, FlowEndpoint
 from app.ports import HistoryQuery
 from integrations.history.rows import COLUMNS, Rest, read_endpoint, read_rest, read_row
 
+SCHEMA_VERSION = 0
+"""The newest form that is read; SQLite's own number for a file that says nothing of it."""
 MINUTE_NS = 60 * NS_PER_S
 
 DropKey = tuple[str, str, str, int, str]
@@ -22,11 +24,19 @@ DropKey = tuple[str, str, str, int, str]
 @contextlib.contextmanager
 def opened(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file for reading; the writer is not disturbed."""
-    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+    address = f"{file.absolute().as_uri()}?mode=ro"  # `#`, `?` and `%` of a path are escaped
+    connection = sqlite3.connect(address, uri=True, timeout=10)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def check(part: sqlite3.Connection) -> None:
+    """Raise `sqlite3.DatabaseError` for a file whose form is newer than what is known here."""
+    (version,) = part.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise sqlite3.DatabaseError(f"written by a newer release (form {version})")
 
 
 def edges(part: sqlite3.Connection) -> tuple[int, int] | None:

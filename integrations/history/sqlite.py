@@ -14,26 +14,32 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
-from app.core.errors import BadInput, SourceCause, SourceUnavailable
+from app.core.errors import SourceCause, SourceUnavailable
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowDetail, FlowEndpoint
 from app.core.text import clean
 from app.ports import Clock, DroppedTotal, HistoryQuery, HistorySpan
 from integrations.history.intake import Intake
-from integrations.history.reading import MINUTE_NS, DropKey, drops, edges, opened, select
+from integrations.history.reading import MINUTE_NS, DropKey, check, drops, edges, opened, select
 from integrations.history.rows import COLUMNS, Row, endpoint_text, make_row, packed_uuid, rest_of
+from integrations.private import is_private, make_private_folder, open_private
 from integrations.threads import in_daemon_thread
 
+T = TypeVar("T")
+
 _DAY_S = 86_400
+_PART = re.compile(r"flows-\d{8}T\d{6}\.\d{6}\.sqlite", re.ASCII)
+"""What else lies in the folder is not ours and is left alone."""
 PARTS = 8
 """Files the history is cut into at least, so that an eighth of it goes at a time."""
 KEEP_TEXTS = 200_000
@@ -72,23 +78,24 @@ class Limits:
 class SqliteHistory:
     """A folder of files as a `FlowHistory`.
 
-    `keep` may be called from any thread; the rest from the loop. Raises `BadInput` on creation when
-    the folder cannot be used.
+    `keep` may be called from any thread; the rest from the loop. It is optional: a folder that
+    cannot be used, or a file that cannot be read, is said in `span`, and everything else goes on.
     """
 
     def __init__(self, folder: Path, *, clock: Clock, limits: Limits | None = None) -> None:
         self._folder = folder
         self._clock = clock
         self._limits = limits or Limits()
+        self._lock: IO[bytes] | None = None
+        self._broken: dict[str, str] = {}
+        self._failure = ""
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = (folder / "writer.lock").open("a")
+            make_private_folder(folder)
+            self._lock = open_private(folder / "writer.lock", append=True)
+            if not is_private(folder):
+                self._failure = f"others can read {clean(str(folder))}: chmod 700"
         except OSError as error:
-            raise BadInput(
-                f"the flow history cannot be kept: {error.strerror}",
-                file=str(folder),
-                hint="set [flows] history to another folder, or to nothing",
-            ) from error
+            self._failure = f"{clean(str(folder))}: {error.strerror}; set flows.history_folder"
         self._writing = False
         self._open_parts = _Parts(folder, self._limits, clock)
         self._intake = Intake("flow history", self._write, self._open_parts.close)
@@ -104,11 +111,14 @@ class SqliteHistory:
     async def close(self) -> None:
         """Commit what is queued, and let another process write."""
         await self._intake.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     # Writing
 
     def _write(self, flows: Sequence[Flow]) -> None:
+        if self._lock is None:
+            raise SourceUnavailable(self._failure, source="history")
         if not self._may_write():
             return
         try:
@@ -118,7 +128,7 @@ class SqliteHistory:
             raise _unwritable(error) from error
 
     def _may_write(self) -> bool:
-        if not self._writing:
+        if not self._writing and self._lock is not None:
             with contextlib.suppress(OSError):  # another process holds it
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._writing = True
@@ -132,9 +142,8 @@ class SqliteHistory:
 
     def _query(self, query: HistoryQuery) -> tuple[Flow, ...]:
         found: list[Flow] = []
-        for file in _parts(self._folder):
-            with opened(file) as part:
-                found.extend(reversed(select(part, query)))
+        for flows in self._each(lambda part: select(part, query)):
+            found.extend(reversed(flows))
         found.sort(key=lambda flow: flow.time_ns)
         return tuple(found[-query.limit :])
 
@@ -145,11 +154,10 @@ class SqliteHistory:
     def _top_dropped(self, query: HistoryQuery) -> tuple[DroppedTotal, ...]:
         totals: Counter[DropKey] = Counter()
         newest: dict[DropKey, int] = {}
-        for file in _parts(self._folder):
-            with opened(file) as part:
-                for key, count, last_ns in drops(part, query):
-                    totals[key] += count
-                    newest[key] = max(newest.get(key, 0), last_ns)
+        for counted in self._each(lambda part: list(drops(part, query))):
+            for key, count, last_ns in counted:
+                totals[key] += count
+                newest[key] = max(newest.get(key, 0), last_ns)
         return tuple(
             DroppedTotal(*key, count, newest[key]) for key, count in totals.most_common(query.limit)
         )
@@ -162,11 +170,10 @@ class SqliteHistory:
         files = _parts(self._folder)
         reach: list[tuple[int, int]] = []
         count = 0
-        for file in files:
-            with opened(file) as part:
-                count += part.execute("SELECT count(*) FROM flow").fetchone()[0]
-                if (here := edges(part)) is not None:
-                    reach.append(here)
+        for number, here in self._each(_reach):
+            count += number
+            if here is not None:
+                reach.append(here)
         return HistorySpan(
             min((first for first, _ in reach), default=None),
             max((last for _, last in reach), default=None),
@@ -174,7 +181,32 @@ class SqliteHistory:
             sum(map(_size, files)),
             self._intake.dropped,
             self._writing and not self._intake.failure,
+            "; ".join(filter(None, (self._failure or self._intake.failure, *self._unreadable()))),
         )
+
+    def _unreadable(self) -> list[str]:
+        return [f"{name} cannot be read ({why})" for name, why in self._broken.items()]
+
+    def _each(self, read: Callable[[sqlite3.Connection], T]) -> Iterator[T]:
+        """What `read` gives for every file, oldest first.
+
+        A file that is damaged, or of a newer form, is named and left out.
+        """
+        self._broken.clear()
+        for file in _parts(self._folder):
+            try:
+                with opened(file) as part:
+                    check(part)
+                    found = read(part)
+            except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+                self._broken[clean(file.name)] = clean(str(error), 200)
+                continue
+            yield found
+
+
+def _reach(part: sqlite3.Connection) -> tuple[int, tuple[int, int] | None]:
+    """How many flows a file holds, and from when to when."""
+    return part.execute("SELECT count(*) FROM flow").fetchone()[0], edges(part)
 
 
 def _unwritable(error: Exception) -> SourceUnavailable:
@@ -188,7 +220,9 @@ def _unwritable(error: Exception) -> SourceUnavailable:
 
 def _parts(folder: Path) -> list[Path]:
     """Every file, oldest first: their names are the times they were begun."""
-    return sorted(folder.glob("flows-*.sqlite"))
+    with contextlib.suppress(OSError):
+        return sorted(one for one in folder.glob("flows-*.sqlite") if _PART.fullmatch(one.name))
+    return []
 
 
 def _size(file: Path) -> int:
@@ -212,14 +246,19 @@ class _Parts:
         """Write and commit flows, then let go of what is too old or too much."""
         if self._open is None or self._is_full(self._open.file):
             self.close()
-            self._open = _Part(self._file())
+            self._open = self._next()
             self._retain()
         self._open.write(flows)
 
-    def _file(self) -> Path:
+    def _next(self) -> _Part:
+        """The newest file, or a new one where it is full, damaged or of a newer form."""
         newest = _parts(self._folder)[-1:]
         if newest and not self._is_full(newest[0]):
-            return newest[0]
+            with contextlib.suppress(sqlite3.DatabaseError):
+                return _Part(newest[0])
+        return _Part(self._new_file())
+
+    def _new_file(self) -> Path:
         begun = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_S, UTC)
         return self._folder / f"flows-{begun:%Y%m%dT%H%M%S.%f}.sqlite"
 
@@ -253,8 +292,14 @@ class _Part:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        open_private(file, append=True).close()  # SQLite's own files beside it take its mode
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        self._connection.executescript(_SCHEMA)
+        try:
+            check(self._connection)
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._connection.close()
+            raise
         self._texts: dict[str, int] = {}
         self._endpoints: dict[FlowEndpoint, int] = {}
         self._rests: dict[tuple[Any, ...], tuple[int, FlowDetail]] = {}

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from app.core.errors import BadInput
 from app.core.flows.codec import Decoder
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowDetail, FlowEndpoint
@@ -166,11 +168,63 @@ os.kill(os.getpid(), 9)
         assert part.execute("SELECT count(*) FROM flow").fetchone() == (1,)
 
 
-def test_folder_that_cannot_be_used_is_bad_input(tmp_path: Path) -> None:
+async def test_folder_that_cannot_be_used_is_said_and_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput) as caught:
-        SqliteHistory(tmp_path / "file" / "h", clock=FakeClock())
-    assert "[flows] history" in caught.value.hint
+    history = SqliteHistory(tmp_path / "file" / "h", clock=FakeClock())
+    await kept(history, flow(1))
+    assert await history.query(HistoryQuery()) == ()
+    span = await history.span()
+    assert "flows.history_folder" in span.failure
+    assert (span.writing, span.dropped) == (False, 1)
+    await history.close()
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b"])
+async def test_folder_of_any_name_is_read_again(tmp_path: Path, name: str) -> None:
+    history = SqliteHistory(tmp_path / name, clock=FakeClock())
+    await kept(history, flow(1))
+    assert len(await history.query(HistoryQuery())) == 1
+    await history.close()
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / name).iterdir()}
+    assert modes == {0o600}
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+
+
+async def test_bad_part_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    history = SqliteHistory(tmp_path / "h", clock=FakeClock())
+    await kept(history, flow(1))
+    (tmp_path / "h" / "flows-20200101T000000.000000.sqlite").write_bytes(b"no database" * 500)
+    (tmp_path / "h" / "flows-notes.sqlite").write_text("stray")
+    newer = tmp_path / "h" / "flows-20200102T000000.000000.sqlite"
+    with contextlib.closing(sqlite3.connect(newer)) as part:
+        part.execute("PRAGMA user_version = 99")
+    assert len(await history.query(HistoryQuery())) == 1
+    failure = (await history.span()).failure
+    assert "flows-20200101T000000.000000.sqlite cannot be read" in failure
+    assert "written by a newer release" in failure
+    assert "notes" not in failure
+    await history.close()
+
+
+async def test_damaged_newest_part_is_left_and_a_new_one_begun(tmp_path: Path) -> None:
+    (tmp_path / "h").mkdir(0o700)
+    clock = FakeClock()
+    begun = datetime.fromtimestamp(clock.now_ns() / 1e9, UTC)
+    bad = tmp_path / "h" / f"flows-{begun:%Y%m%dT%H%M%S}.000000.sqlite"
+    bad.write_bytes(b"no database" * 500)
+    clock.advance(1)
+    history = SqliteHistory(tmp_path / "h", clock=clock)
+    await kept(history, flow(1))
+    assert len(await history.query(HistoryQuery())) == 1
+    await history.close()
+
+
+async def test_folder_that_others_can_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "h").mkdir()
+    (tmp_path / "h").chmod(0o755)
+    history = SqliteHistory(tmp_path / "h", clock=FakeClock())
+    assert "others can read" in (await history.span()).failure
+    await history.close()
 
 
 @given(st.text(max_size=40))

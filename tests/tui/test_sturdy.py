@@ -1,5 +1,7 @@
 """An unforeseen error in a handler is shown, and the screen lives on."""
 
+from pathlib import Path
+
 import pytest
 
 from app.tui.app import STORM, K8treApp
@@ -36,3 +38,16 @@ async def test_errors_without_end_end_the_program_with_70(monkeypatch: pytest.Mo
             app._handle_exception(ValueError("again"))
         await pilot.pause()
         assert app.return_code == 70
+
+
+async def test_picture_is_for_its_owner_and_loads_no_font(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = make_app()
+    async with driven(app) as pilot:
+        app.frame.do_save()  # type: ignore[union-attr]  # a frame is there once it is driven
+        await pilot.pause()
+    (picture,) = tmp_path.glob("*.svg")
+    assert picture.stat().st_mode & 0o777 == 0o600
+    assert "font-face" not in picture.read_text()

@@ -128,6 +128,8 @@ async def _print(context: Context, chosen: Selection) -> None:
     finally:
         if history is not None:
             await history.close()
+            if failure := (await history.span()).failure:
+                context.out.say(f"note: not all flows are kept on disk: {failure}")
     printer.finish()
 
 
