@@ -30,6 +30,7 @@ class Scope(StrEnum):
     DRAFT = "draft"
     WHAT_IF = "what-if"
     SOURCES = "sources"
+    LINT = "lint"
 
 
 class Need(StrEnum):
@@ -192,6 +193,14 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(Scope.WHAT_IF, "again", ("enter",), "Compare again, with the policies of now", "again"),
     Action(Scope.WHAT_IF, "copy-command", ("ctrl+y",), "Copy the command that asks this"),
+    Action(
+        Scope.LINT,
+        "open",
+        ("enter",),
+        "Open the finding at its line in the file",
+        label="open",
+        needs=(Need.ROW,),
+    ),
     Action(Scope.SOURCES, "open", ("enter",), "Try the sources again, now", "retry"),
 )
 
@@ -262,7 +271,7 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.DRAFT, Scope.TEXT),
     (Scope.WHAT_IF, Scope.TEXT),
     (Scope.SOURCES, Scope.TEXT),
-    (Scope.TABLE,),
+    (Scope.LINT, Scope.TABLE),
     (Scope.TEXT,),
 )
 """The scopes that come together on a screen, besides those that are everywhere."""

@@ -24,12 +24,15 @@ from widgets.frame import StatusView
 from widgets.grid import Column, Row
 from widgets.spans import Line
 
+BEFORE = 8
+"""Lines of the file, or of what is said of it, above the one that is shown."""
+
 
 class Findings(TableScreen):
     """Every finding of the present namespace; worked out beside the screen."""
 
-    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.TABLE,)
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.TABLE)]
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.LINT, Scope.TABLE)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.LINT)]
     COLUMNS: ClassVar[tuple[Column, ...]] = views.COLUMNS
     NAME: ClassVar[int] = views.CODE
     NAMESPACE: ClassVar[int] = views.POLICY
@@ -118,7 +121,9 @@ class FindingScreen(DocumentScreen):
         text = (*said, *(paragraph(row) for row in patch), paragraph())
         self.document.show((*text, *views.in_file(one, lines)), keep_place=False)
         if one.line and lines:
-            self.call_after_refresh(self.document.show_paragraph, len(text) + one.line - 1)
+            self.call_after_refresh(
+                self.document.show_paragraph, max(len(text) + one.line - BEFORE, 0)
+            )
 
     def status(self) -> StatusView:
         """Say which finding."""

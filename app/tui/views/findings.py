@@ -76,12 +76,14 @@ def describe(one: Finding) -> tuple[Paragraph, ...]:
 
 
 def in_file(one: Finding, lines: Sequence[str]) -> Iterator[Paragraph]:
-    """Yield the lines of the finding's file with their numbers, its own marked."""
+    """Yield the lines of the finding's file with their numbers; what is wrong below its own."""
     for number, text in enumerate(lines, start=1):
         mine = number == one.line
         tone = TONES[one.severity] if mine else Tone.PLAIN
         mark = ">" if mine else " "
         yield Paragraph((Span(f"{mark}{number:>5} ", Tone.DIM), Span(text, tone)), indent=7)
+        if mine:
+            yield Paragraph((Span(" " * 7), Span(f"{one.code}: {one.summary}", tone)), indent=7)
 
 
 def notices(findings: Iterable[Finding], marks: Marks) -> tuple[Paragraph, ...]:
