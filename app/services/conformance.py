@@ -278,13 +278,27 @@ def judge_case(case: ConformanceCase, path: str, number: int) -> Iterator[Disagr
         expected = sorted(case.invalid)
         got = sorted(str(policy.ref) for policy in engine.rejected)
         if expected != got:
-            yield Disagreement(path, number, case.name, "invalid", str(expected), str(got))
+            yield Disagreement(
+                file=path,
+                line=number,
+                case=case.name,
+                about="invalid",
+                expected=str(expected),
+                got=str(got),
+            )
     for query, decision, wanted in zip(
         case.queries, answers(case, engine), case.expect or (), strict=False
     ):
         for about, expected_text, got_text in _differences(wanted, decision):
             asked = f"{query.source} -> {query.destination} {query.port}/{query.protocol} {about}"
-            yield Disagreement(path, number, case.name, asked, expected_text, got_text)
+            yield Disagreement(
+                file=path,
+                line=number,
+                case=case.name,
+                about=asked,
+                expected=expected_text,
+                got=got_text,
+            )
 
 
 def _differences(wanted: Expected, decision: Decision) -> Iterator[tuple[str, str, str]]:

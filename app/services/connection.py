@@ -47,7 +47,14 @@ def describe_failure(
     cause = error.cause if isinstance(error, SourceUnavailable) else SourceCause.PROTOCOL
     detail = {"cause": cause.value, "hint": error.hint}
     phase = "denied" if needs_operator(error) else "retrying"
-    return SourceState(source, phase, error.message, now_ns, next_try_s, detail)
+    return SourceState(
+        source=source,
+        phase=phase,
+        reason=error.message,
+        since_ns=now_ns,
+        next_try_s=next_try_s,
+        detail=detail,
+    )
 
 
 @dataclass(slots=True)

@@ -13,11 +13,10 @@ from ipaddress import ip_address
 
 from app.core.diagnose.boundaries import broken_boundaries
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.diagnose.story import EVENT_L7
 from app.core.errors import NotFound, UsageError
 from app.core.flows.times import NS_PER_S
 from app.core.lint.finding import Finding
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.flow import EVENT_L7, Flow, FlowEndpoint
 from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, ObjectRef
 from app.core.model.verdict import Direction, Peer, Protocol, Question, Verdict
@@ -119,13 +118,13 @@ def effect_of(
     broken = set(broken_boundaries(boundaries, after.engine))
     known = {one.ref for one in before.engine.rejected}
     return EffectReport(
-        _listed((one for one in changed if one.before is Verdict.DENIED), asked),
-        _listed((one for one in changed if one.after is Verdict.DENIED), asked),
-        _replay(flows, before.engine, after.engine) if flows is not None else None,
-        tuple((one.name, one.name not in broken) for one in boundaries),
-        tuple(one.name for one in boundaries if one.name in broken - held),
-        tuple(one for one in after.engine.rejected if one.ref not in known),
-        lint_policies(after, _touched(before, after)),
+        newly_allowed=_listed((one for one in changed if one.before is Verdict.DENIED), asked),
+        newly_denied=_listed((one for one in changed if one.after is Verdict.DENIED), asked),
+        flows=_replay(flows, before.engine, after.engine) if flows is not None else None,
+        checks=tuple((one.name, one.name not in broken) for one in boundaries),
+        broken=tuple(one.name for one in boundaries if one.name in broken - held),
+        refused=tuple(one for one in after.engine.rejected if one.ref not in known),
+        lint=lint_policies(after, _touched(before, after)),
     )
 
 

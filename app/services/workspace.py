@@ -394,13 +394,13 @@ class Workspace:
         settings = {key: value for read in reads for key, value in read.settings.items()}
         version, unread = _version_of(reads)
         return Ingredients(
-            self.manifests(),
-            settings,
-            self._version or version,
-            self._names.names(),
-            (*unread, *(notice for read in reads for notice in read.notices)),
-            tuple(one for read in reads for one in read.shadowed),
-            tuple(right for read in reads for right in read.rights),
+            manifests=self.manifests(),
+            settings=settings,
+            cilium_version=self._version or version,
+            learned_names=self._names.names(),
+            notices=(*unread, *(notice for read in reads for notice in read.notices)),
+            shadowed=tuple(one for read in reads for one in read.shadowed),
+            rights=tuple(right for read in reads for right in read.rights),
         )
 
     def _as_of_ns(self) -> int:

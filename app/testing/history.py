@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.core.flows.grouping import EVENT_VERDICT
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.flow import EVENT_VERDICT, Flow, FlowEndpoint
 from app.ports import DroppedTotal, HistoryQuery, HistorySpan
 
 _SIZE = 100

@@ -15,10 +15,10 @@ def joined(batches: Iterable[FlowBatch]) -> FlowBatch:
     for batch in arrived:
         unknown.update(batch.unknown)
     return FlowBatch(
-        tuple(flow for batch in arrived for flow in batch.flows),
-        tuple(lost for batch in arrived for lost in batch.lost),
-        tuple(status for batch in arrived for status in batch.statuses),
-        sum(batch.unreadable for batch in arrived),
-        dict(unknown),
-        sum(batch.dropped for batch in arrived),
+        flows=tuple(flow for batch in arrived for flow in batch.flows),
+        lost=tuple(lost for batch in arrived for lost in batch.lost),
+        statuses=tuple(status for batch in arrived for status in batch.statuses),
+        unreadable=sum(batch.unreadable for batch in arrived),
+        unknown=dict(unknown),
+        dropped=sum(batch.dropped for batch in arrived),
     )

@@ -123,14 +123,14 @@ class Relay:
             raise
         connected = answer.num_connected_nodes
         return RelayStatus(
-            clean(answer.version),
-            answer.flows_rate,
-            answer.num_flows,
-            answer.max_flows,
-            answer.seen_flows,
-            connected.value if answer.HasField("num_connected_nodes") else None,
-            tuple(clean(name) for name in answer.unavailable_nodes),
-            answer.uptime_ns / NS_PER_S,
+            version=clean(answer.version),
+            flows_per_s=answer.flows_rate,
+            kept_flows=answer.num_flows,
+            most_flows=answer.max_flows,
+            seen_flows=answer.seen_flows,
+            connected=connected.value if answer.HasField("num_connected_nodes") else None,
+            unavailable=tuple(clean(name) for name in answer.unavailable_nodes),
+            uptime_s=answer.uptime_ns / NS_PER_S,
         )
 
     def nodes(self) -> tuple[RelayNode, ...]:
@@ -144,14 +144,14 @@ class Relay:
         states = message_class("observer.Node").DESCRIPTOR.fields_by_name["state"].enum_type
         nodes = (
             RelayNode(
-                clean(node.name),
-                clean(node.version),
-                states.values_by_number[node.state].name
+                name=clean(node.name),
+                version=clean(node.version),
+                state=states.values_by_number[node.state].name
                 if node.state in states.values_by_number
                 else str(node.state),
-                node.max_flows,
-                node.seen_flows,
-                node.uptime_ns / NS_PER_S,
+                most_flows=node.max_flows,
+                seen_flows=node.seen_flows,
+                uptime_s=node.uptime_ns / NS_PER_S,
             )
             for node in answer.nodes
         )

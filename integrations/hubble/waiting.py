@@ -85,7 +85,14 @@ def batch_of(flows: list[Flow], news: Iterable[News], dropped: int) -> FlowBatch
         elif isinstance(one, Flaws):
             unreadable += one.unreadable
             unknown.update(one.unknown)
-    return FlowBatch(tuple(flows), tuple(lost), tuple(statuses), unreadable, dict(unknown), dropped)
+    return FlowBatch(
+        flows=tuple(flows),
+        lost=tuple(lost),
+        statuses=tuple(statuses),
+        unreadable=unreadable,
+        unknown=dict(unknown),
+        dropped=dropped,
+    )
 
 
 class KnownUuids:

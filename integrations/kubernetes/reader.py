@@ -316,12 +316,12 @@ class _Pulse(threading.Thread):
         if self._failure is None:
             return SourceState(self._api.name, "live", since_ns=self._since_ns, detail=kinds)
         return SourceState(
-            self._api.name,
-            "retrying",
-            self._failure.message,
-            self._since_ns,
-            HEARTBEAT_S,
-            {"cause": self._failure.cause.value, "hint": self._failure.hint, **kinds},
+            source=self._api.name,
+            phase="retrying",
+            reason=self._failure.message,
+            since_ns=self._since_ns,
+            next_try_s=HEARTBEAT_S,
+            detail={"cause": self._failure.cause.value, "hint": self._failure.hint, **kinds},
         )
 
     def stop(self) -> None:

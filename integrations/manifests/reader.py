@@ -106,14 +106,14 @@ def load(
         *say.of_placeholders(open_placeholders(_deciding(manifests))),
     ]
     return Loaded(
-        tuple(manifests),
-        tuple(dict.fromkeys(notices)),
-        tuple(shadowed),
-        tuple(placed.undeployed),
-        found.counts(),
-        tuple(files.shown.values()),
-        _failed(files, found),
-        chosen,
+        manifests=tuple(manifests),
+        notices=tuple(dict.fromkeys(notices)),
+        shadowed=tuple(shadowed),
+        undeployed=tuple(placed.undeployed),
+        skipped=found.counts(),
+        files=tuple(files.shown.values()),
+        failed=_failed(files, found),
+        chosen=chosen,
     )
 
 

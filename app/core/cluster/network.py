@@ -45,14 +45,16 @@ def read_service(manifest: Manifest) -> Service:
     balancer = section(manifest.body, "status", "loadBalancer")
     assigned = [word(item, "ip") for item in items(balancer, "ingress")]
     return Service(
-        manifest.ref.namespace,
-        manifest.ref.name,
-        word(spec, "type", "ClusterIP"),
-        pairs(spec, "selector"),
-        tuple(_read_service_port(item) for item in items(spec, "ports")),
-        addresses([word(spec, "clusterIP"), *words(spec, "clusterIPs")]),
-        addresses([*words(spec, "externalIPs"), word(spec, "loadBalancerIP"), *assigned]),
-        word(spec, "externalName") if word(spec, "type") == "ExternalName" else "",
+        namespace=manifest.ref.namespace,
+        name=manifest.ref.name,
+        type=word(spec, "type", "ClusterIP"),
+        selector=pairs(spec, "selector"),
+        ports=tuple(_read_service_port(item) for item in items(spec, "ports")),
+        cluster_ips=addresses([word(spec, "clusterIP"), *words(spec, "clusterIPs")]),
+        external_ips=addresses(
+            [*words(spec, "externalIPs"), word(spec, "loadBalancerIP"), *assigned]
+        ),
+        external_name=word(spec, "externalName") if word(spec, "type") == "ExternalName" else "",
         source=manifest.source,
         labels=pairs(section(manifest.body, "metadata"), "labels"),
         publishes_unready=spec.get("publishNotReadyAddresses") is True,

@@ -75,13 +75,13 @@ def make_node(name: str, parts: Iterable[NodePart]) -> Node:
     for part in known:
         labels.update(part.labels or {})
     return Node(
-        name,
-        tuple(dict.fromkeys(one for part in known for one in part.addresses)),
-        tuple(one for part in known for one in part.router),
-        tuple(dict.fromkeys(one for part in known for one in part.pod_blocks)),
-        tuple(one for part in known for one in part.health),
-        tuple(one for part in known for one in part.ingress),
-        labels,
+        name=name,
+        addresses=tuple(dict.fromkeys(one for part in known for one in part.addresses)),
+        router_addresses=tuple(one for part in known for one in part.router),
+        pod_blocks=tuple(dict.fromkeys(one for part in known for one in part.pod_blocks)),
+        health_addresses=tuple(one for part in known for one in part.health),
+        ingress_addresses=tuple(one for part in known for one in part.ingress),
+        labels=labels,
     )
 
 

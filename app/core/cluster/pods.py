@@ -54,7 +54,6 @@ class CiliumEndpoint:
     identity: int | None
     addresses: tuple[Address, ...]
     ports: tuple[ContainerPort, ...]
-    node_address: str = ""
     state: str = ""
 
 

@@ -45,15 +45,15 @@ def read_redirect(manifest: Manifest) -> LocalRedirect:
     if len(ports) == 1 and targets and targets[0].protocol != ports[0].protocol:
         raise BrokenObject("spec.redirectBackend.toPorts", "of the protocol of the frontend's port")
     return LocalRedirect(
-        ref.namespace,
-        ref.name,
-        section(back, "localEndpointSelector"),
-        targets,
-        ip,
-        service,
-        ports,
-        spec.get("skipRedirectFromBackend") is True,
-        manifest.source,
+        namespace=ref.namespace,
+        name=ref.name,
+        selector=section(back, "localEndpointSelector"),
+        backend_ports=targets,
+        address=ip,
+        service=service,
+        frontend_ports=ports,
+        skips_backends=spec.get("skipRedirectFromBackend") is True,
+        source=manifest.source,
     )
 
 

@@ -14,7 +14,6 @@ from app.core.model.cluster import ClusterConfig, EnforcementMode
 AGENT_DAEMONSET = "cilium"
 AGENT_CONTAINER = "cilium-agent"
 CONFIG_MAP = "cilium-config"
-SYSTEM_NAMESPACE = "kube-system"
 
 _TAG = re.compile(r":v?(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?=[-+@]|\Z)")
 _TRUE = frozenset({"true", "1", "t"})

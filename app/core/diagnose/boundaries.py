@@ -132,7 +132,16 @@ def _boundary(table: Mapping[str, Any], file: str, line: int) -> Boundary:
     except K8treError as error:
         raise wrong(f"`{name}`: {error.message}", error.hint) from error
     must, why = Must(table["must"]), str(table.get("why", ""))
-    return Boundary(name, ends["from"], ends["to"], must, ports, why, file, line)
+    return Boundary(
+        name=name,
+        sources=ends["from"],
+        destinations=ends["to"],
+        must=must,
+        ports=ports,
+        why=why,
+        file=file,
+        line=line,
+    )
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -177,7 +186,12 @@ def _judge(boundary: Boundary, engine: Engine) -> Ruling:
             rules = _rules(engine.trace(question), boundary.must)
             breaches.append(
                 Breach(
-                    source.text, destination.text, question.protocol, question.port, verdict, rules
+                    source=source.text,
+                    destination=destination.text,
+                    protocol=question.protocol,
+                    port=question.port,
+                    verdict=verdict,
+                    rules=rules,
                 )
             )
     problem = "" if asked else "no pair of different ends: nothing was decided"

@@ -91,7 +91,14 @@ def _at_rule(cause: Cause, rule: RuleRef, leg: Leg, direction: Direction, engine
     placed = sentences.place(cause, manifest_of(rule.policy, engine), rule.path)
     if placed.file is None and rule.file is not None:
         placed = replace(placed, file=rule.file, line=rule.line)
-    return Denial(placed, direction, leg, leg.direction(direction), rule, rule.path)
+    return Denial(
+        cause=placed,
+        direction=direction,
+        leg=leg,
+        trace=leg.direction(direction),
+        rule=rule,
+        path=rule.path,
+    )
 
 
 def manifest_of(ref: ObjectRef, engine: Engine) -> Manifest | None:
@@ -115,7 +122,15 @@ def _of_hint(hint: Hint, look: Look, engine: Engine) -> Denial:
     )
     others = tuple(one for one in trace.missed if one.rule != hint.entry.rule)
     first = replace(trace, missed=(miss, *others))
-    return Denial(cause, look.direction, look.leg, first, hint.entry.rule, hint.path, hint)
+    return Denial(
+        cause=cause,
+        direction=look.direction,
+        leg=look.leg,
+        trace=first,
+        rule=hint.entry.rule,
+        path=hint.path,
+        hint=hint,
+    )
 
 
 def _of_rejected(rule: RejectedRule, leg: Leg, direction: Direction) -> Denial:
@@ -135,7 +150,7 @@ def _of_rejected(rule: RejectedRule, leg: Leg, direction: Direction) -> Denial:
     miss = Miss(ref, Dimension.PEER, "an object that is accepted", policy.reason, policy.path,
                 nearness=_NEAREST)  # fmt: skip
     first = replace(trace, missed=(miss, *trace.missed))
-    return Denial(placed, direction, leg, first, ref, rule.path)
+    return Denial(cause=placed, direction=direction, leg=leg, trace=first, rule=ref, path=rule.path)
 
 
 def _plain(look: Look, engine: Engine) -> Denial:
@@ -151,7 +166,9 @@ def _plain(look: Look, engine: Engine) -> Denial:
     if near is not None:
         path = near.path or near.rule.path
         placed = sentences.place(cause, manifest_of(near.rule.policy, engine), path)
-        return Denial(placed, look.direction, leg, trace, near.rule, path)
+        return Denial(
+            cause=placed, direction=look.direction, leg=leg, trace=trace, rule=near.rule, path=path
+        )
     if not trace.default_deny_by:
         return Denial(cause, look.direction, leg, trace)
     rule = _list_of(trace.default_deny_by[0], look.direction, engine)

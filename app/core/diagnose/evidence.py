@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.core.diagnose.story import DROPPED, EVENT_L7, Story, condense
+from app.core.diagnose.story import DROPPED, Story, condense
 from app.core.flows.times import NS_PER_S
 from app.core.model.cluster import DEFAULT_CLUSTER_NAME
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.flow import EVENT_L7, Flow, FlowEndpoint
 
 _MINUTE_S = 60
 

@@ -16,7 +16,7 @@ from app.core.diagnose.story import Story
 from app.core.flows.drop_reasons import drop_reason
 from app.core.model.answer import Cause, CauseCode, Confidence, Evidence
 from app.core.model.cluster import Address
-from app.core.model.flow import Flow, HttpInfo
+from app.core.model.flow import EVENT_L7, EVENT_VERDICT, Flow, HttpInfo
 from app.core.model.verdict import (
     DnsRequest,
     HttpRequest,
@@ -156,7 +156,7 @@ def _pass_where_denied(leg: Leg, story: Story) -> Flow | None:
 
 
 def _is_served_as_asked(flow: Flow, request: Request | None) -> bool:
-    served = flow.event == ev.EVENT_L7 and flow.verdict in ev.FORWARDED and not flow.is_reply
+    served = flow.event == EVENT_L7 and flow.verdict in ev.FORWARDED and not flow.is_reply
     return served and _is_asked(flow, request)
 
 
@@ -170,7 +170,7 @@ def _audited_last(story: Story) -> Flow | None:
     if audited is None:
         return None
     followed = any(
-        flow.event == ev.EVENT_VERDICT
+        flow.event == EVENT_VERDICT
         and flow.verdict in ev.FORWARDED
         and flow.direction == audited.direction
         and flow.time_ns > audited.time_ns
@@ -305,7 +305,7 @@ def _http_request(http: HttpInfo) -> HttpRequest:
 
 def _is_served(flow: Flow, refused: Flow) -> bool:
     """Whether the same request was let through."""
-    if flow.event != ev.EVENT_L7 or flow.verdict not in ev.FORWARDED or flow.is_reply:
+    if flow.event != EVENT_L7 or flow.verdict not in ev.FORWARDED or flow.is_reply:
         return False
     return _request_line(flow) == _request_line(refused)
 

@@ -13,9 +13,9 @@ from app.core.diagnose.denied import explain_denial
 from app.core.diagnose.ends import of_endpoint
 from app.core.diagnose.evidence import FlowEvidence, Wanted, clock
 from app.core.diagnose.question import Leg, ask
-from app.core.diagnose.story import DROPPED, EVENT_L7, POLICY_REASONS, Story, condense
+from app.core.diagnose.story import DROPPED, POLICY_REASONS, Story, condense
 from app.core.model.cluster import Endpoint
-from app.core.model.flow import Flow
+from app.core.model.flow import EVENT_L7, Flow
 from app.core.model.verdict import Direction, Outcome
 from app.core.policy.engine import Engine
 

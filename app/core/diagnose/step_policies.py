@@ -67,7 +67,15 @@ def _look_at_direction(case: Case, direction: Direction) -> Finding:
         return Finding(problem, text, proof, shown, unknown=trace.uncertain)
     if denial.cause.code in PLAIN and asks_dns(case):
         denial = replace(denial, cause=replace(denial.cause, code=CauseCode.DNS_BLOCKED))
-    return Finding(problem, text, proof, shown, denial.cause, denial, trace.uncertain)
+    return Finding(
+        status=problem,
+        text=text,
+        evidence=proof,
+        commands=shown,
+        cause=denial.cause,
+        denial=denial,
+        unknown=trace.uncertain,
+    )
 
 
 def _left_open(leg: Leg, direction: Direction, case: Case) -> Cause | None:
@@ -192,7 +200,14 @@ def look_at_layer7(case: Case) -> Finding:
     if refused is not None:
         rules = tuple(Evidence("object", one.text, str(one.rule)) for one in refused.trace.requests)
         text = "the request is refused at layer 7"
-        return Finding(StepStatus.PROBLEM, text, rules, (), refused.cause, refused)
+        return Finding(
+            status=StepStatus.PROBLEM,
+            text=text,
+            evidence=rules,
+            commands=(),
+            cause=refused.cause,
+            denial=refused,
+        )
     traces = (case.main.trace.egress, case.main.trace.ingress)
     if not any(trace.l4 is Outcome.REDIRECTED for trace in traces):
         return skipped("no layer 7 rule applies")

@@ -12,14 +12,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.core.model.flow import Flow
+from app.core.model.flow import EVENT_L7, EVENT_VERDICT, Flow
 
-EVENT_DROP = 1
-EVENT_VERDICT = 5
-EVENT_L7 = 129
 FORBIDDEN = 403
-RCODE_NXDOMAIN = 3
-RCODE_REFUSED = 5
 
 FORWARDED = frozenset({"FORWARDED", "REDIRECTED"})
 DROPPED = "DROPPED"

@@ -286,5 +286,10 @@ def _backends(case: Case) -> tuple[BackendAnswer, ...]:
 
 def _step(step: Step, finding: Finding) -> StepAnswer:
     return StepAnswer(
-        step.key, step.asks, finding.status, finding.text, finding.evidence, finding.commands
+        key=step.key,
+        asks=step.asks,
+        status=finding.status,
+        text=finding.text,
+        evidence=finding.evidence,
+        commands=finding.commands,
     )

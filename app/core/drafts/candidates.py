@@ -85,7 +85,14 @@ def side_of(question: Question, direction: Direction, service_port: int | None =
         own, other = other, own
     if own.endpoint is None:
         raise DraftRejected(f"`{own.text}` has no policy of its own")
-    return Side(own.endpoint, other, direction, question.port, question.protocol, service_port)
+    return Side(
+        subject=own.endpoint,
+        peer=other,
+        direction=direction,
+        port=question.port,
+        protocol=question.protocol,
+        service_port=service_port,
+    )
 
 
 def candidates(side: Side, engine: Engine) -> tuple[Change, ...]:

@@ -17,10 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.core.flows.parts import KEEP_DISTINCT
-from app.core.model.flow import Flow, FlowEndpoint
+from app.core.model.flow import EVENT_DROP, EVENT_VERDICT, Flow, FlowEndpoint
 
-EVENT_DROP = 1
-EVENT_VERDICT = 5
 MOST_ATTEMPTS = 4_096
 """Client ports remembered of one connection; more are counted as this many."""
 

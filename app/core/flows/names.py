@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.core.flows.drop_reasons import DROP_REASONS
+from app.core.model.flow import EVENT_DROP
 
 EnumTable = Mapping[int | str, str]
 """Both the number and the name of a value lead to its name."""
@@ -53,11 +54,10 @@ def reason_by_number(number: int, *, event: int, sub_event: int) -> str:
     Source: Cilium `pkg/hubble/parser/threefour/parser.go` `decodeDropReason`,
     `pkg/monitor/datapath_drop.go` (event type 1).
     """
-    found = number or (sub_event if event == _EVENT_DROP else 0)
+    found = number or (sub_event if event == EVENT_DROP else 0)
     return DROP_REASON_NAMES.get(found, str(found)) if found else ""
 
 
-_EVENT_DROP = 1
 TRACE_POINTS = _table(
     (
         "UNKNOWN_POINT",

@@ -115,6 +115,11 @@ class FlowDetail(msgspec.Struct, frozen=True, gc=False):
     set_empty: tuple[str, ...] = ()
 
 
+EVENT_DROP = 1
+EVENT_VERDICT = 5
+EVENT_L7 = 129
+"""Types of events that a flow was made of. Source: Cilium `pkg/monitor/api/types.go`."""
+
 NO_ENDPOINT = FlowEndpoint()
 NO_DETAIL = FlowDetail()
 

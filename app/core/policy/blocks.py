@@ -45,7 +45,14 @@ def cidr_selector(
     holes = ", ".join(hole for hole, _ in excepted)
     shown = f"{written} except {holes}" if holes else written
     blocks = tuple(item for _, item in excepted)
-    return CidrSelector(key, block, blocks, context.world_key(block), shown, path)
+    return CidrSelector(
+        key=key,
+        block=block,
+        excepted=blocks,
+        world_key=context.world_key(block),
+        text=shown,
+        path=path,
+    )
 
 
 def except_text(excepted: Excepted) -> str:

@@ -157,13 +157,13 @@ def _read_head(
     log = reader.fields(fields.get("log"), f"{path}.log", ("value",))
     text(fields.get("description"), f"{path}.description")
     return _Rule(
-        context,
-        namespace,
-        draft.finish(),
-        host,
-        matches_init,
-        {name: flag(soft.get(name), f"{soft_path}.{name}") for name in ("ingress", "egress")},
-        text(log.get("value"), f"{path}.log.value"),
+        context=context,
+        namespace=namespace,
+        subject=draft.finish(),
+        host=host,
+        matches_init=matches_init,
+        soft={name: flag(soft.get(name), f"{soft_path}.{name}") for name in ("ingress", "egress")},
+        log=text(log.get("value"), f"{path}.log.value"),
     )
 
 
@@ -194,13 +194,13 @@ def _read_item(
     )
     auth = reader.fields(fields.get("authentication"), f"{path}.authentication", ("mode",))
     return Entry(
-        direction,
-        effect,
-        rule.namespace,
-        rule.subject,
-        peers,
-        port_rules,
-        reader.rule_ref(path),
+        direction=direction,
+        effect=effect,
+        namespace=rule.namespace,
+        subject=rule.subject,
+        peers=peers,
+        ports=port_rules,
+        rule=reader.rule_ref(path),
         default_deny=_is_default_deny(rule, direction),
         node=rule.host,
         auth=text(auth.get("mode"), f"{path}.authentication.mode"),

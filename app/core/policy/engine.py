@@ -317,17 +317,17 @@ class Engine:
             return DirectionTrace(direction, outcome, outcome, implicit=side.note)
         judgement = side.judgement
         return DirectionTrace(
-            direction,
-            side.outcome,
-            judgement.outcome,
-            policy.enforced and policy.default_deny,
-            tuple(entry.rule for entry in tracing.default_deny_rules(policy)),
-            tuple(sorted({entry.rule.policy for entry in policy.entries})),
-            tracing.find_matches(judgement),
-            tracing.find_misses(policy, connection, judgement, self.names),
-            side.request.matches if side.request else (),
-            _implicit(policy, connection, judgement),
-            tuple(_uncertain(side)),
+            direction=direction,
+            outcome=side.outcome,
+            l4=judgement.outcome,
+            default_deny=policy.enforced and policy.default_deny,
+            default_deny_by=tuple(entry.rule for entry in tracing.default_deny_rules(policy)),
+            selected_by=tuple(sorted({entry.rule.policy for entry in policy.entries})),
+            matched=tracing.find_matches(judgement),
+            missed=tracing.find_misses(policy, connection, judgement, self.names),
+            requests=side.request.matches if side.request else (),
+            implicit=_implicit(policy, connection, judgement),
+            uncertain=tuple(_uncertain(side)),
         )
 
 

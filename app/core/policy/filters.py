@@ -262,21 +262,21 @@ def _selector_policy(
     layer7 = contribution.port_rule.layer7 if contribution.port_rule else NO_LAYER7
     parser = layer7.parser(protocol)
     new = SelectorPolicy(
-        peer,
-        entry.effect,
-        parser,
-        _priority(layer7, parser),
-        layer7.listener,
-        entry.auth,
-        layer7.has_rules,
-        list(layer7.http),
-        list(layer7.dns),
-        list(layer7.server_names),
-        layer7.terminating_tls,
-        layer7.originating_tls,
-        frozenset((entry.rule.policy,)),
-        frozenset((entry.log,)),
-        [contribution],
+        selector=peer,
+        effect=entry.effect,
+        parser=parser,
+        priority=_priority(layer7, parser),
+        listener=layer7.listener,
+        auth=entry.auth,
+        has_rules=layer7.has_rules,
+        http=list(layer7.http),
+        dns=list(layer7.dns),
+        server_names=list(layer7.server_names),
+        terminating_tls=layer7.terminating_tls,
+        originating_tls=layer7.originating_tls,
+        origins=frozenset((entry.rule.policy,)),
+        logs=frozenset((entry.log,)),
+        contributions=[contribution],
     )
     if not default_deny:
         _add_wildcard_rule(new)

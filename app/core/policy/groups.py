@@ -84,5 +84,12 @@ def _pod_group(key: GroupKey, same: list[Endpoint], identities: Identities) -> I
 def group_of_peer(peer: Peer, identities: Identities) -> IdentityGroup:
     """Give the group of an end that is no pod: an entity, or an address outside."""
     labels = peer.labels if peer.address is None else LabelSet()
-    key = GroupKey("", labels, (), peer.kind, peer.address, peer.names)
+    key = GroupKey(
+        namespace="",
+        labels=labels,
+        names=(),
+        kind=peer.kind,
+        address=peer.address,
+        fqdns=peer.names,
+    )
     return IdentityGroup(key, peer, identities.identity(peer))

@@ -261,7 +261,14 @@ class Identities:
         if address in self.cluster.apiserver_addresses:
             kind = IdentityKind.KUBE_APISERVER
         text = f"{'/'.join(sorted(names))} ({address})" if names else str(address)
-        return Peer(kind, labels, text, None, address, frozenset(names))
+        return Peer(
+            kind=kind,
+            labels=labels,
+            text=text,
+            endpoint=None,
+            address=address,
+            names=frozenset(names),
+        )
 
     def of_entity(self, name: str) -> Peer:
         """Give a reserved identity by its entity's name.
@@ -321,7 +328,14 @@ class Identities:
         if len(labels) > 1 and self.config.cilium_version >= FIRST_WITH_AGGREGATES:
             aggregate = "aggregate-world"
         groups = self._group_pairs(peer.address)
-        return Identity(peer.kind, labels, peer.address, peer.names, groups, aggregate)
+        return Identity(
+            kind=peer.kind,
+            labels=labels,
+            address=peer.address,
+            names=peer.names,
+            groups=groups,
+            aggregate=aggregate,
+        )
 
     def _node_identity(self, peer: Peer, local_to: Endpoint | None) -> Identity:
         if (
@@ -352,12 +366,12 @@ class Identities:
             return Identity(kind, labels, aggregate=aggregate if len(labels) > 1 else "")
         extra = self._external_labels(peer.address, peer.names)
         return Identity(
-            kind,
-            LabelSet([*extra.values(), *labels.values()]),
-            peer.address,
-            peer.names,
-            self._group_pairs(peer.address),
-            aggregate,
+            kind=kind,
+            labels=LabelSet([*extra.values(), *labels.values()]),
+            address=peer.address,
+            names=peer.names,
+            groups=self._group_pairs(peer.address),
+            aggregate=aggregate,
         )
 
     def _is_own_node(self, peer: Peer, local_to: Endpoint | None) -> bool:

@@ -88,7 +88,15 @@ def _entry(
     path: str,
 ) -> Entry:
     rule = reader.rule_ref(path)
-    return Entry(direction, Effect.ALLOW, namespace, subject, peers, port_rules, rule)
+    return Entry(
+        direction=direction,
+        effect=Effect.ALLOW,
+        namespace=namespace,
+        subject=subject,
+        peers=peers,
+        ports=port_rules,
+        rule=rule,
+    )
 
 
 def _read_subject(

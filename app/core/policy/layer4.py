@@ -135,7 +135,15 @@ def port_spec(
     """Read a port as the agent does: what may be an IANA service name is a name."""
     end &= ports.MAX_PORT
     if ports.is_service_name(written):
-        return PortSpec(written, 0, end, written.lower(), protocols, 0, path)
+        return PortSpec(
+            text=written,
+            number=0,
+            end=end,
+            name=written.lower(),
+            protocols=protocols,
+            table_number=0,
+            path=path,
+        )
     parsed = ports.parse_number(written) if written else 0
     if parsed is None:
         raise Refused(f"`{written}` is neither a port number nor a port name", path)
@@ -144,7 +152,15 @@ def port_spec(
         filed = parsed
         # From 1.20 on port 0 is every port, whatever endPort says.
         end = 0 if parsed == 0 else end
-    return PortSpec(written, parsed, end, "", protocols, filed, path)
+    return PortSpec(
+        text=written,
+        number=parsed,
+        end=end,
+        name="",
+        protocols=protocols,
+        table_number=filed,
+        path=path,
+    )
 
 
 def _protocols(protocol: str, path: str, scope: PortScope) -> tuple[str, ...]:
@@ -184,7 +200,15 @@ def _read_icmp_field(reader: Reader, value: Any, path: str) -> PortSpec:
     if kind == 0:
         reader.warn("type 0 is read as every type", path)
     protocol = "ICMPv6" if family == "IPv6" else "ICMP"
-    return PortSpec(str(written), kind, 0, "", (protocol,), kind, path)
+    return PortSpec(
+        text=str(written),
+        number=kind,
+        end=0,
+        name="",
+        protocols=(protocol,),
+        table_number=kind,
+        path=path,
+    )
 
 
 def _icmp_type(written: str, family: str, path: str) -> int:

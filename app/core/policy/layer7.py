@@ -37,16 +37,16 @@ def read_layer7(
     if listener and rules.has_rules:
         raise Refused("`listener` cannot stand beside layer 7 rules", path)
     return Layer7(
-        rules.http,
-        rules.dns,
-        rules.kafka,
-        rules.protocol,
-        rules.protocol_rules,
-        server_names,
-        terminating,
-        _read_tls(reader, fields.get("originatingTLS"), f"{path}.originatingTLS"),
-        listener,
-        priority,
+        http=rules.http,
+        dns=rules.dns,
+        kafka=rules.kafka,
+        protocol=rules.protocol,
+        protocol_rules=rules.protocol_rules,
+        server_names=server_names,
+        terminating_tls=terminating,
+        originating_tls=_read_tls(reader, fields.get("originatingTLS"), f"{path}.originatingTLS"),
+        listener=listener,
+        listener_priority=priority,
     )
 
 
@@ -84,15 +84,15 @@ def _read_http(reader: Reader, value: Any, path: str) -> HttpRule:
     known = ("path", "method", "host", "headers", "headerMatches")
     fields = reader.fields(value, path, known)
     rule = HttpRule(
-        text(fields.get("method"), f"{path}.method"),
-        text(fields.get("path"), f"{path}.path"),
-        text(fields.get("host"), f"{path}.host"),
-        texts(fields.get("headers"), f"{path}.headers"),
-        tuple(
+        method=text(fields.get("method"), f"{path}.method"),
+        path=text(fields.get("path"), f"{path}.path"),
+        host=text(fields.get("host"), f"{path}.host"),
+        headers=texts(fields.get("headers"), f"{path}.headers"),
+        header_matches=tuple(
             _read_header_match(reader, item, where)
             for item, where in items(fields.get("headerMatches"), f"{path}.headerMatches")
         ),
-        path,
+        where=path,
     )
     for name, expression in (("path", rule.path), ("method", rule.method)):
         if expression and not expressions.compiles(expression):

@@ -91,15 +91,15 @@ def _parse(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Rejected
     except Refused as refused:
         file, line = manifest.place_of(refused.path)
         return RejectedPolicy(
-            ref,
-            refused.reason,
-            refused.path,
-            file,
-            line,
-            refused.refused_by,
-            manifest,
-            reader.names_services,
-            tuple(reader.dropped),
+            ref=ref,
+            reason=refused.reason,
+            path=refused.path,
+            file=file,
+            line=line,
+            refused_by=refused.refused_by,
+            manifest=manifest,
+            names_services=reader.names_services,
+            dropped=tuple(reader.dropped),
         )
     if (said := _said_invalid(manifest)) is not None:
         reason = f"its status says that it is not valid: {said}"
@@ -108,7 +108,14 @@ def _parse(manifest: Manifest, context: ParseContext) -> ParsedPolicy | Rejected
         )
     warnings = tuple(reader.warnings)
     dropped = tuple(reader.dropped)
-    return ParsedPolicy(ref, entries, manifest, warnings, reader.names_services, dropped)
+    return ParsedPolicy(
+        ref=ref,
+        entries=entries,
+        manifest=manifest,
+        warnings=warnings,
+        names_services=reader.names_services,
+        dropped=dropped,
+    )
 
 
 def _said_invalid(manifest: Manifest) -> str | None:

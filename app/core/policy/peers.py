@@ -412,7 +412,16 @@ def _read_fqdn(reader: Reader, value: Any, path: str, scope: PeerScope) -> list[
     whole_labels = scope.context.version >= names.FIRST_WITH_WHOLE_LABELS
     expression = names.fqdn_expression(name, pattern, whole_labels=whole_labels)
     key = f"MatchName: {name}, MatchPattern: {pattern}"
-    return [FqdnSelector(key, name, pattern, expression, name or pattern, path)]
+    return [
+        FqdnSelector(
+            key=key,
+            name=name,
+            pattern=pattern,
+            expression=expression,
+            text=name or pattern,
+            path=path,
+        )
+    ]
 
 
 def check_name(reader: Reader, name: str, pattern: str, path: str) -> None:

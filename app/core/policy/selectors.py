@@ -77,9 +77,6 @@ class Written:
     path: str
 
 
-EMPTY_SELECTOR = Written({}, (), "")
-
-
 def read_selector(reader: Reader, value: Any, path: str) -> Written:
     """Read a Kubernetes LabelSelector; `null` counts as `{}`."""
     fields = reader.fields(value, path, ("matchLabels", "matchExpressions"))

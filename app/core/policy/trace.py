@@ -83,12 +83,12 @@ def _miss_of(
     failures = _failures(entry, policy, connection, names)
     nearest = max(failures, key=lambda failure: failure.nearness)
     return Miss(
-        entry.rule,
-        nearest.failed_on,
-        nearest.wanted,
-        nearest.got,
-        nearest.path or entry.rule.path,
-        nearest.nearness,
+        rule=entry.rule,
+        failed_on=nearest.failed_on,
+        wanted=nearest.wanted,
+        got=nearest.got,
+        path=nearest.path or entry.rule.path,
+        nearness=nearest.nearness,
     )
 
 

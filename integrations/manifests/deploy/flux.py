@@ -97,12 +97,12 @@ def read_releases(
         )
         charts.append(
             Chart(
-                clean(manifest.ref.name),
-                namespace,
-                manifest.file or "",
-                manifest.line_of("") or 1,
-                release,
-                locate(name) if local else None,
+                name=clean(manifest.ref.name),
+                namespace=namespace,
+                file=manifest.file or "",
+                line=manifest.line_of("") or 1,
+                release=release,
+                folder=locate(name) if local else None,
                 inline=spec.get("values"),
             )
         )

@@ -290,15 +290,15 @@ class Config:
         if other == self:
             return self
         return Config(
-            merged(self.prefix, other.prefix),
-            merged(self.suffix, other.suffix),
-            merged(self.namespace, other.namespace),
-            merged(self.labels, other.labels),
-            merged(self.common_labels, other.common_labels),
-            merged(self.template_labels, other.template_labels),
-            merged(self.annotations, other.annotations),
-            merged(self.replicas, other.replicas),
-            _joined(self.references, other.references),
+            prefix=merged(self.prefix, other.prefix),
+            suffix=merged(self.suffix, other.suffix),
+            namespace=merged(self.namespace, other.namespace),
+            labels=merged(self.labels, other.labels),
+            common_labels=merged(self.common_labels, other.common_labels),
+            template_labels=merged(self.template_labels, other.template_labels),
+            annotations=merged(self.annotations, other.annotations),
+            replicas=merged(self.replicas, other.replicas),
+            references=_joined(self.references, other.references),
         )
 
 
