@@ -51,8 +51,8 @@ class Checkout:
     def root(self) -> Path:
         """The git work tree of the snapshot, else the folder that was named."""
         real = [file for file in self.files.shown if file.is_absolute()]
-        for file in real[:1]:
-            if root := find_checkout(file):
+        for name in self.files.named:
+            if root := find_checkout(Path(name).resolve() / "any"):
                 return root
         for name in self.files.named:
             if Path(name).is_dir():

@@ -53,27 +53,6 @@ class FileSet:
         self.named[str(path)] = [name]
         self.shown[path] = self.folders[path] = name
 
-    def follow(self, target: Path, kustomization: Path) -> None:
-        """Take in what a kustomization refers to, when it lies in the same git checkout."""
-        checkout = find_checkout(kustomization)
-        real = real_path(target)
-        if checkout is None or real is None or not real.is_relative_to(checkout):
-            return
-        if real.is_file():
-            self._follow_file(target, kustomization)
-        for name in sorted(KUSTOMIZATION_NAMES):
-            inner = real_path(target / name)
-            if inner is not None and inner.is_file():
-                self._follow_file(target / name, kustomization)
-
-    def _follow_file(self, target: Path, kustomization: Path) -> None:
-        shown_folder = Path(self.shown[kustomization]).parent
-        shown = shown_folder / os.path.relpath(target, kustomization.parent)
-        real = target.resolve()
-        if real not in self.shown:
-            self.shown[real] = clean(os.path.normpath(shown))
-            self.folders[real] = clean(_inside(real.parent, real.parent))
-
 
 def find_checkout(path: Path) -> Path | None:
     """Give the root of the git work tree that holds `path`."""

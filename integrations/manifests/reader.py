@@ -171,7 +171,7 @@ def _is_named(shown: str, files: FileSet, named: set[str]) -> bool:
 
 def _is_free(path: Path, checkout: Checkout, plan: Plan) -> bool:
     """Say whether a file that nothing deploys is applied as it is: no kustomization is about it."""
-    if plan.is_controlled:
+    if plan.is_controlled and path.is_relative_to(checkout.root):
         return False
     folders = {one.folder for one in checkout.kustomizations}
     return not any(folder in folders for folder in path.parents)

@@ -189,3 +189,17 @@ def test_chart_is_named_until_it_is_rendered(tmp_path: Path) -> None:
     assert service.source is not None
     assert service.source.deployed_by == ("gitea/templates/svc.yaml",)
     assert not loaded.notices
+
+
+def test_objects_beside_the_checkout_are_in_force(tmp_path: Path) -> None:
+    (tmp_path / "repo/.git").mkdir(parents=True)
+    files = {
+        "dump/all.yaml": POLICY.replace("web", "live"),
+        "repo/apps/web/ks.yaml": FLUX,
+        "repo/apps/web/app/web.yaml": POLICY,
+        "repo/notes/lost.yaml": POLICY.replace("web", "lost"),
+    }
+    _load(tmp_path, files, "dump")
+    loaded = load([str(tmp_path / "dump"), str(tmp_path / "repo")])
+    assert refs(loaded) == ["CiliumNetworkPolicy/bench/web", "CiliumNetworkPolicy/lung/live"]
+    assert [one.ref.name for one in loaded.undeployed] == ["lost"]
