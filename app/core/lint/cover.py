@@ -209,12 +209,17 @@ def _block_covered(outer: CidrSelector, inner: PeerSelector) -> bool:
     )
 
 
+def matches_nothing(entry: Entry) -> bool:
+    """Say whether an item only turns default deny on: an empty one, or one with an empty list."""
+    return entry.peers is None or not (entry.peers or entry.ports)
+
+
 def peers_cover(outer: Entry, inner: Entry, facts: Facts) -> bool:
     """Say whether every peer of one entry is one of another's."""
-    if outer.peers is None:
-        return inner.peers is None
-    if inner.peers is None:
+    if matches_nothing(inner):
         return True
+    if matches_nothing(outer):
+        return False
     holders = effective_peers(outer)
     return all(
         any(peer_covers(one, peer, facts) for one in holders) for peer in effective_peers(inner)
