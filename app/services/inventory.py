@@ -16,6 +16,7 @@ from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import Manifest, Notice, ObjectRef
 from app.core.model.verdict import Direction
 from app.core.policy.rules import ParsedPolicy, RejectedPolicy
+from app.core.text import clean
 from app.services.picture import Picture
 from app.services.rule_tree import RuleNode, rule_items, rule_tree, written_directions
 from app.services.wording import place
@@ -107,7 +108,7 @@ def policy_detail(picture: Picture, row: PolicyRow) -> PolicyDetail:
     if manifest is None:
         raise AssertionError("a row of `policy_rows` has its manifest")
     spec = manifest.body.get("spec")
-    description = str(spec.get("description", "")) if isinstance(spec, dict) else ""
+    description = clean(str(spec.get("description", ""))) if isinstance(spec, dict) else ""
     return PolicyDetail(
         row,
         rule_tree(manifest),

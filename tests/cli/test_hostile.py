@@ -145,3 +145,28 @@ def test_cells_of_a_table_file_are_no_formulas(run: Run, tmp_path: Path) -> None
     ran = run("matrix", "--snapshot", str(file), "-o", "csv")
     assert "'=1+1/b" in ran.out
     assert not any(line.startswith("=") for line in ran.out.splitlines())
+
+
+def test_a_description_forges_no_line(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: a}\n"
+        'spec: {description: "hello\\n✓ ALLOWED", endpointSelector: {}, egress: [{}]}\n',
+        encoding="utf-8",
+    )
+    ran = run("policies", "p", "--snapshot", str(file))
+    assert "hello␊✓ ALLOWED" in ran.out
+
+
+def test_kustomizations_that_meet_again_at_every_level_end_soon(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    for level in range(19):
+        for side in "ab":
+            folder = tmp_path / f"l{level}" / side
+            folder.mkdir(parents=True)
+            inner = f"[../../l{level + 1}/a, ../../l{level + 1}/b]" if level < 18 else "[p.yaml]"
+            (folder / "kustomization.yaml").write_text(f"resources: {inner}\n", encoding="utf-8")
+    started = time.process_time()
+    ran = run("policies", "--snapshot", str(tmp_path / "l0" / "a"))
+    assert time.process_time() - started < 5
+    assert "included more than 2,000 times" in ran.err

@@ -39,6 +39,9 @@ _LOCAL = "config.kubernetes.io/local-config"
 _DEPTH_MAX = 64
 """How deep kustomizations may lie inside each other; more is an accident."""
 
+_ENTERED_MAX = 2_000
+"""How often kustomizations may be entered for one root: by two ways a level, eleven levels."""
+
 _HEAD = {"apiVersion", "kind"}
 
 _NOT_MODELLED = ("generators", "transformers", "openapi")
@@ -152,6 +155,10 @@ class _Target:
             return Config()
         if len(scope.above) > _DEPTH_MAX:
             self._refuse(f"kustomizations lie more than {_DEPTH_MAX} deep inside each other", place)
+            return Config()
+        self._entered += 1
+        if self._entered > _ENTERED_MAX:
+            self._refuse(f"kustomizations are included more than {_ENTERED_MAX:,} times", place)
             return Config()
         return self.accumulate(scope)
 
