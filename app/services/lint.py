@@ -153,7 +153,7 @@ def scope_of(
 def lint_documents(
     picture: Picture, documents: Iterable[Manifest], request: LintRequest = NOTHING_ASKED
 ) -> LintReport:
-    """Judge policies that stand in a document, each on its own: people copy them one by one.
+    """Judge policies that stand in documents, each beside the others of its page.
 
     The settings of the picture's cluster hold; its objects do not, for nobody knows where a copy
     will be applied.
@@ -161,14 +161,20 @@ def lint_documents(
     rules = tuple(one for one in request.rules if one.needs is Knowledge.FILE and one.check)
     found: list[Finding] = []
     silenced: list[Silenced] = []
-    number = 0
+    pages: dict[str | None, list[Manifest]] = {}
     for one in documents:
-        number += 1
-        cluster = replace(picture.cluster, policies=(one,), endpoints=(), services=())
-        alone = replace(picture, cluster=cluster, engine=Engine.build(cluster), shadowed=())
-        report = lint_picture(alone, request=replace(request, rules=rules, whole=False))
-        found += report.findings
-        silenced += report.silenced
+        pages.setdefault(one.file, []).append(one)
+    for page in pages.values():
+        for one in page:
+            beside = {other.ref: other for other in page if other.ref != one.ref}
+            policies = (one, *beside.values())
+            cluster = replace(picture.cluster, policies=policies, endpoints=(), services=())
+            alone = replace(picture, cluster=cluster, engine=Engine.build(cluster), shadowed=())
+            judged = find(scope_of(alone), rules, only=(policy_ref(one),))
+            shown, quiet = silence(judged, request.ignored)
+            found += (*shown, *complaints((one,)))
+            silenced += quiet
+    number = sum(map(len, pages.values()))
     return LintReport(tuple(sorted(found, key=order)), tuple(silenced), number)
 
 

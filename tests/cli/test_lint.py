@@ -148,6 +148,15 @@ def test_markdown_blocks_are_judged_with_their_line(run: Run, tmp_path: Path) ->
     assert PAGE.splitlines()[finding["line"] - 1].strip() == "- toPorts:"
 
 
+def test_block_of_a_page_is_judged_with_the_others_of_the_page(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    names = POLICY.partition("  - toPorts")[0]
+    page.write_text(f"```yaml\n{names}```\n")
+    assert _codes(run("lint", str(page), "-o", "json")) == ["NP001"]
+    page.write_text(f"```yaml\n{names}```\n\n```yaml\n{DNS}```\n")
+    assert _codes(run("lint", str(page), "-o", "json")) == []
+
+
 def test_pages_of_a_folder_are_judged_too(run: Run, policy: Path) -> None:
     (policy.parent / "notes.md").write_text(PAGE)
     ran = run("lint", str(policy.parent), "-o", "json")
