@@ -92,6 +92,8 @@ class Story:
         passed = self.last_passed
         if passed is None or denied.direction not in ("EGRESS", passed.direction):
             return False
+        if denied.direction == "INGRESS" and passed.trace_point in _UNDERWAY:
+            return False
         if denied.drop_reason in POLICY_REASONS:
             return True
         return passed.event != EVENT_VERDICT and not denied.destination.pod
@@ -154,8 +156,17 @@ def _leaves(flow: Flow) -> bool:
     return flow.trace_point == "FROM_ENDPOINT"
 
 
+_UNDERWAY = frozenset({"TO_OVERLAY", "FROM_OVERLAY", "TO_NETWORK", "FROM_NETWORK"})
+"""Where a packet between two nodes is traced before the policy of the pod it is for.
+
+Source: Cilium `bpf/bpf_overlay.c`, `bpf/bpf_host.c`.
+"""
+
+
 def _arrived(flow: Flow) -> bool:
     """Whether a forwarded flow shows the packet past the destination's own policy."""
+    if flow.trace_point in _UNDERWAY:
+        return False
     return flow.direction == "INGRESS" or flow.trace_point == "TO_ENDPOINT"
 
 
