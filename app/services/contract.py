@@ -32,7 +32,8 @@ from app.services.wording import request_flag
 
 if TYPE_CHECKING:
     from app.services.drafting import Draft
-    from app.services.effect import EffectReport, PairEffect
+    from app.services.effect import EffectReport
+    from app.services.effect_pairs import PairEffect
 
 SCHEMA = "k8tre-tui/v1"
 
@@ -242,6 +243,7 @@ def matrix_form(row: MatrixRow) -> Form:
         "protocol": row.protocol,
         "ports": row.ports,
         "verdict": row.verdict.value,
+        "outside": row.outside or None,
         "egress": {"by": [ref_form(ref) for ref in row.egress_by]},
         "ingress": {"by": [ref_form(ref) for ref in row.ingress_by]},
     }
@@ -270,11 +272,12 @@ def right_form(right: Right) -> Form:
 
 
 def effect_form(report: EffectReport) -> Form:
-    """What a change does (docs/forms.md §4.4); `port` may be null, see `PairEffect`."""
+    """What a change does (docs/forms.md §4.4); `port` and a list may be null, see `PairEffect`."""
     flows = report.flows
     return {
-        "newly_allowed": [_pair(one) for one in report.newly_allowed],
-        "newly_denied": [_pair(one) for one in report.newly_denied],
+        "newly_allowed": _pairs(report.newly_allowed),
+        "newly_denied": _pairs(report.newly_denied),
+        "unknown": list(report.unknown),
         "flows": {
             "window_s": flows.window_s,
             "seen": flows.seen,
@@ -293,12 +296,19 @@ def effect_form(report: EffectReport) -> Form:
     }
 
 
+def _pairs(pairs: tuple[PairEffect, ...] | None) -> list[Form] | None:
+    return None if pairs is None else [_pair(one) for one in pairs]
+
+
 def _pair(pair: PairEffect) -> Form:
     return {
         "from": pair.source,
         "to": pair.destination,
         "port": pair.port,
         "protocol": pair.protocol.value,
+        "from_count": pair.source_count,
+        "to_count": pair.destination_count,
+        "outside": pair.outside or None,
     }
 
 
@@ -338,6 +348,7 @@ def ruling_form(ruling: Ruling) -> Form:
                 "port": breach.port,
                 "protocol": breach.protocol.value,
                 "verdict": breach.verdict.value,
+                "outside": breach.outside or None,
                 "rules": [
                     {
                         "policy": ref_form(rule.policy),

@@ -7,47 +7,29 @@ endpoints name, and about every recorded connection (docs/forms.md §4.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from app.core.diagnose.boundaries import broken_boundaries
 from app.core.diagnose.evidence import FlowEvidence
-from app.core.errors import NotFound, UsageError
+from app.core.errors import NotFound
 from app.core.flows.times import NS_PER_S
 from app.core.lint.finding import Finding
 from app.core.model.flow import EVENT_L7, Flow, FlowEndpoint
 from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import Manifest, ObjectRef
-from app.core.model.verdict import Direction, Peer, Protocol, Question, Verdict
-from app.core.policy.difference import PairChange, difference
+from app.core.model.verdict import Peer, Protocol, Question, Verdict
 from app.core.policy.engine import Engine
-from app.core.policy.groups import IdentityGroup
 from app.core.policy.parse import policy_ref
-from app.core.policy.port_cuts import Span, cut, named_spans, unnamed_port
 from app.core.policy.reachability import ENTITIES
-from app.core.policy.rules import ParsedPolicy, RejectedPolicy
+from app.core.policy.rules import RejectedPolicy
+from app.services.effect_pairs import PairEffect, pairs_between
 from app.services.lint import lint_policies
-from app.services.matrix import By, name_of, outside_parties
 from app.services.picture import Ingredients, Picture, make_picture
 from app.services.wording import counted
 
 _MINUTE_S = 60
-PROTOCOLS = (Protocol.TCP, Protocol.UDP)
-
-
-@dataclass(frozen=True, slots=True)
-class PairEffect:
-    """A pair of identities whose verdict changes.
-
-    `port` None is every port when the pair has no other row of the protocol, else every port that
-    neither a rule nor an endpoint names.
-    """
-
-    source: str
-    destination: str
-    protocol: Protocol
-    port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +48,18 @@ class EffectReport:
     """Everything a change does. `checks` are boundaries with whether they hold afterwards.
 
     `broken` are those that held before, `refused` the objects that Cilium would not take, `lint`
-    what the rules find in the policies that change.
+    what the rules find in the policies that change. A list of pairs is None where nothing of it is
+    known, and `unknown` says why.
     """
 
-    newly_allowed: tuple[PairEffect, ...]
-    newly_denied: tuple[PairEffect, ...]
+    newly_allowed: tuple[PairEffect, ...] | None
+    newly_denied: tuple[PairEffect, ...] | None
     flows: FlowEffect | None = None
     checks: tuple[tuple[str, bool], ...] = ()
     broken: tuple[str, ...] = ()
     refused: tuple[RejectedPolicy, ...] = ()
     lint: tuple[Finding, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def with_changes(
@@ -112,19 +96,19 @@ def effect_of(
 ) -> EffectReport:
     """Compare two pictures; the boundaries are those of `before`."""
     boundaries = before.boundaries
-    asked = dict(_asked_ports(before.engine, after.engine))
-    changed = list(_changed_pairs(before.engine, after.engine, asked))
+    pairs = pairs_between(before.engine, after.engine)
     held = set(broken_boundaries(boundaries, before.engine))
     broken = set(broken_boundaries(boundaries, after.engine))
     known = {one.ref for one in before.engine.rejected}
     return EffectReport(
-        newly_allowed=_listed((one for one in changed if one.before is Verdict.DENIED), asked),
-        newly_denied=_listed((one for one in changed if one.after is Verdict.DENIED), asked),
+        newly_allowed=pairs.allowed,
+        newly_denied=pairs.denied,
         flows=_replay(flows, before.engine, after.engine) if flows is not None else None,
         checks=tuple((one.name, one.name not in broken) for one in boundaries),
         broken=tuple(one.name for one in boundaries if one.name in broken - held),
         refused=tuple(one for one in after.engine.rejected if one.ref not in known),
         lint=lint_policies(after, _touched(before, after)),
+        unknown=pairs.unknown,
     )
 
 
@@ -163,21 +147,6 @@ def what_if(
     return effect_of(before, after, flows=flows)
 
 
-def pair_lines(pairs: Iterable[PairEffect]) -> tuple[str, ...]:
-    """A line for each pair and protocol; `*` is every port, with exceptions where some stay."""
-    lines: dict[str, list[int | None]] = {}
-    for pair in pairs:
-        ends = f"{pair.source} → {pair.destination} {pair.protocol.value}"
-        lines.setdefault(ends, []).append(pair.port)
-    return tuple(f"{ends} {_port_words(ports)}" for ends, ports in lines.items())
-
-
-def _port_words(ports: list[int | None]) -> str:
-    if None in ports:
-        return "*" if len(ports) == 1 else "* with exceptions"
-    return ",".join(map(str, ports))
-
-
 def flow_sentence(flows: FlowEffect | None) -> str:
     """What recorded connections say of the change, in one sentence."""
     if flows is None:
@@ -188,73 +157,6 @@ def flow_sentence(flows: FlowEffect | None) -> str:
         f"{flows.newly_allowed} would be newly allowed, {flows.newly_denied} newly denied; "
         f"{counted(flows.lost_events, 'event')} lost"
     )
-
-
-# Pairs
-
-
-Port = tuple[Protocol, int]
-ShownPorts = Mapping[Port, int | None]
-"""The ports that stand for all, and what to show for each: None for those that nobody names."""
-
-
-def _changed_pairs(before: Engine, after: Engine, asked: ShownPorts) -> Iterator[PairChange]:
-    outside = {one.name: one.peer for engine in (before, after) for one in outside_parties(engine)}
-    peers = tuple(outside.values())
-    try:
-        yield from difference(before.reachability(peers), after.reachability(peers), list(asked))
-    except ValueError as error:
-        raise UsageError(
-            "the draft changes endpoints, not only policies", hint="leave its workloads out"
-        ) from error
-
-
-def _asked_ports(before: Engine, after: Engine) -> Iterator[tuple[Port, int | None]]:
-    """A port of each piece that changed policies or endpoints tell apart, and one for the rest."""
-    spans: dict[Protocol, set[Span]] = {protocol: set() for protocol in PROTOCOLS}
-    for policy in _changed_policies(before, after):
-        for direction in Direction:
-            for protocol, span in named_spans(policy, direction):
-                spans.setdefault(protocol, set()).add(span)
-    for endpoint in after.cluster.endpoints:
-        for port in endpoint.ports:
-            spans.setdefault(Protocol(port.protocol), set()).add((port.port, port.port))
-    for protocol, named in spans.items():
-        pieces = cut(named)
-        yield from (((protocol, first), first) for first, _ in pieces)
-        if (free := unnamed_port(pieces, protocol)) is not None:
-            yield (protocol, free), None
-
-
-def _changed_policies(before: Engine, after: Engine) -> Iterator[ParsedPolicy]:
-    old, new = ({one.ref: one for one in engine.policies} for engine in (before, after))
-    for ref in {*old, *new}:
-        if old.get(ref) is not new.get(ref):
-            yield from (policies[ref] for policies in (old, new) if ref in policies)
-
-
-def _listed(changes: Iterable[PairChange], asked: ShownPorts) -> tuple[PairEffect, ...]:
-    """Rows by pair; one row where every port of a protocol changed alike."""
-    by_pair: dict[tuple[str, str, Protocol], set[int | None]] = {}
-    for change in changes:
-        ends = _group_name(change.source), _group_name(change.destination)
-        ports = by_pair.setdefault((*ends, change.protocol), set())
-        ports.add(asked[change.protocol, change.port])
-    every = {protocol: {show for (one, _), show in asked.items() if one is protocol}
-             for protocol in {one for one, _ in asked}}  # fmt: skip
-    return tuple(
-        PairEffect(source, destination, protocol, port)
-        for (source, destination, protocol), ports in sorted(by_pair.items())
-        for port in ([None] if ports == every[protocol] else sorted(ports, key=lambda it: it or 0))
-    )
-
-
-def _group_name(group: IdentityGroup) -> str:
-    if group.endpoints:
-        return name_of(group.endpoints, By.WORKLOAD)
-    if group.key.fqdns:
-        return f"fqdn:{min(group.key.fqdns)}"
-    return f"ip:{group.key.address}" if group.key.address else f"entity:{group.key.kind.value}"
 
 
 # Flows

@@ -350,13 +350,14 @@ class By(msgspec.Struct, kw_only=True):
 
 
 class MatrixRow(msgspec.Struct, kw_only=True):
-    """One pair on some ports of a protocol."""
+    """One pair on some ports of a protocol; `outside`: see `Pair`."""
 
     source: str = msgspec.field(name="from")
     destination: str = msgspec.field(name="to")
     protocol: str
     ports: str
     verdict: Verdict
+    outside: str | None
     egress: By
     ingress: By
 
@@ -392,12 +393,19 @@ class Rules(Listing, kw_only=True):
 
 
 class Pair(msgspec.Struct, kw_only=True):
-    """A pair whose verdict changes; `port` null is every port that nothing names."""
+    """A pair whose verdict changes; `port` null is every port that nothing names.
+
+    The counts are of pods, 0 where they are not there yet and 1 for an end that is no pod.
+    `outside` says which ends outside one of the two stands for.
+    """
 
     source: str = msgspec.field(name="from")
     destination: str = msgspec.field(name="to")
     port: int | None
     protocol: Protocol
+    from_count: int
+    to_count: int
+    outside: str | None
 
 
 class FlowEffect(msgspec.Struct, kw_only=True):
@@ -424,10 +432,14 @@ class Refused(PlacedRef, kw_only=True):
 
 
 class WhatIf(Document, kw_only=True):
-    """`what-if`: what a change does; `flows` is null where none were recorded."""
+    """`what-if`: what a change does; `flows` is null where none were recorded.
 
-    newly_allowed: list[Pair]
-    newly_denied: list[Pair]
+    A list of pairs is null where nothing of it is known, and `unknown` says why.
+    """
+
+    newly_allowed: list[Pair] | None
+    newly_denied: list[Pair] | None
+    unknown: list[str]
     flows: FlowEffect | None
     checks: list[NamedCheck]
     refused: list[Refused]
@@ -449,13 +461,17 @@ class Draft(WhatIf, kw_only=True):
 
 
 class Breach(msgspec.Struct, kw_only=True):
-    """A connection that is not as demanded, and the rules that make it so."""
+    """A connection that is not as demanded, and the rules that make it so.
+
+    `outside` says which ends outside one of the two stands for, null where neither stands for some.
+    """
 
     source: str = msgspec.field(name="from")
     destination: str = msgspec.field(name="to")
     port: int
     protocol: Protocol
     verdict: Verdict
+    outside: str | None
     rules: list[Rule]
 
 

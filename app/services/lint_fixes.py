@@ -86,9 +86,10 @@ def effect_words(picture: Picture, finding: Finding) -> str:
     )
     effect = effect_of_policies(picture, policies)
     if not (effect.newly_allowed or effect.newly_denied):
-        return "no verdict between any two identities changes at layer 3/4"
-    opened = counted(len(effect.newly_allowed), "connection")
-    return f"{opened} newly allowed, {len(effect.newly_denied)} newly denied"
+        none = "no verdict between any two identities changes at layer 3/4"
+        return "; ".join(effect.unknown) or none
+    opened = counted(len(effect.newly_allowed or ()), "connection")
+    return f"{opened} newly allowed, {len(effect.newly_denied or ())} newly denied"
 
 
 def _edited(manifest: Manifest, finding: Finding) -> Manifest:

@@ -9,19 +9,19 @@ of no other row of the pair, `*` is every port, `ANY` is every protocol.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.core.errors import UsageError
-from app.core.model.cluster import Endpoint, IdentityKind
+from app.core.model.cluster import Endpoint
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Decision, Direction, Peer, Protocol, Question, Verdict
 from app.core.policy.engine import Engine
+from app.core.policy.outside import WORLD, outside_classes
 from app.core.policy.port_cuts import Span, cut, named_spans, unnamed_port
-from app.core.policy.rules import CidrSelector, FqdnSelector
 from app.services.picture import Picture
 
-ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "ingress")
+ENTITIES = ("host", "remote-node", "kube-apiserver", "ingress")
 EVERY_PORT = "*"
 OTHER_PORTS = "others"
 EVERY_PROTOCOL = "ANY"
@@ -45,12 +45,17 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One end: `name` is what `why` understands, `ports` what it listens on."""
+    """One end: `name` is what `why` understands, `ports` what it listens on.
+
+    `outside` says which ends outside it stands for, where it is one for a class of them.
+    """
 
     name: str
     namespace: str
     peer: Peer
     ports: frozenset[tuple[Protocol, int]] = frozenset()
+    outside: str = ""
+    only_destination: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class MatrixRow:
     verdict: Verdict
     egress_by: tuple[ObjectRef, ...]
     ingress_by: tuple[ObjectRef, ...]
+    outside: str = ""
 
 
 Chooser = Callable[[Party, Party], bool]
@@ -81,6 +87,8 @@ def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
         for destination in parties:
             if source.peer.endpoint is None and destination.peer.endpoint is None:
                 continue
+            if source.only_destination:
+                continue
             if wanted(source, destination):
                 yield from asker.rows(source, destination)
 
@@ -88,8 +96,7 @@ def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
 def find_parties(picture: Picture, by: By) -> tuple[Party, ...]:
     """Every identity of the picture: pods, entities, and what rules name outside the cluster."""
     engine = picture.engine
-    outside = {party.name: party for party in outside_parties(engine)}
-    return (*_pods(picture, by), *_reserved(engine), *outside.values())
+    return (*_pods(picture, by), *_outside(engine), *_reserved(engine))
 
 
 def _refuse_flood(parties: int) -> None:
@@ -161,24 +168,11 @@ def _reserved(engine: Engine) -> Iterator[Party]:
         yield Party(f"entity:{host.text}", "", host)
 
 
-def outside_parties(engine: Engine) -> Iterator[Party]:
-    """What rules name outside: blocks by their first address, names as if they were learned."""
-    for policy in engine.policies:
-        for entry in policy.entries:
-            for peer in entry.peers or ():
-                if isinstance(peer, FqdnSelector) and peer.name:
-                    name = peer.name.rstrip(".")
-                    yield Party(f"fqdn:{name}", "", _named(engine, name))
-                elif isinstance(peer, CidrSelector) and peer.block.prefixlen:
-                    address = peer.block.network_address
-                    found = engine.peer_of_address(address)
-                    if found.kind is IdentityKind.WORLD:
-                        yield Party(f"ip:{address}", "", found)
-
-
-def _named(engine: Engine, name: str) -> Peer:
-    world = engine.peer_of_entity("world")
-    return replace(world, names=frozenset({name}), text=name)
+def _outside(engine: Engine) -> Iterator[Party]:
+    """Everything outside, a party for each class; names are connected to only."""
+    for one in outside_classes(engine):
+        words = "" if one.name == WORLD else one.words
+        yield Party(one.name, "", one.peer, outside=words, only_destination=one.by_name)
 
 
 @dataclass(slots=True)
@@ -191,12 +185,13 @@ class _Asker:
 
     def rows(self, source: Party, destination: Party) -> Iterator[MatrixRow]:
         named = self._named_spans(source, destination)
+        outside = source.outside or destination.outside
         answers = {
             protocol: self._answers(source, destination, protocol, spans)
             for protocol, spans in named.items()
         }
         for protocol, ports, key in join_protocols(answers):
-            yield MatrixRow(source.name, destination.name, protocol, ports, *key)
+            yield MatrixRow(source.name, destination.name, protocol, ports, *key, outside)
 
     def _answers(
         self, source: Party, destination: Party, protocol: Protocol, spans: Sequence[Span]

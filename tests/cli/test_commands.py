@@ -457,7 +457,7 @@ must = "allow"
 [[boundary]]
 name = "nobody-else"
 from = "sts:lung/jupyter"
-to = "entity:world"
+to = "ip:192.0.2.1"
 must = "deny"
 why = "no way out"
 """
@@ -468,6 +468,9 @@ kind: CiliumNetworkPolicy
 metadata: {name: wide, namespace: lung}
 spec: {endpointSelector: {}, egress: [{toEntities: [world]}]}
 """
+
+
+NOBODY = "endpointSelector: {matchLabels: {app: not-there}}"
 
 
 @pytest.fixture(name="boundaries")
@@ -490,7 +493,7 @@ def test_check_names_pair_rule_and_file_of_what_breaks(
     ran = of_files(run, files, "check", boundaries)
     assert ran.code == 1
     assert "✗ nobody-else" in ran.out
-    assert "lung/jupyter → entity:world" in ran.out
+    assert "lung/jupyter → 192.0.2.1" in ran.out
     assert "wide.yaml:4" in ran.out
     form = of_files(run, files, "check", boundaries, "-o", "json").json
     assert [item["holds"] for item in form["items"]] == [True, False]
@@ -505,6 +508,33 @@ def test_check_writes_junit(run: Run, files: Path, boundaries: str) -> None:
     failure = suite.find("testcase[@name='nobody-else']/failure")
     assert failure is not None
     assert "no way out" in str(failure.text)
+
+
+def test_name_that_a_rule_opens_breaks_a_boundary_to_the_world(
+    run: Run, files: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "world.toml"
+    file.write_text(BOUNDARIES.replace("ip:192.0.2.1", "entity:world"), encoding="utf-8")
+    ran = of_files(run, files, "check", str(file))
+    assert ran.code == 1
+    assert "(names of the pattern `*.tre.example.org`) is allowed: CNP workspace" in ran.out
+    form = of_files(run, files, "check", str(file), "-o", "json").json
+    breach = form["items"][1]["breaches"][0]
+    assert breach["to"] == "fqdn:any.tre.example.org"
+    assert breach["outside"] == "names of the pattern `*.tre.example.org`"
+
+
+def test_change_to_a_policy_of_nobody_has_no_known_effect(
+    run: Run, files: Path, tmp_path: Path
+) -> None:
+    draft = tmp_path / "draft.yaml"
+    draft.write_text(WIDE.replace("endpointSelector: {}", NOBODY), encoding="utf-8")
+    ran = of_files(run, files, "what-if", "-f", str(draft))
+    assert "newly allowed: not known" in ran.out
+    assert "CiliumNetworkPolicy/lung/wide selects no endpoint that is known here" in ran.out
+    form = of_files(run, files, "what-if", "-f", str(draft), "-o", "json").json
+    assert (form["newly_allowed"], form["newly_denied"]) == (None, None)
+    assert len(form["unknown"]) == 1
 
 
 def test_check_without_boundaries_is_refused(run: Run, files: Path, tmp_path: Path) -> None:
@@ -526,7 +556,9 @@ def test_what_if_says_what_a_draft_opens(run: Run, files: Path, tmp_path: Path) 
     assert {"newly_allowed", "newly_denied", "flows", "checks", "lint"} <= set(form)
     assert form["schema"] == "k8tre-tui/v1"
     assert form["flows"] is None
-    assert set(form["newly_allowed"][0]) == {"from", "to", "port", "protocol"}
+    opened = form["newly_allowed"][0]
+    assert {"from", "to", "port", "protocol"} <= set(opened)
+    assert (opened["from_count"], opened["to_count"], opened["outside"]) == (1, 1, None)
 
 
 def test_what_if_that_breaks_a_boundary_exits_with_1(

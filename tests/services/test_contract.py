@@ -199,6 +199,7 @@ def test_matrix_item_names_protocol_ports_verdict_and_policies() -> None:
         "to": "mirror/mirror-0",
         "protocol": "TCP",
         "ports": "8080",
+        "outside": None,
         "verdict": "allowed",
         "egress": {"by": []},
         "ingress": {

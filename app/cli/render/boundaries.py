@@ -46,7 +46,8 @@ def _reasons(ruling: Ruling, most: int) -> Iterator[str]:
 def _breach(breach: Breach) -> str:
     rules = "; ".join(map(rule_words, breach.rules)) or "nothing restricts it"
     where = f"{breach.source} → {breach.destination}:{breach.port}/{breach.protocol.value}"
-    return f"{where} is {breach.verdict.value}: {rules}"
+    who = f" ({breach.outside})" if breach.outside else ""
+    return f"{where}{who} is {breach.verdict.value}: {rules}"
 
 
 def print_junit(out: Output, rulings: Sequence[Ruling]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from app.cli.output import Output, Style
 from app.cli.render.lint import print_notes
-from app.services.effect import EffectReport, PairEffect, flow_sentence, pair_lines
+from app.services.effect import EffectReport, flow_sentence
+from app.services.effect_pairs import PairEffect, pair_lines
 from app.services.wording import counted, place
 
 FEW_PAIRS = 20
@@ -20,6 +21,8 @@ def print_effect(out: Output, report: EffectReport) -> None:
         out.line(out.paint(f"{text} ({at})" if at else text, Style.BAD))
     _print_pairs(out, "newly allowed", "+", report.newly_allowed)
     _print_pairs(out, "newly denied", "-", report.newly_denied)
+    for text in report.unknown:
+        out.line(out.paint(f"? {text}", Style.WARN))
     out.line(flow_sentence(report.flows))
     for name, holds in report.checks:
         if holds:
@@ -32,7 +35,10 @@ def print_effect(out: Output, report: EffectReport) -> None:
     print_notes(out, report.lint)
 
 
-def _print_pairs(out: Output, title: str, sign: str, pairs: Sequence[PairEffect]) -> None:
+def _print_pairs(out: Output, title: str, sign: str, pairs: Sequence[PairEffect] | None) -> None:
+    if pairs is None:
+        out.line(out.paint(f"{title}: not known", Style.BOLD))
+        return
     style = Style.GOOD if sign == "+" else Style.BAD
     lines = pair_lines(pairs)
     out.line(out.paint(f"{title}: {counted(len(lines), 'pair')}", Style.BOLD))

@@ -32,14 +32,19 @@ def matrix_table(out: Output, rows: Sequence[MatrixRow]) -> None:
 def _cells(row: MatrixRow) -> tuple[str | Cell, ...]:
     verdict = Cell(f"{SIGNS[row.verdict]} {row.verdict.value}", STYLES[row.verdict])
     return (
-        row.source,
-        row.destination,
+        _end(row.source, row.outside),
+        _end(row.destination, row.outside),
         row.protocol,
         row.ports,
         verdict,
         _words(row.egress_by),
         _words(row.ingress_by),
     )
+
+
+def _end(name: str, outside: str) -> str:
+    """An end, with who is meant where it stands for a class of ends outside."""
+    return f"{name} ({outside})" if outside and name.startswith(("ip:", "fqdn:")) else name
 
 
 def _words(refs: Sequence[ObjectRef]) -> str:

@@ -2,6 +2,7 @@
 
 A boundary names two ends (docs/forms.md §3, where a label, a workload or a Service stands for all
 of its pods, and `ns:NAME` for a namespace), ports, and whether they must be allowed or denied.
+`entity:world` is every class of addresses and names outside that rules tell apart.
 Without ports it is about every TCP and UDP port: each that a rule of either end tells apart is
 asked. A layer 7 redirect counts as allowed.
 """
@@ -14,23 +15,23 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from app.core.diagnose.ends import ResolvedEnd, of_endpoint, parse_end, parse_port, resolve
+from app.core.diagnose.crossings import Crossing, Crossings, EndClass, count
+from app.core.diagnose.ends import EndKind, ResolvedEnd, of_endpoint, parse_end, parse_port, resolve
 from app.core.documents.toml import parse_toml
 from app.core.errors import BadInput, K8treError, NotFound
 from app.core.model.asked import AskedPort
+from app.core.model.cluster import IdentityKind
 from app.core.model.provenance import RuleRef
 from app.core.model.verdict import (
     ConnectionTrace,
-    Direction,
     Effect,
     Outcome,
-    Peer,
     Protocol,
-    Question,
     Verdict,
 )
 from app.core.policy.engine import Engine
-from app.core.policy.port_cuts import cut, named_spans, unnamed_port
+from app.core.policy.port_cuts import Span, cut, unnamed_port
+from app.core.policy.rows import Port
 from app.core.text import clean_tree
 
 NAMESPACE_END = "ns:"
@@ -66,6 +67,8 @@ class Breach:
     """A connection that is not as demanded, and the rules that make it so.
 
     `rules` are those that allow it, or for a connection that must be allowed those that deny it.
+    `outside` says which ends outside are meant, where one end stands for a class of them. A
+    verdict that depends on a placeholder nobody filled is unknown.
     """
 
     source: str
@@ -74,6 +77,7 @@ class Breach:
     port: int
     verdict: Verdict
     rules: tuple[RuleRef, ...] = ()
+    outside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,13 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def judge_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[Ruling, ...]:
-    """Decide every boundary."""
-    return tuple(_judge(boundary, engine) for boundary in boundaries)
+    """Decide every boundary.
+
+    A placeholder that nobody filled stands for all that it could: what must be denied is denied
+    whatever it is, what must be allowed is allowed whatever it is.
+    """
+    views = {Must.DENY: Crossings(engine.loosest()), Must.ALLOW: Crossings(engine.strictest())}
+    return tuple(_judge(one, engine, views[one.must]) for one in boundaries)
 
 
 def broken_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[str, ...]:
@@ -169,45 +178,58 @@ def newly_broken(boundaries: Sequence[Boundary], before: Engine, after: Engine) 
     return tuple(one.name for one in suspects if one.name in held)
 
 
-def _judge(boundary: Boundary, engine: Engine) -> Ruling:
+def _judge(boundary: Boundary, engine: Engine, view: Crossings) -> Ruling:
     try:
-        sources = _ends(boundary.sources, engine)
-        destinations = _ends(boundary.destinations, engine)
+        sources = view.classes(_ends(boundary.sources, view, as_source=True))
+        destinations = view.classes(_ends(boundary.destinations, view, as_source=False))
     except NotFound as error:
         return Ruling(boundary, 0, problem=error.message)
     asked = 0
-    breaches: list[Breach] = []
-    for question, source, destination in _questions(boundary, sources, destinations, engine):
-        asked += 1
-        verdict = engine.decide(question).verdict
-        if (verdict is Verdict.DENIED) is (boundary.must is Must.DENY):
-            continue
-        if len(breaches) < MOST_BREACHES:
-            rules = _rules(engine.trace(question), boundary.must)
-            breaches.append(
-                Breach(
-                    source=source.text,
-                    destination=destination.text,
-                    protocol=question.protocol,
-                    port=question.port,
-                    verdict=verdict,
-                    rules=rules,
-                )
-            )
+    breaches: dict[tuple[str, str, Port], Breach] = {}
+    for port, several in _asked_ports(boundary, sources, destinations, view).items():
+        asked += count(sources, several)
+        wanted = boundary.must is Must.DENY
+        for crossing in view.find(sources, several, port, allowed=wanted):
+            if len(breaches) == MOST_BREACHES:
+                break
+            found = _breach(crossing, boundary.must, engine, view)
+            breaches.setdefault((found.source, found.destination, port), found)
     problem = "" if asked else "no pair of different ends: nothing was decided"
-    return Ruling(boundary, asked, tuple(breaches), problem)
+    return Ruling(boundary, asked, tuple(breaches.values()), problem)
 
 
-def _ends(texts: Sequence[str], engine: Engine) -> tuple[ResolvedEnd, ...]:
-    """One end for each identity that the texts stand for."""
-    unique: dict[object, ResolvedEnd] = {}
+def _breach(crossing: Crossing, must: Must, engine: Engine, view: Crossings) -> Breach:
+    question = crossing.question
+    verdict = engine.decide(question).verdict
+    if (verdict is Verdict.DENIED) is (must is Must.DENY):
+        verdict = Verdict.UNKNOWN
+    return Breach(
+        source=crossing.source.first.text,
+        destination=crossing.destination.first.text,
+        protocol=question.protocol,
+        port=question.port,
+        verdict=verdict,
+        rules=_rules(view.engine.trace(question), must),
+        outside=crossing.source.words or crossing.destination.words,
+    )
+
+
+def _ends(
+    texts: Sequence[str], view: Crossings, *, as_source: bool
+) -> Iterator[tuple[ResolvedEnd, str]]:
+    """Everything that the texts stand for, with words for classes of ends outside."""
     for text in texts:
-        for end in _of_text(text, engine):
-            endpoint = end.peer.endpoint
-            space = endpoint.namespace if endpoint else ""
-            key = (space, end.peer.kind, end.peer.labels, end.peer.address, end.peer.names)
-            unique.setdefault((key, end.port, end.protocol), end)
-    return tuple(unique.values())
+        if _is_world(text):
+            yield from view.world(as_source=as_source)
+        else:
+            yield from ((end, "") for end in _of_text(text, view.engine))
+
+
+def _is_world(text: str) -> bool:
+    if text.startswith(NAMESPACE_END):
+        return False
+    end = parse_end(text)
+    return end.kind is EndKind.ENTITY and end.name == IdentityKind.WORLD
 
 
 def _of_text(text: str, engine: Engine) -> Iterator[ResolvedEnd]:
@@ -222,69 +244,49 @@ def _of_text(text: str, engine: Engine) -> Iterator[ResolvedEnd]:
         yield of_endpoint(endpoint, engine)
 
 
-def _questions(
+def _asked_ports(
     boundary: Boundary,
-    sources: Sequence[ResolvedEnd],
-    destinations: Sequence[ResolvedEnd],
-    engine: Engine,
-) -> Iterator[tuple[Question, ResolvedEnd, ResolvedEnd]]:
-    for source in sources:
-        for destination in destinations:
-            if source.text == destination.text:
-                continue
-            for protocol, port in _ports(boundary, source, destination, engine):
-                question = Question(source.peer, destination.peer, port, protocol)
-                yield question, source, destination
-
-
-def _ports(
-    boundary: Boundary, source: ResolvedEnd, destination: ResolvedEnd, engine: Engine
-) -> Iterator[tuple[Protocol, int]]:
+    sources: Sequence[EndClass],
+    destinations: Sequence[EndClass],
+    view: Crossings,
+) -> dict[Port, list[EndClass]]:
+    """The ports to ask about, each with the destinations that it is a port of."""
+    found: dict[Port, list[EndClass]] = {}
     if boundary.ports:
         for spec in boundary.ports:
-            for number in _numbers(spec, destination):
-                yield spec.protocol or Protocol.TCP, number
-        return
-    if destination.port is not None:
-        yield destination.protocol or Protocol.TCP, destination.port
-        return
+            for one in destinations:
+                for number in dict.fromkeys(_numbers(spec, one)):
+                    found.setdefault((spec.protocol or Protocol.TCP, number), []).append(one)
+        return found
+    for one in destinations:
+        if one.first.port is not None:
+            port = one.first.protocol or Protocol.TCP, one.first.port
+            found.setdefault(port, []).append(one)
+    anywhere = [one for one in destinations if one.first.port is None]
+    for port in _every_port(view.ports(sources, anywhere)) if anywhere else ():
+        found.setdefault(port, []).extend(anywhere)
+    return found
+
+
+def _every_port(spans: Iterable[tuple[Protocol, Span]]) -> Iterator[Port]:
+    """A port of each piece that is told apart, and one for all that are not."""
+    named = tuple(spans)
     for protocol in ANY_PORT_PROTOCOLS:
-        spans = {
-            span
-            for peer, direction in (
-                (source.peer, Direction.EGRESS),
-                (destination.peer, Direction.INGRESS),
-            )
-            for one, span in _named(peer, direction, engine)
-            if one is protocol
-        }
-        pieces = cut(spans)
+        pieces = cut(span for one, span in named if one is protocol)
         yield from ((protocol, first) for first, _ in pieces)
         if (free := unnamed_port(pieces, protocol)) is not None:
             yield protocol, free
 
 
-def _named(
-    peer: Peer, direction: Direction, engine: Engine
-) -> Iterator[tuple[Protocol, tuple[int, int]]]:
-    if peer.endpoint is None:
-        return
-    for policy in engine.policies_selecting(peer.endpoint):
-        yield from named_spans(policy, direction)
-    if direction is Direction.INGRESS:
-        for port in peer.endpoint.ports:
-            yield Protocol(port.protocol), (port.port, port.port)
-
-
-def _numbers(spec: AskedPort, destination: ResolvedEnd) -> Iterator[int]:
+def _numbers(spec: AskedPort, destination: EndClass) -> Iterator[int]:
     """The numbers of a port; a named one is what the destination declares under the name."""
     if spec.number is not None:
         yield spec.number
         return
-    endpoint = destination.endpoint
-    for port in endpoint.ports if endpoint else ():
-        if port.name == spec.name:
-            yield port.port
+    for end in destination.ends:
+        for port in end.endpoint.ports if end.endpoint else ():
+            if port.name == spec.name:
+                yield port.port
 
 
 def _rules(trace: ConnectionTrace, must: Must) -> tuple[RuleRef, ...]:

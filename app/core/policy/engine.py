@@ -6,7 +6,7 @@ plain computation, safe to share between tasks of one thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from app.core.model.cluster import Address, Cluster, Endpoint, IdentityKind
@@ -18,6 +18,7 @@ from app.core.model.verdict import (
     Direction,
     DirectionDecision,
     DirectionTrace,
+    Effect,
     Outcome,
     Peer,
     Protocol,
@@ -258,6 +259,34 @@ class Engine:
         """
         self._pairs = find_reachability(self._identities, self.names, peers, self._pairs)
         return self._pairs
+
+    def loosest(self) -> Engine:
+        """Give the engine in which placeholders that nobody filled allow all that they could.
+
+        What it denies is denied whatever they stand for; this one where there are none.
+        """
+        return self._filled(
+            lambda entry: (
+                replace(entry, default_deny=False) if entry.effect is Effect.ALLOW else None
+            )
+        )
+
+    def strictest(self) -> Engine:
+        """Give the engine in which placeholders that nobody filled allow nothing, and deny all."""
+        return self._filled(
+            lambda entry: entry if entry.effect is Effect.DENY else replace(entry, peers=None)
+        )
+
+    def _filled(self, fill: Callable[[Entry], Entry | None]) -> Engine:
+        if not any(policy.unfilled for policy in self.policies):
+            return self
+        parsed = {
+            key: replace(one, entries=(*one.entries, *filter(None, map(fill, one.unfilled))))
+            if isinstance(one, ParsedPolicy)
+            else one
+            for key, one in self._parsed.items()
+        }
+        return Engine(self.cluster, parsed, self._context, self.names, self._pairs)
 
     # -- questions --------------------------------------------------------------------------
 

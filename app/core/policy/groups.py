@@ -72,6 +72,25 @@ def group_endpoints(
     return tuple(_pod_group(key, same, identities) for key, same in merged.items())
 
 
+def key_of_endpoint(endpoint: Endpoint) -> GroupKey:
+    """Give the key of the group a pod with a policy of its own is in."""
+    names = _port_names(named_ports(endpoint.ports))
+    return GroupKey(endpoint.namespace, endpoint.labels, names)
+
+
+def key_of_peer(peer: Peer) -> GroupKey:
+    """Give the key of the group of an end that is no pod."""
+    labels = peer.labels if peer.address is None else LabelSet()
+    return GroupKey(
+        namespace="",
+        labels=labels,
+        names=(),
+        kind=peer.kind,
+        address=peer.address,
+        fqdns=peer.names,
+    )
+
+
 def _port_names(names: Mapping[str, tuple[str, int]]) -> PortNames:
     return tuple(sorted(names.items()))
 
@@ -83,13 +102,4 @@ def _pod_group(key: GroupKey, same: list[Endpoint], identities: Identities) -> I
 
 def group_of_peer(peer: Peer, identities: Identities) -> IdentityGroup:
     """Give the group of an end that is no pod: an entity, or an address outside."""
-    labels = peer.labels if peer.address is None else LabelSet()
-    key = GroupKey(
-        namespace="",
-        labels=labels,
-        names=(),
-        kind=peer.kind,
-        address=peer.address,
-        fqdns=peer.names,
-    )
-    return IdentityGroup(key, peer, identities.identity(peer))
+    return IdentityGroup(key_of_peer(peer), peer, identities.identity(peer))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from app.core.model.verdict import Direction, Protocol
-from app.core.policy.rules import ParsedPolicy
+from app.core.policy.rules import Entry, ParsedPolicy
 
 Span = tuple[int, int]
 """First and last port."""
@@ -19,9 +19,12 @@ _PROTOCOLS = {protocol.value.upper(): protocol for protocol in Protocol}
 
 def named_spans(policy: ParsedPolicy, direction: Direction) -> Iterator[tuple[Protocol, Span]]:
     """The ports that a policy's rules of one direction name by number."""
-    for entry in policy.entries:
-        if entry.direction is not direction:
-            continue
+    yield from spans_of(entry for entry in policy.entries if entry.direction is direction)
+
+
+def spans_of(entries: Iterable[Entry]) -> Iterator[tuple[Protocol, Span]]:
+    """The ports that rule items name by number."""
+    for entry in entries:
         for rule in entry.ports:
             for port in rule.ports:
                 for name in port.protocols:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.services.effect import EffectReport, flow_sentence, pair_lines
+from app.services.effect import EffectReport, flow_sentence
+from app.services.effect_pairs import PairEffect, pair_lines
 from app.services.wording import counted, place
 from app.tui.views.words import field, section
 from widgets.document import Paragraph, paragraph
@@ -28,8 +29,10 @@ def describe(report: EffectReport, marks: Marks) -> Iterator[Paragraph]:
 
 def pairs(report: EffectReport) -> Iterator[Paragraph]:
     """Both lists of pairs whose verdict changes, each with its size."""
-    yield from _pairs("newly allowed", "+", Tone.GOOD, pair_lines(report.newly_allowed))
-    yield from _pairs("newly denied", "-", Tone.BAD, pair_lines(report.newly_denied))
+    for at, text in enumerate(report.unknown):
+        yield field("Not known" if not at else "", Span(text, Tone.WARN))
+    yield from _pairs("newly allowed", "+", Tone.GOOD, report.newly_allowed)
+    yield from _pairs("newly denied", "-", Tone.BAD, report.newly_denied)
 
 
 def _boundaries(report: EffectReport, marks: Marks) -> Iterator[Paragraph]:
@@ -44,7 +47,12 @@ def _boundaries(report: EffectReport, marks: Marks) -> Iterator[Paragraph]:
             yield field("", Span(f"{marks.bad} {name}: {word}", Tone.BAD))
 
 
-def _pairs(title: str, sign: str, tone: Tone, lines: Sequence[str]) -> tuple[Paragraph, ...]:
+def _pairs(
+    title: str, sign: str, tone: Tone, pairs: Sequence[PairEffect] | None
+) -> tuple[Paragraph, ...]:
+    if pairs is None:
+        return section(f"pairs {title}", paragraph("  not known"))
+    lines = pair_lines(pairs)
     shown = [paragraph(Span(f"  {sign} {text}", tone)) for text in lines[:MOST_PAIRS]]
     if (more := len(lines) - MOST_PAIRS) > 0:
         shown.append(paragraph(Span(f"  and {more:,} more", Tone.DIM)))
