@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from app.core.model.flow import Flow, FlowBatch
@@ -173,7 +174,8 @@ class FileChange:
 class ProposedChange:
     """What a pull request is made of; every text is already safe for Markdown.
 
-    `again` asks for it although the same change was declined before.
+    `again` asks for it although the same change was declined before. `base` is the commit for which
+    it was proved; empty where there is none to name.
     """
 
     branch: str
@@ -182,15 +184,20 @@ class ProposedChange:
     commit_message: str
     files: tuple[FileChange, ...]
     again: bool = False
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Where a change was put: a branch, and a pull request's address where there is one."""
+    """Where a change was put: a branch, and a pull request's address where there is one.
+
+    `base` is the commit it stands on.
+    """
 
     branch: str
     url: str = ""
     existed: bool = False
+    base: str = ""
 
 
 class PolicyRepo(Protocol):
@@ -199,6 +206,14 @@ class PolicyRepo(Protocol):
     @property
     def name(self) -> str:
         """What to call it on screen."""
+        ...
+
+    async def base(self) -> str:
+        """Give the commit that the base branch is at; empty where nothing is committed."""
+        ...
+
+    async def export(self, commit: str, folder: Path) -> None:
+        """Write a commit's files below a folder, as far as policies may be made of them."""
         ...
 
     async def read_file(self, path: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """Where drafts go. `place` gives a shown file's path inside it.
+    """Where drafts go. `place` gives a shown file's path inside it, `root` is its folder.
 
     Without `writable` there is no repository: drafts can be shown and no more.
     """
@@ -30,6 +30,7 @@ class Checkout:
     repo: PolicyRepo
     place: Callable[[str], str]
     writable: bool
+    root: Path
 
 
 def build_checkout(
@@ -45,15 +46,17 @@ def build_checkout(
     if sources.demo and not sources.snapshots:
         from integrations.demo.cluster import GITOPS
 
-        return Checkout(PatchOnly(GITOPS.parent), str, writable=False)
+        return Checkout(PatchOnly(GITOPS.parent), str, writable=False, root=GITOPS.parent)
     folder = _checkout_folder(sources, settings)
     root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
     place = placing(root or folder)
     if pull_request:
-        return Checkout(_github(settings, environ), place, writable=True)
+        repo = _github(settings, environ, root or folder)
+        return Checkout(repo, place, writable=True, root=root or folder)
     if root is None:
-        return Checkout(PatchOnly(folder), place, writable=False)
-    return Checkout(LocalGit(root, settings.repo.base or "HEAD"), place, writable=True)
+        return Checkout(PatchOnly(folder), place, writable=False, root=folder)
+    local = LocalGit(root, settings.repo.base or "HEAD")
+    return Checkout(local, place, writable=True, root=root)
 
 
 def load_boundaries(sources: Sources, settings: Settings, file: str = "") -> tuple[Boundary, ...]:
@@ -92,11 +95,13 @@ def load_drafts(paths: tuple[str, ...], sources: Sources) -> tuple[Manifest, ...
     return loaded.manifests
 
 
-def build_drafter(checkout: Checkout, sources: Sources) -> Drafter:
-    """What makes drafts for a checkout."""
+def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> Drafter:
+    """What makes drafts for a checkout, each proved for the commit that it is made from."""
+    from app.bootstrap.commits import CommitReader
     from app.services.drafting import Drafter
 
-    return Drafter(checkout.repo, checkout.place, sets=sources.sets)
+    commits = CommitReader(checkout.repo, checkout.root, sources, settings)
+    return Drafter(checkout.repo, checkout.place, sets=sources.sets, commits=commits)
 
 
 def _checkout_folder(sources: Sources, settings: Settings) -> Path:
@@ -122,7 +127,7 @@ def placing(root: Path) -> Callable[[str], str]:
     return place
 
 
-def _github(settings: Settings, environ: Mapping[str, str]) -> PolicyRepo:
+def _github(settings: Settings, environ: Mapping[str, str], root: Path) -> PolicyRepo:
     from integrations.git.github import GitHub
 
     token = find_secret(environ, *GITHUB_TOKEN)
@@ -131,4 +136,4 @@ def _github(settings: Settings, environ: Mapping[str, str]) -> PolicyRepo:
         hint = f"set {GITHUB_TOKEN[0]}[_FILE]" if token is None else "set repo.github"
         raise ConfigError(f"no {what}", hint=hint)
     repo = settings.repo
-    return GitHub(repo.github, token, base=repo.base, api=repo.api)
+    return GitHub(repo.github, token, base=repo.base, api=repo.api, mirror=root)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,11 +55,14 @@ def _checkout(paths: Sequence[Path]) -> Path:
 @contextmanager
 def _unpacked(root: Path, revision: str) -> Iterator[Path]:
     """The tree of a revision in a folder of its own, which goes away afterwards."""
-    from integrations.git.command import Git
-
-    archive = asyncio.run(Git(root).read("archive", "--format=tar", revision))
     with TemporaryDirectory(prefix="k8tre-tui-lint-") as name:
         folder = Path(name).resolve()
-        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            packed.extractall(folder, filter="data")
+        asyncio.run(_export(root, revision, folder))
         yield folder
+
+
+async def _export(root: Path, revision: str, folder: Path) -> None:
+    from integrations.git.local import LocalGit
+
+    repo = LocalGit(root, revision)
+    await repo.export(await repo.base(), folder)

@@ -38,12 +38,14 @@ def make_question(
 class Inquiry:
     """A question with what was found out about it, by one look at one picture.
 
-    The fixes of the `answer` are the `ways` in words.
+    The fixes of the `answer` are the `ways` in words. `commit` is the one that the picture's files
+    are of; empty when they are those of a work tree, or there are none.
     """
 
     picture: Picture
     answer: WhyAnswer
     ways: Ways
+    commit: str = ""
 
 
 def inquire(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> Inquiry:

@@ -377,6 +377,7 @@ def draft_form(draft: Draft, report: EffectReport, proposal: Proposal | None) ->
             "patch": draft.diff,
             "opens": draft.opens,
             "broadens": draft.broadens,
+            "base": draft.proof.commit or None,
             **effect,
             "checks": [*checks, *effect["checks"]],
             "branch": proposal.branch if proposal else None,

@@ -7,9 +7,11 @@ program before `submit`. The same question gives the same branch, so asking twic
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from app.core.diagnose.evidence import FlowEvidence
 from app.core.drafts.choice import Plan, side_trace
 from app.core.drafts.diff import count_changes, unified_diff
 from app.core.drafts.proposal import (
@@ -26,21 +28,26 @@ from app.core.errors import (
     SourceUnavailable,
 )
 from app.core.model.answer import WhyAnswer
+from app.core.model.asked import Asked
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Outcome
 from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
-from app.services.ask import Inquiry
+from app.services.ask import Inquiry, inquire
 from app.services.draft_files import FileEditor
+from app.services.picture import Picture
+from app.services.proof import Commits, Proof, ask_at, prove, same_plan
 from app.services.ways import how
 
-_VERIFIED = (
-    ("every edited file parses to exactly the intended objects", True),
-    ("the policy engine allows the connection afterwards", True),
-)
-"""What was checked; where one fails there is no draft."""
-_NONE_BROKEN = (("no boundary is broken", True),)
-
 _TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """Who asks for a draft and why; `again` although it was declined before."""
+
+    reason: str = ""
+    requested_by: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +55,8 @@ class Draft:
     """A change that is ready to be put on a branch, with what is known of its effect.
 
     `opens` says in one sentence what else it allows, `broadens` whether that is anything. `checks`
-    are what was verified; all of them hold, or there would be no draft.
+    are what was verified; all of them hold, or there would be no draft. `proof` has the pictures
+    before and after, and the commit they are of; `inquiry` and `request` are what it answers.
     """
 
     title: str
@@ -56,6 +64,9 @@ class Draft:
     diff: str
     change: ProposedChange = field(repr=False)
     plan: Plan = field(repr=False)
+    proof: Proof = field(repr=False)
+    inquiry: Inquiry = field(repr=False)
+    request: DraftRequest
     opens: str = ""
     effect: tuple[str, ...] = ()
     checks: tuple[tuple[str, bool], ...] = ()
@@ -72,20 +83,13 @@ class Draft:
         return tuple(file.path for file in self.change.files)
 
 
-@dataclass(frozen=True, slots=True)
-class DraftRequest:
-    """Who asks for a draft and why; `again` although it was declined before."""
-
-    reason: str = ""
-    requested_by: str = ""
-    again: bool = False
-
-
 class Drafter:
     """Makes drafts for one repository.
 
     `place` turns the file of a `Source`, as shown, into its path inside the repository. `sets` are
     the values given for placeholders: a name that ends in one is written with the placeholder.
+    `commits` reads pictures of the repository's commits: every draft is then worked out, edited and
+    proved on one.
     """
 
     def __init__(
@@ -94,8 +98,10 @@ class Drafter:
         place: Callable[[str], str],
         *,
         sets: Mapping[str, str] | None = None,
+        commits: Commits | None = None,
     ) -> None:
         self._repo = repo
+        self._commits = commits
         self._editor = FileEditor(repo, place, sets or {})
 
     async def patched(self, inquiry: Inquiry) -> WhyAnswer:
@@ -113,21 +119,42 @@ class Drafter:
         except K8treError:
             return None
 
+    async def ask(self, picture: Picture, flows: FlowEvidence | None, asked: Asked) -> Inquiry:
+        """Ask a question of the commit that drafts start from, or of the picture without one."""
+        commit = await self._repo.base() if self._commits else ""
+        if self._commits is None or not commit:
+            return await asyncio.to_thread(inquire, picture, flows, asked)
+        return await ask_at(self._commits, commit, picture, flows, asked)
+
     async def draft(
         self, inquiry: Inquiry, plan: Plan, request: DraftRequest | None = None
     ) -> Draft:
-        """Draft a way to allow what an inquiry was about; its boundaries hold already.
+        """Draft a way to allow what an inquiry was about, proved for the base as it is now.
 
-        Raises NotFound or SourceUnavailable when the repository does not have the file,
-        DraftRejected when it has another than the one in force.
+        An inquiry of something else than that commit is made again there. Raises NotFound or
+        SourceUnavailable when the repository does not have the file, DraftRejected when it has
+        another than the one in force, when the change is there already, or when the files that it
+        makes break a boundary, are refused by Cilium, or have errors that lint finds.
         """
-        files = await self._editor.edit(plan)
-        return self._assemble(inquiry, plan, files, request or DraftRequest())
+        for _ in range(_TRIES):
+            commit = await self._repo.base() if self._commits else ""
+            if self._commits and commit != inquiry.commit:
+                asked = inquiry.answer.asked
+                inquiry = await ask_at(self._commits, commit, inquiry.picture, None, asked)
+                plan = same_plan(inquiry, plan)
+            files = await self._editor.edit(plan)
+            proof = await prove(inquiry, plan, files, self._commits)
+            if not commit or await self._repo.base() == commit:
+                return self._assemble(inquiry, plan, files, proof, request or DraftRequest())
+        raise SourceUnavailable(
+            f"{self._repo.name} keeps moving", cause=SourceCause.CONFLICT, hint="try again"
+        )
 
     async def submit(self, draft: Draft) -> Proposal:
         """Put the draft on a branch, or open a pull request.
 
-        When the files have moved on in the meantime, the same changes are made to the new text.
+        When the base has moved on in the meantime, the same change is worked out and proved again
+        there; DraftRejected when it cannot be.
         """
         for _ in range(_TRIES - 1):
             try:
@@ -135,8 +162,7 @@ class Drafter:
             except SourceUnavailable as error:
                 if error.cause is not SourceCause.CONFLICT:
                     raise
-                files = await self._editor.edit(draft.plan)
-                draft = replace(draft, change=replace(draft.change, files=files))
+                draft = await self.draft(draft.inquiry, draft.plan, draft.request)
         return await self._repo.propose(draft.change)
 
     def _assemble(
@@ -144,6 +170,7 @@ class Drafter:
         inquiry: Inquiry,
         plan: Plan,
         files: tuple[FileChange, ...],
+        proof: Proof,
         request: DraftRequest,
     ) -> Draft:
         first = plan.changes[0]
@@ -151,7 +178,7 @@ class Drafter:
         key = change_key(self._repo.name, files[0].path, first.policy, operation)
         heading = title(first.policy, first.title)
         diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
-        checks = (*_VERIFIED, *(_NONE_BROKEN if inquiry.picture.boundaries else ()))
+        checks = proof.checks
         summary = Summary(
             what=f"{first.title[:1].upper()}{first.title[1:]}: {how(plan)}.",
             policy=first.policy,
@@ -163,6 +190,7 @@ class Drafter:
             effect=_effect(plan),
             checks=checks,
             requested_by=request.requested_by,
+            base=proof.commit,
         )
         change = ProposedChange(
             branch=branch_name(first.policy, key),
@@ -171,6 +199,7 @@ class Drafter:
             commit_message=commit_message(heading, key, request.reason, request.requested_by),
             files=files,
             again=request.again,
+            base=proof.commit,
         )
         return Draft(
             title=heading,
@@ -178,6 +207,9 @@ class Drafter:
             diff="".join(diffs.values()),
             change=change,
             plan=plan,
+            proof=proof,
+            inquiry=inquiry,
+            request=request,
             opens=plan.opens,
             effect=_effect(plan),
             checks=checks,

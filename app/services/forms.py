@@ -456,6 +456,7 @@ class Draft(WhatIf, kw_only=True):
     patch: str
     opens: str
     broadens: bool
+    base: str | None
     branch: str | None
     url: str | None
 

@@ -93,6 +93,8 @@ class GitHubServer:
                 web.get(prefix + "/git/ref/{ref}", self._get_ref),
                 web.get(prefix + "/contents/{path}", self._contents),
                 web.get(prefix + "/git/commits/{sha}", self._get_commit),
+                web.get(prefix + "/git/trees/{sha}", self._get_tree),
+                web.get(prefix + "/git/blobs/{sha}", self._get_blob),
                 web.post(prefix + "/git/trees", self._post_tree),
                 web.post(prefix + "/git/commits", self._post_commit),
                 web.post(prefix + "/git/refs", self._post_ref),
@@ -202,6 +204,21 @@ class GitHubServer:
         return web.json_response(
             {"type": "file", "encoding": "base64", "path": path, "sha": sha, "content": content}
         )
+
+    async def _get_tree(self, request: web.Request) -> web.Response:
+        depth = ["-r"] if request.query.get("recursive") else []
+        listing = await self.git("ls-tree", "-l", *depth, request.match_info["sha"])
+        tree = []
+        for line in listing.splitlines():
+            mode, kind, sha, size = line.partition("\t")[0].split()
+            path = line.partition("\t")[2]
+            tree.append({"path": path, "mode": mode, "type": kind, "sha": sha, "size": int(size)})
+        return web.json_response({"sha": request.match_info["sha"], "tree": tree})
+
+    async def _get_blob(self, request: web.Request) -> web.Response:
+        sha = request.match_info["sha"]
+        content = base64.encodebytes((await self.git("cat-file", "blob", sha)).encode()).decode()
+        return web.json_response({"sha": sha, "encoding": "base64", "content": content})
 
     async def _get_commit(self, request: web.Request) -> web.Response:
         return web.json_response(await self._commit(await self._sha(request.match_info["sha"])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.core.errors import NotFound
 from app.ports import Proposal, ProposedChange
@@ -15,6 +16,18 @@ class FakeRepo:
     files: dict[str, str] = field(default_factory=dict)
     name: str = "fake-repo"
     proposed: list[ProposedChange] = field(default_factory=list)
+
+    async def base(self) -> str:
+        """Nothing is committed here."""
+        return ""
+
+    async def export(self, commit: str, folder: Path) -> None:
+        """Write every file, whatever the commit."""
+        del commit
+        for path, text in self.files.items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, newline="")
 
     async def read_file(self, path: str) -> str:
         """A file of the base branch; raises `NotFound`."""

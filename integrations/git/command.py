@@ -1,37 +1,82 @@
-"""The git command, run so that a repository cannot make it run anything else."""
+"""The git command over a repository's objects, run so that nothing in that repository runs.
+
+Git takes programs to run from a repository's own configuration: `gpg.program`, a promisor remote's
+`uploadpack`, hooks, filters, `core.fsmonitor`. So it is never run in one: it runs in a scratch
+repository made for it, and the other's objects are lent to it as data (`GIT_OBJECT_DIRECTORY`,
+git(1)). The scratch repository has no remote, so that nothing can be fetched either.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Mapping
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.core.errors import BadInput, SourceCause, SourceUnavailable
 from app.core.text import clean
+from integrations.git.storage import Storage
 
 _HARDENING = (
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false",
-    "-c", "protocol.ext.allow=never",
     "-c", "core.quotePath=false",
+    "-c", "log.showSignature=false",
+    "-c", "commit.gpgSign=false",
+    "-c", "gc.auto=0",
+    "-c", "protocol.allow=never",
+    "--no-replace-objects",
     "--literal-pathspecs",
     "--no-optional-locks",
 )  # fmt: skip
 _KEPT = ("PATH", "HOME", "XDG_CONFIG_HOME", "SYSTEMROOT", "TMPDIR")
 """Of the environment; above all no `GIT_DIR`, `GIT_EXTERNAL_DIFF` and the like."""
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 30.0
 
 _log = logging.getLogger("k8tre_tui.git")
 
 
-class Git:
-    """Runs git in one repository; arguments are lists, never a shell's line."""
+@asynccontextmanager
+async def borrowed(storage: Storage, *, limit_s: float = _TIMEOUT_S) -> AsyncIterator[Git]:
+    """Git over the objects of a repository, in a scratch repository that is gone afterwards.
 
-    def __init__(self, folder: Path) -> None:
+    Raises SourceUnavailable when git cannot be run.
+    """
+    with tempfile.TemporaryDirectory(prefix="k8tre-tui-git-") as name:
+        folder = Path(name)
+        scratch = folder / "scratch.git"
+        template = folder / "template"
+        template.mkdir()
+        alone = Git(folder, {}, limit_s)
+        form = f"--object-format={storage.object_format}"
+        await alone.run("init", "--quiet", "--bare", form, f"--template={template}", str(scratch))
+        if storage.shallow:
+            (scratch / "shallow").write_bytes(storage.shallow)
+        lent = {"GIT_DIR": str(scratch), "GIT_OBJECT_DIRECTORY": str(storage.objects)}
+        yield Git(folder, lent, limit_s, source=str(storage.folder))
+
+
+class Git:
+    """Runs git in one folder; arguments are lists, never a shell's line."""
+
+    def __init__(
+        self, folder: Path, env: Mapping[str, str], limit_s: float, *, source: str = ""
+    ) -> None:
         self._folder = folder
+        self._env = env
+        self._limit_s = limit_s
+        self._source = source or str(folder)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files of the moment."""
+        return self._folder
 
     async def run(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
@@ -52,7 +97,7 @@ class Git:
         code, out, err = await self._communicate(args, stdin, env)
         if code:
             reason = clean(err.decode(errors="replace").strip().rpartition("\n")[2])
-            raise SourceUnavailable(f"git {args[0]} failed: {reason}", source=str(self._folder))
+            raise SourceUnavailable(f"git {args[0]} failed: {reason}", source=self._source)
         return out
 
     async def ok(self, *args: str) -> bool:
@@ -69,31 +114,41 @@ class Git:
                 *_HARDENING,
                 *args,
                 cwd=self._folder,
-                env={**_environment(), **(env or {})},
+                env={**_environment(), **self._env, **(env or {})},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             raise SourceUnavailable(
                 "the git command cannot be run",
-                source=str(self._folder),
+                source=self._source,
                 cause=SourceCause.NOT_FOUND,
                 hint="install git, or print the patch instead",
             ) from error
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
+            async with asyncio.timeout(self._limit_s):
                 out, err = await process.communicate(stdin)
         except TimeoutError as error:
-            process.kill()
-            await process.wait()
             raise SourceUnavailable(
-                f"git {args[0]} took longer than {_TIMEOUT_S} s",
-                source=str(self._folder),
+                f"git {args[0]} took longer than {self._limit_s:g} s",
+                source=self._source,
                 cause=SourceCause.TIMEOUT,
             ) from error
+        finally:
+            await _end(process)
         _log.debug("git ran", extra={"command": args[0], "code": process.returncode})
         return process.returncode or 0, out, err
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End git and whatever it started, if it still runs: at the limit, or when nobody waits."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _environment() -> dict[str, str]:
@@ -103,5 +158,8 @@ def _environment() -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
         "LC_ALL": "C",
     }

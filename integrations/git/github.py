@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -25,8 +26,10 @@ from app.core.errors import (
     SourceUnavailable,
 )
 from app.ports import FileChange, Proposal, ProposedChange
+from integrations.git.export import Entry, export
 from integrations.git.http import Answer, ForgeClient
-from integrations.git.trailer import change_trailer
+from integrations.git.remote_files import fetch, read_entries
+from integrations.git.trailer import change_trailer, check_base
 
 _HEADERS = {
     "Accept": "application/vnd.github+json",
@@ -39,7 +42,10 @@ _LABELS = ("network-policy", "k8tre-tui")
 
 
 class GitHub:
-    """A PolicyRepo on GitHub; `repository` is `owner/name`, `base` empty means its default."""
+    """A PolicyRepo on GitHub; `repository` is `owner/name`, `base` empty means its default.
+
+    `mirror` is a checkout of it, whose files need not be fetched where they are the same.
+    """
 
     def __init__(
         self,
@@ -48,6 +54,7 @@ class GitHub:
         *,
         base: str = "",
         api: str = "https://api.github.com",
+        mirror: Path | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         owner, _, repo = repository.partition("/")
@@ -57,6 +64,7 @@ class GitHub:
         self._repository = repository
         self._token = token
         self._base = base
+        self._mirror = mirror
         self._api = api
         self._sleep = sleep
         self._path = f"/repos/{quote(owner, safe='')}/{quote(repo, safe='')}"
@@ -65,6 +73,23 @@ class GitHub:
     def name(self) -> str:
         """`owner/name`."""
         return self._repository
+
+    async def base(self) -> str:
+        """Give the commit that the base branch is at."""
+        async with self._client() as client:
+            base = self._base or await self._default_branch(client)
+            head = await _Session(client, self._path).head(base)
+        if head is None:
+            raise NotFound(f"no branch `{base}` in {self._repository}")
+        return head
+
+    async def export(self, commit: str, folder: Path) -> None:
+        """Write a commit's files below `folder`."""
+        async with self._client() as client:
+            session = _Session(client, self._path)
+            entries = await session.entries(commit)
+            files = await fetch(entries, session.blob, self._mirror, self._repository)
+        await asyncio.to_thread(export, folder, files)
 
     async def read_file(self, path: str) -> str:
         """Give a file of the base branch; NotFound when it is not there."""
@@ -123,6 +148,7 @@ class GitHub:
             head = await session.head(base)
             if head is None:
                 raise NotFound(f"no branch `{base}` in {self.name}")
+            check_base(change, head, base, self.name)
             tree, base_tree = await session.make_tree(head, change.files)
             if tree == base_tree:
                 raise DraftRejected(f"the change is on `{base}` already, at {head[:10]}")
@@ -181,6 +207,17 @@ class _Session:
         if answer.status == _NOT_FOUND:
             return None
         return str(self._expect(answer, _OK, f"reading branch `{branch}`")["object"]["sha"])
+
+    async def entries(self, commit: str) -> list[Entry]:
+        answer = await self._client.get(f"{self._path}/git/trees/{commit}", recursive="1")
+        body = self._expect(answer, _OK, "listing files")
+        if body.get("truncated"):
+            raise DraftRejected("the repository has more files than its forge lists")
+        return read_entries(body["tree"])
+
+    async def blob(self, blob: str) -> Any:
+        answer = await self._client.get(f"{self._path}/git/blobs/{blob}")
+        return self._expect(answer, _OK, "reading a file")
 
     async def read(self, path: str, revision: str) -> str | None:
         answer = await self._client.get(f"{self._path}/contents/{_quote(path)}", ref=revision)

@@ -1,32 +1,40 @@
-"""Drafts as branches of a local repository, made without touching the work tree or its index."""
+"""Drafts as branches of a local repository, made without touching the work tree or its index.
+
+Nothing that the repository configures is run: see `integrations.git.command`.
+"""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.core.drafts.paths import check_path
 from app.core.drafts.proposal import check_branch
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
 from app.ports import FileChange, Proposal, ProposedChange
-from integrations.git.command import Git
-from integrations.git.trailer import change_trailer
+from integrations.git.command import Git, borrowed
+from integrations.git.export import Entry, export, is_wanted
+from integrations.git.storage import Storage, open_storage
+from integrations.git.trailer import change_trailer, check_base
 
-_ABSENT = "0" * 40
 _REGULAR = ("100644", "100755")
+_STEPS = re.compile(r"[~^][0-9~^]*$")
+"""From a commit to those before it (gitrevisions(7)); nothing else of that language is taken."""
+
+_SHORT = re.compile(r"[0-9a-f]{4,64}")
 
 
 class LocalGit:
     """A PolicyRepo on a local checkout or bare repository.
 
     `base` is a branch, or `HEAD`. Files are read as committed there, whatever the work tree holds.
-    Source for the plumbing: git-read-tree(1), git-update-index(1), git-update-ref(1).
+    Source for the plumbing: git-read-tree(1), git-update-index(1), git-commit-tree(1).
     """
 
     def __init__(self, folder: str | Path, base: str = "HEAD") -> None:
         self._folder = Path(folder)
-        self._git = Git(self._folder)
         self._base = base
 
     @property
@@ -34,13 +42,24 @@ class LocalGit:
         """The folder."""
         return str(self._folder)
 
+    async def base(self) -> str:
+        """Give the commit that the base is at."""
+        async with self._open() as session:
+            return await session.base_commit()
+
+    async def export(self, commit: str, folder: Path) -> None:
+        """Write a commit's files below `folder`."""
+        async with self._open() as session:
+            await session.export(commit, folder)
+
     async def read_file(self, path: str) -> str:
         """Give a file as committed on the base; NotFound when it is not there."""
         check_path(path)
-        mode, blob = await self._entry(await self._base_commit(), path)
-        if mode not in _REGULAR:
+        async with self._open() as session:
+            text = await session.read(await session.base_commit(), path)
+        if text is None:
             raise NotFound(f"no regular file `{path}` on `{self._base}` of {self.name}")
-        return await self._git.run("cat-file", "blob", blob)
+        return text
 
     async def propose(self, change: ProposedChange) -> Proposal:
         """Put the change on its branch as one commit on the base.
@@ -48,94 +67,127 @@ class LocalGit:
         A branch that holds the same change already is left as it is. One that holds an older form
         of it is moved, unless somebody else committed to it: that is DraftRejected.
         """
-        branch = f"refs/heads/{check_branch(change.branch)}"
-        if not await self._git.ok("check-ref-format", branch):
-            raise DraftRejected(f"not a branch name: `{change.branch}`")
-        base = await self._base_commit()
-        tree = await self._write_tree(base, change.files)
-        if tree == await self._tree_of(base):
-            raise DraftRejected(f"the change is on `{self._base}` already")
-        old = await self._commit_of(branch)
-        if old:
-            if await self._tree_of(old) == tree and await self._parent_of(old) == base:
-                return Proposal(change.branch, existed=True)
-            await self._check_ours(old, base, change)
-        commit = await self._commit(tree, base, change.commit_message)
-        await self._git.run(
-            "update-ref",
-            "-m",
-            "k8tre-tui draft",
-            f"refs/heads/{change.branch}",
-            commit,
-            old or _ABSENT,
-        )
-        return Proposal(change.branch, existed=bool(old))
+        check_branch(change.branch)
+        async with self._open() as session:
+            if not await session.git.ok("check-ref-format", f"refs/heads/{change.branch}"):
+                raise DraftRejected(f"not a branch name: `{change.branch}`")
+            return await session.propose(change)
 
-    async def _base_commit(self) -> str:
-        commit = await self._commit_of(self._base)
-        if not commit:
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[_Session]:
+        storage = open_storage(self._folder)
+        async with borrowed(storage) as git:
+            yield _Session(git, storage, self._base)
+
+
+class _Session:
+    """One look at the repository, through git that runs elsewhere."""
+
+    def __init__(self, git: Git, storage: Storage, base: str) -> None:
+        self.git = git
+        self._storage = storage
+        self._base = base
+
+    @property
+    def _name(self) -> str:
+        return str(self._storage.folder)
+
+    async def base_commit(self) -> str:
+        steps = match[0] if (match := _STEPS.search(self._base)) else ""
+        name = self._base.removesuffix(steps)
+        found = (self._storage.resolve(name) or (name if _SHORT.fullmatch(name) else "")) + steps
+        if found == steps or not await self.git.ok("cat-file", "-e", f"{found}^{{commit}}"):
             raise SourceUnavailable(
-                f"no commit `{self._base}` in {self.name}",
-                source=self.name,
+                f"no commit `{self._base}` in {self._name}",
+                source=self._name,
                 cause=SourceCause.NOT_FOUND,
                 hint="name an existing branch as `repo.base`",
             )
-        return commit
+        return (await self.git.run("rev-parse", "--verify", f"{found}^{{commit}}")).strip()
 
-    async def _commit_of(self, revision: str) -> str:
-        if not await self._git.ok("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"):
-            return ""
-        return (await self._git.run("rev-parse", "--verify", f"{revision}^{{commit}}")).strip()
+    async def export(self, commit: str, folder: Path) -> None:
+        entries = await self._entries(commit)
+        wanted = [one for one in entries if is_wanted(one)]
+        names = "".join(f"{one.blob}\n" for one in wanted).encode()
+        packed = await self.git.read("cat-file", "--batch", "--buffer", stdin=names)
+        export(folder, zip(wanted, _contents(packed, len(wanted)), strict=True))
 
-    async def _tree_of(self, commit: str) -> str:
-        return (await self._git.run("rev-parse", f"{commit}^{{tree}}")).strip()
+    async def _entries(self, commit: str) -> list[Entry]:
+        listed = await self.git.read("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+        entries = []
+        for line in filter(None, listed.decode(errors="surrogateescape").split("\0")):
+            about, _, path = line.partition("\t")
+            mode, kind, blob, size = about.split()
+            if kind == "blob":
+                entries.append(Entry(path, mode, blob, int(size) if size.isdigit() else 0))
+        return entries
 
-    async def _parent_of(self, commit: str) -> str:
-        return (await self._git.run("log", "-1", "--format=%P", commit)).strip()
+    async def read(self, commit: str, path: str) -> str | None:
+        mode, blob = await self._entry(commit, path)
+        return await self.git.run("cat-file", "blob", blob) if mode in _REGULAR else None
 
     async def _entry(self, commit: str, path: str) -> tuple[str, str]:
         """Give mode and object of a path; two empty strings when there is nothing."""
-        listing = await self._git.run("ls-tree", "-z", "--full-tree", commit, "--", path)
+        listing = await self.git.run("ls-tree", "-z", "--full-tree", commit, "--", path)
         if not listing:
             return "", ""
         mode, _, rest = listing.partition(" ")
         return mode, rest.split(" ", 1)[1].partition("\t")[0]
 
+    async def propose(self, change: ProposedChange) -> Proposal:
+        base = await self.base_commit()
+        check_base(change, base, self._base, self._name)
+        tree = await self._write_tree(base, change.files)
+        if tree == await self._tree_of(base):
+            raise DraftRejected(f"the change is on `{self._base}` already, at {base[:10]}")
+        old = self._storage.branch(change.branch)
+        if old:
+            if await self._tree_of(old) == tree and await self._parent_of(old) == base:
+                return Proposal(change.branch, existed=True, base=base)
+            await self._check_ours(old, base, change)
+        commit = await self._commit(tree, base, change.commit_message)
+        self._storage.move(change.branch, commit, old)
+        return Proposal(change.branch, existed=bool(old), base=base)
+
+    async def _tree_of(self, commit: str) -> str:
+        return (await self.git.run("rev-parse", f"{commit}^{{tree}}")).strip()
+
+    async def _parent_of(self, commit: str) -> str:
+        return (await self.git.run("log", "-1", "--format=%P", commit)).strip()
+
     async def _write_tree(self, base: str, files: Sequence[FileChange]) -> str:
-        with tempfile.TemporaryDirectory(prefix="k8tre-tui-") as folder:
-            env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            await self._git.run("read-tree", base, env=env)
-            for file in files:
-                mode, blob = await self._place(base, file)
-                entry = f"{mode},{blob},{check_path(file.path)}"
-                await self._git.run("update-index", "--add", "--cacheinfo", entry, env=env)
-            return (await self._git.run("write-tree", env=env)).strip()
+        env = {"GIT_INDEX_FILE": str(self.git.scratch / "index")}
+        await self.git.run("read-tree", base, env=env)
+        for file in files:
+            mode, blob = await self._place(base, file)
+            entry = f"{mode},{blob},{check_path(file.path)}"
+            await self.git.run("update-index", "--add", "--cacheinfo", entry, env=env)
+        return (await self.git.run("write-tree", env=env)).strip()
 
     async def _place(self, base: str, file: FileChange) -> tuple[str, str]:
         """Store the new text; refuse when the base is not the text the change was made from."""
         mode, _ = await self._entry(base, check_path(file.path))
         if mode and mode not in _REGULAR:
             raise DraftRejected(f"`{file.path}` is a link or a folder")
-        before = await self.read_file(file.path) if mode else None
-        if before != file.before:
+        if await self.read(base, file.path) != file.before:
             raise SourceUnavailable(
                 f"`{file.path}` on `{self._base}` is not what the draft was made from",
-                source=self.name,
+                source=self._name,
                 cause=SourceCause.CONFLICT,
                 hint="draft again",
             )
-        blob = await self._git.run(
+        blob = await self.git.run(
             "hash-object", "-w", "--no-filters", "--stdin", stdin=file.after.encode()
         )
         return mode or "100644", blob.strip()
 
     async def _commit(self, tree: str, base: str, message: str) -> str:
         identity = {}
-        if not await self._git.ok("var", "GIT_AUTHOR_IDENT"):
+        if not await self.git.ok("var", "GIT_AUTHOR_IDENT"):
             for role in ("AUTHOR", "COMMITTER"):
                 identity[f"GIT_{role}_NAME"] = "k8tre-tui"
                 identity[f"GIT_{role}_EMAIL"] = "k8tre-tui@localhost"
-        commit = await self._git.run(
+        commit = await self.git.run(
             "commit-tree", tree, "-p", base, "-F", "-", stdin=message.encode(), env=identity
         )
         return commit.strip()
@@ -143,14 +195,29 @@ class LocalGit:
     async def _check_ours(self, branch: str, base: str, change: ProposedChange) -> None:
         """Refuse to move a branch that is checked out or holds commits of others."""
         trailer = change_trailer(change)
-        messages = await self._git.run("log", "-z", "--format=%B", f"{base}..{branch}")
+        messages = await self.git.run("log", "-z", "--format=%B", f"{base}..{branch}")
         if not trailer or any(trailer not in one for one in messages.split("\0") if one.strip()):
             raise DraftRejected(
                 f"branch `{change.branch}` holds commits of others",
                 hint="delete the branch, or add the change by hand",
             )
-        worktrees = await self._git.run("worktree", "list", "--porcelain")
-        if f"branch refs/heads/{change.branch}\n" in worktrees:
+        if self._storage.checked_out(change.branch):
             raise DraftRejected(
                 f"branch `{change.branch}` is checked out", hint="check out another branch"
             )
+
+
+def _contents(packed: bytes, count: int) -> list[bytes]:
+    """Take apart what `git cat-file --batch` gives; nothing where an object is not there."""
+    contents, at = [], 0
+    for _ in range(count):
+        end = packed.index(b"\n", at)
+        words = packed[at:end].split()
+        at = end + 1
+        if len(words) != 3:  # "NAME missing"  # noqa: PLR2004
+            contents.append(b"")
+            continue
+        size = int(words[2])
+        contents.append(packed[at : at + size])
+        at += size + 1
+    return contents

@@ -20,6 +20,15 @@ class PatchOnly:
         """The folder."""
         return str(self._folder)
 
+    async def base(self) -> str:
+        """Give nothing: no commit is known here."""
+        return ""
+
+    async def export(self, commit: str, folder: Path) -> None:
+        """Refuse: no commit is known here."""
+        del folder
+        raise NotFound(f"no commit `{commit}`: {self.name} is no git repository")
+
     async def read_file(self, path: str) -> str:
         """Give a file of the folder; NotFound when it is not there or a link leads out."""
         file = (self._folder / check_path(path)).resolve()

@@ -35,8 +35,9 @@ from app.core.model.verdict import (
 )
 from app.ports import ClusterPicture, FileChange, ProposedChange, Right
 from app.services.ask import Inquiry, make_question
-from app.services.drafting import Draft
+from app.services.drafting import Draft, DraftRequest
 from app.services.picture import empty_picture
+from app.services.proof import Proof
 from app.services.ways import Ways
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
@@ -298,6 +299,9 @@ def test_confirmation_looks_as_before(snap_compare: Compare) -> None:
         diff=PATCH,
         change=change,
         plan=cast("Plan", None),
+        proof=cast("Proof", None),
+        inquiry=INQUIRY,
+        request=DraftRequest(),
         broadens=True,
     )
 

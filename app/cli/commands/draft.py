@@ -51,7 +51,6 @@ def run(context: Context) -> int:
 async def _draft(context: Context, question: Asked) -> None:
     from app.bootstrap.drafts import build_checkout, build_drafter
     from app.cli.render.drafts import print_draft
-    from app.services.ask import inquire
     from app.services.drafting import DraftRequest
 
     args = context.args
@@ -59,8 +58,8 @@ async def _draft(context: Context, question: Asked) -> None:
         context.sources, context.config.settings, context.environ, pull_request=args.pr
     )
     workspace = await context.read(flows=context.recent_flows)
-    drafter = build_drafter(checkout, context.sources)
-    inquiry = inquire(workspace.picture, workspace.evidence(), question)
+    drafter = build_drafter(checkout, context.sources, context.config.settings)
+    inquiry = await drafter.ask(workspace.picture, workspace.evidence(), question)
     request = DraftRequest(reason=args.reason, again=args.again)
     draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
     report = _effect(workspace, draft)
@@ -78,8 +77,9 @@ async def _draft(context: Context, question: Asked) -> None:
 def _effect(workspace: Workspace, draft: Draft) -> EffectReport:
     from app.services.effect import effect_of_policies
 
-    policies = draft.plan.after.cluster.policies
-    return effect_of_policies(workspace.picture, policies, flows=workspace.evidence())
+    proof = draft.proof
+    policies = proof.after.cluster.policies
+    return effect_of_policies(proof.before, policies, flows=workspace.evidence())
 
 
 def _finish(

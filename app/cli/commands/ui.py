@@ -52,4 +52,4 @@ def _drafter(context: Context) -> Drafter | None:
         )
     except ConfigError:
         return None
-    return build_drafter(checkout, sources)
+    return build_drafter(checkout, sources, settings)

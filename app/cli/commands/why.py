@@ -148,4 +148,4 @@ async def _patched(context: Context, inquiry: Inquiry) -> WhyAnswer:
         checkout = build_checkout(sources, settings, context.environ, pull_request=False)
     except K8treError:
         return inquiry.answer
-    return await build_drafter(checkout, sources).patched(inquiry)
+    return await build_drafter(checkout, sources, settings).patched(inquiry)

@@ -37,7 +37,7 @@ class Summary:
     """What the body is written from; every field is plain text, escaped here.
 
     `effect`, `lint` and `evidence` are sentences, one a line. `deployed_by` are the overlays that
-    will change.
+    will change, `base` the commit for which all of it was worked out.
     """
 
     what: str
@@ -51,6 +51,7 @@ class Summary:
     effect: Sequence[str] = ()
     checks: Sequence[tuple[str, bool]] = ()
     requested_by: str = ""
+    base: str = ""
 
 
 def change_key(repository: str, path: str, ref: ObjectRef, operation: object) -> str:
@@ -135,6 +136,8 @@ def _table(summary: Summary) -> str:
     if summary.deployed_by:
         names = ", ".join(code_span(name) for name in summary.deployed_by)
         rows.append(f"| Applies to | {names} |")
+    if summary.base:
+        rows.append(f"| Holds for | commit {code_span(summary.base)} |")
     if summary.risk:
         rows.append(f"| Risk | {plain(summary.risk)} |")
     return "\n".join(rows)
@@ -169,6 +172,8 @@ def _requester(summary: Summary) -> str:
 
 def _meta(key: str, summary: Summary) -> str:
     content = {"key": key, "policy": clean(str(summary.policy)), "files": sorted(summary.counts)}
+    if summary.base:
+        content["base"] = clean(summary.base, 64)
     packed = base64.urlsafe_b64encode(json.dumps(content, sort_keys=True).encode()).decode()
     return f"<!-- k8tre-tui:meta v1 {packed.rstrip('=')} -->"
 

@@ -67,7 +67,7 @@ class DraftScreen(DocumentScreen):
             self._show_error(error)
         else:
             self._show_draft(self._draft)
-            await self._compare(self._draft, inquiry.picture)
+            await self._compare(self._draft)
         self._busy = ""
         self.draw_frame()
 
@@ -79,14 +79,15 @@ class DraftScreen(DocumentScreen):
         flows = self.session.workspace.evidence()
         return await asyncio.to_thread(inquire, apart(picture), flows, inquiry.answer.asked)
 
-    async def _compare(self, draft: Draft, picture: Picture) -> None:
+    async def _compare(self, draft: Draft) -> None:
         """Add every pair that the change opens, and what it does to recorded connections."""
         self._busy = "comparing"
         self.draw_frame()
-        flows, policies = self.session.workspace.evidence(), draft.plan.after.cluster.policies
+        flows, proof = self.session.workspace.evidence(), draft.proof
 
         def compare() -> EffectReport:
-            return effect_of_policies(apart(picture), policies, flows=flows)
+            policies = proof.after.cluster.policies
+            return effect_of_policies(apart(proof.before), policies, flows=flows)
 
         report = await asyncio.to_thread(compare)
         self._show_draft(draft, report)
