@@ -1,8 +1,9 @@
 """GET requests to the API server, and nothing else.
 
-Authentication and transport are the `kubernetes` package's (kubeconfig contexts, exec plugins,
-tokens, client certificates, proxies, in-cluster). Bodies stay bytes: lists and watches are decoded
-elsewhere. There is one method that sends, it sends GET, and a test holds it to that.
+Authentication and transport are the `kubernetes` package's (kubeconfig contexts, tokens, client
+certificates, proxies, in-cluster), except for exec plugins, which `plugin` runs. Bodies stay
+bytes: lists and watches are decoded elsewhere. There is one method that sends, it sends GET, and a
+test holds it to that.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import yaml
 from app.core.documents.packed import cut_lines
 from app.core.errors import ConfigError, SourceCause, SourceUnavailable
 from app.core.text import clean
+from integrations.kubernetes.plugin import Plugin, plugin_of
 from integrations.kubernetes.wire import Status
 
 CONNECT_TIMEOUT_S = 5.0
@@ -63,9 +65,10 @@ class Credentials:
 class ApiServer:
     """One API server. Safe for use from many threads."""
 
-    def __init__(self, api: Any, name: str) -> None:
+    def __init__(self, api: Any, name: str, plugin: Plugin | None = None) -> None:
         """`api` is a configured `kubernetes.client.ApiClient`; it stays inside this module."""
         self._api = api
+        self._plugin = plugin
         self._lock = threading.Lock()
         self.name = name
 
@@ -79,7 +82,9 @@ class ApiServer:
 
         Runs the kubeconfig's exec plugin when its token has expired, so it may block.
         """
-        with self._lock:  # the refresh hook of the package is not thread-safe
+        with self._lock:  # neither the plugin nor the refresh hook of the package is thread-safe
+            if self._plugin and self._plugin.freshen(self.configuration):
+                self._api.rest_client.pool_manager.clear()  # connections of the old certificate
             _, url, headers, _, _ = self._api.param_serialize(
                 "GET",
                 path,
@@ -119,6 +124,8 @@ class ApiServer:
             )
         try:
             if response.status != _HTTP_OK:
+                if response.status == _HTTP_UNAUTHORIZED and self._plugin:
+                    self._plugin.rejected()
                 with _translated(self.name):
                     raise _refusal(self.name, response.status, response.data)
             yield response
@@ -147,26 +154,21 @@ class LineStream:
 def connect(credentials: Credentials) -> ApiServer:
     """Configure a client as kubectl would; falls back to the pod's own account in a cluster.
 
-    Raises `ConfigError` when nothing usable is found. Does not touch the network, unless the
-    kubeconfig's exec plugin does.
+    Raises `ConfigError` when nothing usable is found, `SourceUnavailable` when the kubeconfig's
+    exec plugin fails. Does not touch the network, unless that plugin does.
     """
     from kubernetes import client, config
     from kubernetes.config.config_exception import ConfigException
 
     configuration = client.Configuration()
     configuration.connection_pool_maxsize = POOL_SIZE
+    plugin = None
     try:
         if _in_cluster(credentials):
             config.load_incluster_config(client_configuration=configuration)
             name = "in-cluster"
         else:
-            config.load_kube_config(
-                config_file=credentials.kubeconfig or None,
-                context=credentials.context or None,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-            name = credentials.context or _current_context(credentials)
+            name, plugin = _load_kubeconfig(credentials, configuration)
     except (ConfigException, *_MALFORMED) as error:
         raise ConfigError(
             f"no usable kubeconfig: {clean(' '.join(str(error).split()), 400)}",
@@ -180,7 +182,9 @@ def connect(credentials: Credentials) -> ApiServer:
             hint="it starts with https://",
         )
     configuration.retries = False
-    return ApiServer(client.ApiClient(configuration), clean(name))
+    if plugin:
+        plugin.freshen(configuration)
+    return ApiServer(client.ApiClient(configuration), clean(name), plugin)
 
 
 def context_names(credentials: Credentials) -> tuple[str, ...]:
@@ -201,11 +205,40 @@ def _in_cluster(credentials: Credentials) -> bool:
     return present and not asked and not (Path.home() / ".kube" / "config").exists()
 
 
-def _current_context(credentials: Credentials) -> str:
+def _load_kubeconfig(credentials: Credentials, configuration: Any) -> tuple[str, Plugin | None]:
+    """Give the context's name and its exec plugin; all else goes into `configuration`."""
     from kubernetes import config
+    from kubernetes.config.config_exception import ConfigException
+    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
-    _, active = config.list_kube_config_contexts(config_file=credentials.kubeconfig or None)
-    return str(active["name"])
+    merged = KubeConfigMerger(credentials.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION).config
+    if merged is None:
+        raise ConfigException("no configuration found")
+    name = str(credentials.context or merged["current-context"])
+    context = merged["contexts"].get_with_name(name)["context"]
+    cluster = merged["clusters"].get_with_name(context["cluster"])
+    plugin = None
+    named = context.safe_get("user")
+    user = merged["users"].get_with_name(named, safe=True) if named else None
+    if user is not None and user.safe_get("user"):
+        _refuse_commands(user["user"].value, user.path)
+        plugin = plugin_of(user["user"].value, file=user.path, cluster=cluster["cluster"].value)
+    config.load_kube_config_from_dict(
+        merged, context=name, client_configuration=configuration, persist_config=False
+    )
+    return name, plugin
+
+
+def _refuse_commands(user: Mapping[str, Any], file: str) -> None:
+    """No command of an `auth-provider`: kubectl has run none since 1.26; the package would."""
+    settings = (user.get("auth-provider") or {}).get("config") or {}
+    if "cmd-path" in settings:
+        raise ConfigError(
+            "the kubeconfig has an auth-provider with a command, which kubectl no longer runs",
+            file=file,
+            key="users[].user.auth-provider",
+            hint="replace it by an exec plugin (`gcloud container clusters get-credentials` does)",
+        )
 
 
 @contextmanager
