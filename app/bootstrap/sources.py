@@ -33,6 +33,7 @@ class Sources:
     env: str = ""
     clusters: tuple[str, ...] = ()
     rendered: tuple[str, ...] = ()
+    helm: str = "helm"
     cilium_version: str = ""
     kubeconfig: str = ""
     context: str = ""

@@ -92,7 +92,7 @@ def build_readers(
 def _files(paths: tuple[str, ...], sources: Sources) -> ClusterReader:
     from integrations.manifests.reader import ManifestReader, Selected
 
-    selected = Selected(sources.env, sources.clusters, sources.rendered)
+    selected = Selected(sources.env, sources.clusters, sources.rendered, sources.helm)
     return ManifestReader(paths, sources.sets, selected)
 
 

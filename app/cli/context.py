@@ -30,6 +30,9 @@ SILENT_S = 1.0
 """Seconds after which a person at a terminal wonders whether anything happens."""
 WAIT_S = 10.0
 WAIT_FOR_ALL_S = 120.0
+HELM = "helm"
+"""The program that renders charts, unless another is named."""
+
 WHOLE = ("snapshot", "evidence", "record")
 """Commands that read everything to keep it, rather than to answer one question."""
 
@@ -79,6 +82,7 @@ class Context:
             env=args.env or "",
             clusters=collect(args, "cluster"),
             rendered=collect(args, "rendered"),
+            helm=HELM if args.helm is None else args.helm,
             cilium_version=args.cilium_version or "",
             kubeconfig=args.kubeconfig or "",
             context=args.context or "",
@@ -172,6 +176,7 @@ class Context:
         words += ["--env", sources.env] if sources.env else []
         words += [word for name in sources.clusters for word in ("--cluster", name)]
         words += [word for path in sources.rendered for word in ("--rendered", path)]
+        words += [] if sources.helm == HELM else ["--helm", sources.helm]
         return tuple(words)
 
     @property

@@ -11,7 +11,7 @@ from app.config import FREE_TABLES, Loaded, show
 from app.services.bug_report import Installation
 
 OPTIONS = (
-    "demo", "snapshot", "env", "cluster", "rendered", "flows", "replay", "record", "set",
+    "demo", "snapshot", "env", "cluster", "rendered", "helm", "flows", "replay", "record", "set",
     "cilium_version", "kubeconfig", "context", "hubble_address",
 )  # fmt: skip
 PACKAGES = (

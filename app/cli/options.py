@@ -106,6 +106,12 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         help="what `helm template` and its like have printed; may be repeated",
     )
     group.add_argument(
+        "--helm",
+        default=off,
+        metavar="PROGRAM",
+        help="what renders charts that lie in a checkout (default: helm, if it is installed)",
+    )
+    group.add_argument(
         "--cilium-version", default=off, metavar="V", help="whose semantics to apply, as 1.19.3"
     )
     group.add_argument("--kubeconfig", default=off, metavar="FILE", help="kubeconfig to use")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from app.core.documents.tree import TreeBuilder, compose, may_alias
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest
 from app.core.text import clean, clean_tree
+from integrations.manifests.chart_output import read_output
+from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.files import (
     KUSTOMIZATION_NAMES,
     FileSet,
@@ -22,7 +25,8 @@ from integrations.manifests.files import (
     real_path,
 )
 from integrations.manifests.found import Found
-from integrations.manifests.kustomize.kustomization import Kustomization
+from integrations.manifests.helm import Helm
+from integrations.manifests.kustomize.kustomization import Built, Kustomization
 from integrations.manifests.kustomize.tree import Map, Place, grow
 
 _GENERATED_MAX = EDITING.size
@@ -31,21 +35,40 @@ _GENERATED_MAX = EDITING.size
 Reader = Callable[[Path, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """How charts become objects: the helm program, and those `given` as rendered elsewhere."""
+
+    helm: str = ""
+    given: frozenset[str] = frozenset()
+
+
 class Checkout:
     """Objects and kustomizations by file; what a build names is read when it is asked for."""
 
     def __init__(
-        self, files: FileSet, fill: Callable[[str], str], found: Found, read: Reader
+        self,
+        files: FileSet,
+        fill: Callable[[str], str],
+        *,
+        found: Found,
+        read: Reader,
+        charts: Charts,
     ) -> None:
-        """`read` adds what a file holds to `found`, `fill` puts values into placeholders."""
+        """`read` adds what a file holds to `found`, `fill` puts values into placeholders.
+
+        Raises BadInput when the helm program that was named is not there.
+        """
         self.files = files
         self.found = found
         self._fill = fill
         self._reader = read
+        self._given = charts.given
         self._bases: dict[Path, Path] = {}
         self._real: dict[Path, Path | None] = {}
         self._objects: dict[Path, list[Manifest]] = {}
         self._kustomizations: dict[Path, Kustomization | None] = {}
+        self._helm = Helm(charts.helm, self.root)
 
     @cached_property
     def root(self) -> Path:
@@ -197,6 +220,14 @@ class Checkout:
     def _encloses(self, real: Path) -> bool:
         return self._base_of(real) is not None or real.is_relative_to(self.root)
 
-    def chart(self, _own: Kustomization, _chart: Map, _namespace: str) -> None:
-        """Charts are rendered elsewhere, or not at all."""
-        return
+    def chart(self, chart: Chart) -> Built:
+        """The objects of a chart, where it lies here and a helm program renders it."""
+        if chart.folder is None or chart.lacks or not self._helm.is_there:
+            return Built(charts=[chart])
+        if self._given & {chart.name, chart.release}:
+            return Built(charts=[chart])
+        try:
+            text = self._helm.template(chart)
+            return read_output(chart, text, self.files.shown, self._fill)
+        except BadInput as error:
+            return Built(charts=[replace(chart, lacks=error.message)])

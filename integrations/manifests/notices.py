@@ -50,6 +50,7 @@ def of_builds(built: Iterable[Built]) -> list[Notice]:
     for one in built:
         notices += [_refused(problem) for problem in one.refused]
         notices += [_ignored(problem) for problem in one.ignored]
+        notices += one.notices
         for problem in one.missing:
             missing.setdefault(problem.file, []).append(problem.text)
     for file, entries in missing.items():
@@ -76,14 +77,20 @@ def of_charts(charts: Sequence[Chart]) -> list[Notice]:
         by_namespace.setdefault(chart.namespace, []).append(chart)
     notices = []
     for namespace, those in sorted(by_namespace.items()):
-        names = listing(dict.fromkeys(one.name for one in those))
+        names = listing(dict.fromkeys(_chart_words(one) for one in those))
         where = f" in `{namespace}`" if namespace else ""
         text = f"Helm charts are not rendered{where}: {names}; pods, Services and policies of them"
-        text += " are not known (--rendered DIR takes what `helm template` prints)"
+        here = any(one.folder and not one.lacks for one in those)
+        way_out = "install helm, or let --helm name it; " if here else ""
+        text += f" are not known ({way_out}--rendered DIR takes what `helm template` prints)"
         ref = ObjectRef("NetworkPolicy", namespace, "") if namespace else None
         first = those[0]
         notices.append(Notice(text, first.file, first.line, ref, "error"))
     return notices
+
+
+def _chart_words(chart: Chart) -> str:
+    return f"{chart.name} ({chart.lacks})" if chart.folder and chart.lacks else chart.name
 
 
 def of_undeployed(manifests: Sequence[Manifest], *, controlled: bool) -> list[Notice]:

@@ -17,7 +17,7 @@ from app.core.model.unread import unread
 from app.core.text import clean
 from app.ports import ClusterChange, ClusterPicture
 from integrations.manifests import notices as say
-from integrations.manifests.checkout import Checkout
+from integrations.manifests.checkout import Charts, Checkout
 from integrations.manifests.deploy.choice import Chosen, choose
 from integrations.manifests.files import FileSet, find_files
 from integrations.manifests.found import DECIDING_KINDS, LINE_KINDS, Found
@@ -34,12 +34,14 @@ _HINT = "nothing of it was read, so nothing is said about what it holds"
 class Selected:
     """Which of a checkout's environments is meant; nothing said leaves it to a preference.
 
-    `rendered` are folders and files of what `helm template` and its like have printed.
+    `rendered` are folders and files of what `helm template` and its like have printed, `helm` the
+    program that renders charts of the checkout where it is installed, empty for none.
     """
 
     env: str = ""
     clusters: tuple[str, ...] = ()
     rendered: tuple[str, ...] = ()
+    helm: str = "helm"
 
 
 _ANY = Selected()
@@ -79,7 +81,9 @@ def load(
     placeholders = Placeholders(sets or {})
     found = Found(notices=files.notices)
     reader = partial(read_file, placeholders=placeholders, found=found)
-    checkout = Checkout(files, placeholders.fill, found, reader)
+    rendered = read_rendered(selected.rendered)
+    how = Charts(selected.helm, rendered.charts)
+    checkout = Checkout(files, placeholders.fill, found=found, read=reader, charts=how)
     checkout.read_all()
     plan = Repository(checkout, sets or {}).plan()
     chosen = choose(
@@ -91,8 +95,7 @@ def load(
     placed = _Placed.of(checkout, plan, chosen)
     built = [plan.of(one) for one in chosen.deployments]
     charts = [*plan.charts, *(chart for one in built for chart in one.charts)]
-    rendered = read_rendered(selected.rendered, charts)
-    manifests, shadowed, doubles = _resolve_doubles([*placed.manifests, *rendered.manifests])
+    manifests, shadowed, doubles = _resolve_doubles([*placed.manifests, *rendered.placed(charts)])
     notices = [
         *say.of_choice(chosen),
         *(one for one in found.notices if one.file not in placed.aside),

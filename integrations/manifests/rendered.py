@@ -2,7 +2,6 @@
 
 Helm writes `# Source: CHART/templates/FILE` before each object; kustomize writes the annotation
 `config.kubernetes.io/origin` where a kustomization asks for it.
-Source: helm.sh/helm `pkg/action/action.go` (`renderResources`).
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from app.core.documents.split import split_documents
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, Notice
 from app.core.text import clean
+from integrations.manifests.chart_output import sources_of
 from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.files import find_files, read_bytes
 from integrations.manifests.found import Found
@@ -24,7 +23,6 @@ from integrations.manifests.one_file import read_file
 from integrations.manifests.placeholders import Placeholders
 from integrations.manifests.repository import in_namespace
 
-_SOURCE = re.compile(r"^# Source: (\S+)", re.MULTILINE)
 _ORIGIN = "config.kubernetes.io/origin"
 _HELM_CHART = "helm.sh/chart"
 _PATH = re.compile(r"^path: (\S+)", re.MULTILINE)
@@ -32,9 +30,12 @@ _PATH = re.compile(r"^path: (\S+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Objects that were rendered elsewhere; `charts` are the names of the charts they came from."""
+    """Objects that were rendered elsewhere, each with the template or file it came from.
 
-    manifests: tuple[Manifest, ...] = ()
+    `charts` are the names of the charts they came from.
+    """
+
+    objects: tuple[tuple[Manifest, str], ...] = ()
     notices: tuple[Notice, ...] = ()
     charts: frozenset[str] = field(default_factory=frozenset)
 
@@ -42,41 +43,37 @@ class Rendered:
         """Say whether objects of a chart are here."""
         return bool(self.charts & {chart.name, chart.release} - {""})
 
+    def placed(self, charts: Iterable[Chart]) -> list[Manifest]:
+        """Give the objects; those without a namespace go where their chart is deployed to."""
+        namespaces = {name: one.namespace for one in charts for name in (one.release, one.name)}
+        return [
+            _from(in_namespace(one, namespaces.get(origin.partition("/")[0]) or "default"), origin)
+            for one, origin in self.objects
+        ]
 
-def read_rendered(paths: Sequence[str], charts: Iterable[Chart]) -> Rendered:
-    """Read rendered objects; those without a namespace go where their chart is deployed to.
 
-    Raises BadInput when a path does not exist.
-    """
+def read_rendered(paths: Sequence[str]) -> Rendered:
+    """Read rendered objects. Raises BadInput when a path does not exist."""
     if not paths:
         return Rendered()
     files = find_files(paths)
     found = Found(notices=files.notices)
     reader = partial(read_file, placeholders=Placeholders({}), found=found)
-    namespaces = {name: one.namespace for one in charts for name in (one.release, one.name)}
-    manifests: list[Manifest] = []
-    names: set[str] = set()
+    objects: list[tuple[Manifest, str]] = []
     for path, shown in files.shown.items():
         before = len(found.manifests)
         reader(path, shown)
         sources = _sources(path, shown)
-        for manifest in found.manifests[before:]:
-            origin = _origin_of(manifest, sources)
-            chart = origin.partition("/")[0]
-            names.add(chart)
-            placed = in_namespace(manifest, namespaces.get(chart) or "default")
-            manifests.append(_from(placed, origin))
-    return Rendered(tuple(manifests), tuple(found.notices), frozenset(names - {""}))
+        objects += [(one, _origin_of(one, sources)) for one in found.manifests[before:]]
+    names = {origin.partition("/")[0] for _, origin in objects}
+    return Rendered(tuple(objects), tuple(found.notices), frozenset(names - {""}))
 
 
 def _sources(path: Path, shown: str) -> Mapping[int, str]:
-    """The `# Source:` of each document of a file."""
     try:
-        text = read_bytes(path, shown).decode("utf-8-sig", errors="replace")
+        return sources_of(read_bytes(path, shown).decode("utf-8-sig", errors="replace"))
     except BadInput:  # it has been reported when it was read for its objects
         return {}
-    matches = ((index, _SOURCE.search(one.text)) for index, one in enumerate(split_documents(text)))
-    return {index: clean(match[1]) for index, match in matches if match}
 
 
 def _origin_of(manifest: Manifest, sources: Mapping[int, str]) -> str:

@@ -136,8 +136,26 @@ class Repository:
             if manifest.api_version.startswith(flux.KUSTOMIZE_GROUP):
                 self._add_flux(manifest, plan, tags.get(manifest.ref, ("", "")))
         releases = [one for one in objects.values() if one.api_version.startswith(flux.HELM_GROUP)]
-        plan.charts += flux.read_releases(releases, self._chart_folder)
+        for manifest, chart in flux.read_releases(releases, self._inside, self._data):
+            if chart.folder is None:
+                plan.charts.append(chart)
+            else:
+                plan.deployments.append(self._release(manifest, chart, chart.folder, tags))
         return plan
+
+    def _release(
+        self,
+        manifest: Manifest,
+        chart: Chart,
+        folder: Path,
+        tags: Mapping[ObjectRef, tuple[str, str]],
+    ) -> Deployment:
+        """The deployment of a HelmRelease whose chart lies in this checkout."""
+        env, cluster = tags.get(manifest.ref, ("", ""))
+        own = (manifest.file or "").split("/")
+        made = Deployment(folder, self._name(folder), manifest, FLUX, chart=chart)
+        made = replace(made, default_namespace=chart.namespace)
+        return made.tagged(env=env or env_of(own[:-1]), cluster=cluster or cluster_of(own))
 
     def _argo_place(self) -> argocd.Place:
         return argocd.Place(self._root, self._folders, self._documents)
@@ -194,9 +212,9 @@ class Repository:
                 return {key: text_of(value) for key, value in pairs}
         return None
 
-    def _chart_folder(self, name: str) -> Path | None:
-        folder = Path(os.path.normpath(self._root / name))
-        return folder if (folder / "Chart.yaml").is_file() else None
+    def _inside(self, name: str) -> Path | None:
+        path = Path(os.path.normpath(self._root / name))
+        return path if path.is_relative_to(self._root) and path.exists() else None
 
     def _name(self, folder: Path) -> str:
         if folder == self._root:
@@ -225,6 +243,8 @@ class Repository:
         ]
 
     def _build(self, deployment: Deployment) -> Built:
+        if deployment.chart is not None:
+            return self._checkout.chart(deployment.chart)
         own = self._checkout.kustomization(deployment.folder)
         if own is None:
             own = self._generated(deployment)

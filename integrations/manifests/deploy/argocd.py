@@ -7,6 +7,7 @@ Source: Argo CD `pkg/apis/application/v1alpha1/types.go` and `applicationset_typ
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 from app.core.model.provenance import Manifest
 from app.core.text import clean
-from integrations.manifests.deploy.deployment import ARGO, Chart, Deployment
+from integrations.manifests.deploy.deployment import ARGO, CLUSTER_OPTIONS, Chart, Deployment
 from integrations.manifests.deploy.tags import cluster_of, env_of
 from integrations.manifests.deploy.template import Parameters, render
 
@@ -53,7 +54,7 @@ def read_applications(manifests: Iterable[Manifest], place: Place) -> Applicatio
         if not isinstance(spec, Mapping):
             continue
         if manifest.ref.kind == "Application":
-            _read_application(manifest, spec, place, found)
+            _read_application(_Application(manifest, manifest.ref.name, spec), place, found)
         else:
             _read_set(manifest, spec, place, found)
     return found
@@ -62,16 +63,17 @@ def read_applications(manifests: Iterable[Manifest], place: Place) -> Applicatio
 def _read_set(
     manifest: Manifest, spec: Mapping[str, Any], place: Place, found: Applications
 ) -> None:
-    template = _map(spec.get("template")).get("spec")
-    if not isinstance(template, Mapping):
+    template = _map(spec.get("template"))
+    if not isinstance(template.get("spec"), Mapping):
         return
     made = 0
     for parameters in _generated(spec.get("generators"), {}, place):
         made += 1
         rendered = render(template, parameters)
-        if isinstance(rendered, Mapping):
+        if isinstance(rendered, Mapping) and isinstance(rendered.get("spec"), Mapping):
             before = len(found.deployments)
-            _read_application(manifest, rendered, place, found)
+            name = _text(_map(rendered.get("metadata")).get("name"))
+            _read_application(_Application(manifest, name, rendered["spec"]), place, found)
             labels = _labels(parameters)
             found.deployments[before:] = [
                 _labelled(one, labels) for one in found.deployments[before:]
@@ -92,46 +94,109 @@ def _labelled(deployment: Deployment, labels: Mapping[str, str]) -> Deployment:
     return replace(deployment, env=env, labels=others)
 
 
-def _read_application(
-    manifest: Manifest, spec: Mapping[str, Any], place: Place, found: Applications
-) -> None:
-    destination = _map(spec.get("destination"))
-    sources = spec.get("sources")
-    for source in sources if isinstance(sources, list) else [spec.get("source")]:
-        if isinstance(source, Mapping):
-            _read_source(manifest, source, destination, place, found)
+@dataclass(frozen=True, slots=True)
+class _Application:
+    """An Application, written or made by an ApplicationSet; `name` is empty where not known."""
+
+    manifest: Manifest
+    name: str
+    spec: Mapping[str, Any]
+
+    @property
+    def destination(self) -> Mapping[str, Any]:
+        return _map(self.spec.get("destination"))
+
+    @property
+    def sources(self) -> list[Mapping[str, Any]]:
+        sources = self.spec.get("sources")
+        listed = sources if isinstance(sources, list) else [self.spec.get("source")]
+        return [one for one in listed if isinstance(one, Mapping)]
+
+    def chart(self, source: Mapping[str, Any], name: str) -> Chart:
+        """The chart of a source, with neither folder nor values."""
+        release = _text(_map(source.get("helm")).get("releaseName")) or self.name
+        namespace = _text(self.destination.get("namespace"))
+        line = self.manifest.line_of("spec.source") or 1
+        return Chart(clean(name), namespace, self.manifest.file or "", line, release)
+
+
+def _read_application(one: _Application, place: Place, found: Applications) -> None:
+    for source in one.sources:
+        _read_source(one, source, place, found)
 
 
 def _read_source(
-    manifest: Manifest,
-    source: Mapping[str, Any],
-    destination: Mapping[str, Any],
-    place: Place,
-    found: Applications,
+    one: _Application, source: Mapping[str, Any], place: Place, found: Applications
 ) -> None:
-    namespace = _text(destination.get("namespace"))
-    helm, line = _map(source.get("helm")), manifest.line_of("spec.source") or 1
-    release = _text(helm.get("releaseName"))
     if chart := _text(source.get("chart")):
-        found.charts.append(Chart(clean(chart), namespace, manifest.file or "", line, release))
+        found.charts.append(one.chart(source, chart))
         return
     if source.get("ref") and not source.get("path"):
         return  # a source of values for another one
     path = source.get("path")
     if not isinstance(path, str):
-        found.unknown.append((manifest, "its path is not known here"))
+        found.unknown.append((one.manifest, "its path is not known here"))
         return
     folder = place.root / path.strip("/")
     if not folder.is_dir():
-        found.unknown.append((manifest, f"`{clean(path)}` is not in this checkout"))
+        found.unknown.append((one.manifest, f"`{clean(path)}` is not in this checkout"))
         return
+    deployment = _deployment(one.manifest, source, one.destination, folder, place)
     if (folder / "Chart.yaml").is_file():
-        values = tuple(folder / name for name in _texts(helm.get("valueFiles")))
-        vendored = Chart(clean(folder.name), namespace, manifest.file or "", line, release)
-        inline = helm.get("valuesObject") or helm.get("values")
-        found.charts.append(replace(vendored, folder=folder, values=values, inline=inline))
-        return
-    found.deployments.append(_deployment(manifest, source, destination, folder, place))
+        deployment = _of_chart(deployment, one, source, place)
+    found.deployments.append(deployment)
+
+
+def _of_chart(
+    deployment: Deployment, one: _Application, source: Mapping[str, Any], place: Place
+) -> Deployment:
+    """Source: Argo CD `reposerver/repository/repository.go` (`helmTemplate`).
+
+    Value files, then values of the Application, then parameters; later ones win.
+    """
+    folder, helm = deployment.folder, _map(source.get("helm"))
+    names = _texts(helm.get("valueFiles"))
+    files = [_value_file(name, folder, one, place) for name in names]
+    if helm.get("ignoreMissingValueFiles") is True:
+        files = [file for file in files if file is None or file.is_file()]
+    inline = helm.get("valuesObject") or helm.get("values")
+    lacks = "" if None not in files else "values from elsewhere"
+    if helm.get("fileParameters") or "$ARGOCD_" in str(helm):
+        lacks = "parameters that only Argo CD knows"
+    chart = replace(
+        one.chart(source, folder.name),
+        folder=folder,
+        values=(*(file for file in files if file), *([inline] if inline else [])),
+        options=(*CLUSTER_OPTIONS, *_parameters(helm.get("parameters"))),
+        lacks=lacks,
+    )
+    words = [word for name in names for word in re.split(r"[/.-]", name)]
+    return replace(deployment, chart=chart, env=deployment.env or env_of(words))
+
+
+def _value_file(name: str, folder: Path, one: _Application, place: Place) -> Path | None:
+    """Where a file of values lies; None when that is not in this checkout.
+
+    Source: Argo CD `docs/user-guide/multiple_sources.md`: `$REF/…` is a path in another source.
+    """
+    if "://" in name or "*" in name:
+        return None
+    if not name.startswith("$"):
+        return place.root / name.lstrip("/") if name.startswith("/") else folder / name
+    reference, _, path = name[1:].partition("/")
+    urls = {_text(source.get("ref")): source.get("repoURL") for source in one.sources}
+    own = [source.get("repoURL") for source in one.sources if not source.get("ref")]
+    file = place.root / path
+    return file if urls.get(reference) in own or file.is_file() else None
+
+
+def _parameters(parameters: Any) -> Iterator[str]:
+    """Source: Argo CD `util/helm/cmd.go` (`cleanSetParameters`): a comma is part of the value."""
+    for one in parameters if isinstance(parameters, list) else ():
+        if isinstance(one, Mapping) and (name := _text(one.get("name"))):
+            value = re.sub(r"(?<!\\),", r"\\,", _text(one.get("value")))
+            flag = "--set-string" if one.get("forceString") is True else "--set"
+            yield f"{flag}={name}={value}"
 
 
 def _deployment(

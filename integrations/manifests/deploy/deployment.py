@@ -12,6 +12,43 @@ from app.core.model.provenance import Manifest
 ARGO = "Argo CD"
 FLUX = "Flux"
 
+CLUSTER_OPTIONS = (
+    "--skip-tests",
+    *(
+        f"--api-versions={version}"
+        for version in (
+            "cilium.io/v2",
+            "cilium.io/v2/CiliumNetworkPolicy",
+            "cilium.io/v2/CiliumClusterwideNetworkPolicy",
+            "gateway.networking.k8s.io/v1",
+            "gateway.networking.k8s.io/v1/HTTPRoute",
+        )
+    ),
+)
+"""What a chart is rendered with in a cluster: no hooks of `helm test`, and kinds that are there.
+
+Both controllers ask the cluster for its kinds; charts make policies only where Cilium's are known.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A Helm chart that something deploys: `namespace` is where its objects go, where known."""
+
+    name: str
+    namespace: str
+    file: str
+    line: int
+    release: str = ""
+    folder: Path | None = None
+    """Where it is vendored in the checkout."""
+    values: tuple[Any, ...] = ()
+    """Later ones win: a path of a file, a text of YAML, or a mapping."""
+    options: tuple[str, ...] = ()
+    """Other words for `helm template`."""
+    lacks: str = ""
+    """Why it is not rendered although it lies here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -38,6 +75,8 @@ class Deployment:
     recurse: bool = True
     include: str = ""
     exclude: str = ""
+    chart: Chart | None = None
+    """What is deployed, where the folder is a Helm chart."""
 
     def tagged(self, *, env: str = "", cluster: str = "") -> Deployment:
         """Give it with tags where it has none of its own."""
@@ -47,19 +86,3 @@ class Deployment:
     def segments(self) -> tuple[str, ...]:
         """The parts of its folder's name."""
         return tuple(part for part in self.shown.split("/") if part not in ("", "."))
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A Helm chart that something deploys: `namespace` is where its objects go, where known."""
-
-    name: str
-    namespace: str
-    file: str
-    line: int
-    release: str = ""
-    folder: Path | None = None
-    """Where it is vendored in the checkout."""
-    values: tuple[Path, ...] = ()
-    inline: Any = None
-    """Values that stand in the object that deploys it."""

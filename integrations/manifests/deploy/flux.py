@@ -13,7 +13,7 @@ from typing import Any
 
 from app.core.model.provenance import Manifest
 from app.core.text import clean
-from integrations.manifests.deploy.deployment import FLUX, Chart, Deployment
+from integrations.manifests.deploy.deployment import CLUSTER_OPTIONS, FLUX, Chart, Deployment
 from integrations.manifests.deploy.tags import cluster_of, env_of
 
 KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io/"
@@ -80,8 +80,8 @@ def _substitutes(
 
 
 def read_releases(
-    manifests: Iterable[Manifest], locate: Callable[[str], Path | None]
-) -> list[Chart]:
+    manifests: Iterable[Manifest], locate: Callable[[str], Path | None], values: Values
+) -> list[tuple[Manifest, Chart]]:
     """Give the charts of HelmReleases; `locate` finds a chart's folder in this checkout."""
     charts = []
     for manifest in manifests:
@@ -89,24 +89,49 @@ def read_releases(
         chart = _map(_map(spec.get("chart")).get("spec"))
         reference = _map(spec.get("chartRef"))
         name = _text(chart.get("chart")) or _text(reference.get("name")) or manifest.ref.name
-        namespace = _text(spec.get("targetNamespace")) or manifest.ref.namespace
-        release = _text(spec.get("releaseName")) or manifest.ref.name
         local = name.startswith(".") or _text(_map(chart.get("sourceRef")).get("kind")) in (
             "GitRepository",
             "Bucket",
         )
-        charts.append(
-            Chart(
-                name=clean(manifest.ref.name),
-                namespace=namespace,
-                file=manifest.file or "",
-                line=manifest.line_of("") or 1,
-                release=release,
-                folder=locate(name) if local else None,
-                inline=spec.get("values"),
-            )
+        folder = locate(name) if local else None
+        target = _text(spec.get("targetNamespace"))
+        found, lacks = _release_values(spec, manifest.ref.namespace, values)
+        files = chart.get("valuesFiles")
+        paths = [locate(one) for one in files if isinstance(one, str)] if files else []
+        one = Chart(
+            name=clean(manifest.ref.name),
+            namespace=target or manifest.ref.namespace,
+            file=manifest.file or "",
+            line=manifest.line_of("") or 1,
+            release=_text(spec.get("releaseName"))
+            or "-".join(filter(None, (target, manifest.ref.name))),
+            folder=folder if folder and (folder / "Chart.yaml").is_file() else None,
+            values=(*(path for path in paths if path), *found),
+            options=CLUSTER_OPTIONS,
+            lacks=lacks or ("values files that are not in this checkout" if None in paths else ""),
         )
+        charts.append((manifest, one))
     return charts
+
+
+def _release_values(
+    spec: Mapping[str, Any], namespace: str, values: Values
+) -> tuple[list[Any], str]:
+    """Give a release's values, later ones win, and what of them is not known.
+
+    Source: fluxcd/pkg `chartutil/values.go` (`ChartValuesFromReferences`).
+    """
+    found: list[Any] = []
+    lacks = "its postRenderers are not run" if spec.get("postRenderers") else ""
+    for source in spec.get("valuesFrom") or ():
+        kind, name = (_text(_map(source).get(key)) for key in ("kind", "name"))
+        data = values(kind, namespace, name)
+        text = (data or {}).get(_text(_map(source).get("valuesKey")) or "values.yaml")
+        if text is not None and not _map(source).get("targetPath"):
+            found.append(text)
+        elif _map(source).get("optional") is not True:
+            lacks = f"the values of {clean(kind)} `{clean(name)}` are not known"
+    return [*found, *([spec["values"]] if spec.get("values") else [])], lacks
 
 
 def _map(value: Any) -> Mapping[str, Any]:

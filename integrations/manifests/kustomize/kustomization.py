@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.core.model.provenance import Manifest
+from app.core.model.provenance import Manifest, Notice
 from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.kustomize.tree import Map, Place, Seq
 
@@ -99,8 +99,8 @@ class Files(Protocol):
         """The bytes of a small file; None when it is not there."""
         ...
 
-    def chart(self, own: Kustomization, chart: Map, namespace: str) -> Sequence[Manifest] | None:
-        """The objects of a Helm chart; None when it is not rendered."""
+    def chart(self, chart: Chart) -> Built:
+        """The objects of a Helm chart, or the chart itself where it is not rendered."""
         ...
 
 
@@ -111,7 +111,7 @@ class Built:
     `files` were read as resources, `patches` as something else, `folders` hold kustomizations that
     took part. `refused` is what kustomize would end with an error for, `missing` what is not in the
     checkout, `absent` the files of generators that are not, `charts` what was not rendered,
-    `ignored` what is not modelled.
+    `ignored` what is not modelled, `notices` what else is to be said.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
@@ -123,3 +123,4 @@ class Built:
     absent: list[Problem] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     ignored: list[Problem] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)

@@ -15,8 +15,8 @@ from pathlib import Path
 from app.core.errors import BadInput
 from app.core.model.provenance import Manifest, Source
 from app.core.text import clean
-from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.found import make_ref
+from integrations.manifests.kustomize.charts import read_chart
 from integrations.manifests.kustomize.configuration import read_configuration
 from integrations.manifests.kustomize.defaults import Config
 from integrations.manifests.kustomize.errors import Refused
@@ -195,14 +195,11 @@ class _Target:
                 self.attempt(place, made.run)
         for chart, place in own.maps("helmCharts"):
             namespace = own.text("namespace") or scope.namespace
-            rendered = self._files.chart(own, chart, namespace)
-            if rendered is None:
-                name, release = (text_of(chart.get(key) or "") for key in ("name", "releaseName"))
-                namespace = text_of(chart.get("namespace") or namespace)
-                unrendered = Chart(clean(name), clean(namespace), *place, clean(release))
-                self.built.charts.append(unrendered)
-            else:
-                self._add(scope.resources, rendered, place)
+            rendered = self._files.chart(read_chart(own, chart, namespace, place))
+            self.built.charts += rendered.charts
+            self.built.patches |= rendered.patches
+            self.built.notices += rendered.notices
+            self._add(scope.resources, rendered.manifests, place)
 
     def read(self, path: Path) -> bytes | None:
         """Give the content of a file that a generator names."""

@@ -18,7 +18,7 @@ from typing import Any
 from app.core.documents.limits import READING
 from app.core.documents.split import split_documents
 from app.core.documents.tree import TreeBuilder, compose
-from integrations.manifests.checkout import Checkout
+from integrations.manifests.checkout import Charts, Checkout
 from integrations.manifests.files import find_files
 from integrations.manifests.found import Found
 from integrations.manifests.kustomize.kustomization import Built
@@ -70,7 +70,7 @@ def build_ours(folder: Path) -> Built:
     placeholders = Placeholders({})
     found = Found(notices=files.notices)
     reader = partial(read_file, placeholders=placeholders, found=found)
-    checkout = Checkout(files, placeholders.fill, found, reader)
+    checkout = Checkout(files, placeholders.fill, found=found, read=reader, charts=Charts())
     checkout.read_all()
     kustomization = checkout.kustomization(folder)
     assert kustomization is not None
