@@ -43,8 +43,6 @@ GAP = 1
 """Blank cells between columns."""
 GUTTER = 1
 """Blank cells left of the first column."""
-KEPT = 3
-"""Cells that a yielding span keeps."""
 KEPT_STRIPS = 512
 """Drawn rows kept: a few screens' worth."""
 
@@ -165,7 +163,7 @@ def fit_line(cell: Line, width: int, *, right: bool = False) -> list[Span]:
         return [Span(fit(clean(cell[0].text), width, right=right), cell[0].tone)]
     spans: list[Span] = []
     left = width
-    for span in _yielded(cell, width):
+    for span in cell:
         text = clean(span.text)
         if (length := width_of(text)) > left:
             spans.append(Span(fit(text, left), span.tone))
@@ -176,22 +174,6 @@ def fit_line(cell: Line, width: int, *, right: bool = False) -> list[Span]:
         blanks = Span(" " * left)
         return [blanks, *spans] if right else [*spans, blanks]
     return spans
-
-
-def _yielded(cell: Line, width: int) -> Line:
-    """Cut the yielding spans down, as far as the others need their room, to `KEPT` at least."""
-    excess = sum(width_of(clean(span.text)) for span in cell) - width
-    if excess <= 0:
-        return cell
-    spans: list[Span] = []
-    for span in cell:
-        text = clean(span.text)
-        room = max(KEPT, width_of(text) - excess)
-        if span.yields and room < width_of(text):
-            excess -= width_of(text) - room
-            text = fit(text, room)
-        spans.append(Span(text, span.tone))
-    return tuple(spans)
 
 
 class Grid(Sturdy, ScrollView, can_focus=True):

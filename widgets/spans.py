@@ -35,15 +35,24 @@ class Tone(StrEnum):
     KEY = "key"
     HEADING = "heading"
     BADGE = "badge"
+    HUE_1 = "hue-1"
+    HUE_2 = "hue-2"
+    HUE_3 = "hue-3"
+    HUE_4 = "hue-4"
+    HUE_5 = "hue-5"
+    HUE_6 = "hue-6"
+
+
+HUES = (Tone.HUE_1, Tone.HUE_2, Tone.HUE_3, Tone.HUE_4, Tone.HUE_5, Tone.HUE_6)
+"""Tones without a meaning, to tell things apart; none is the colour of a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Literal text with its tone. In a cell that is too narrow, one that `yields` is cut first."""
+    """Literal text with its tone."""
 
     text: str
     tone: Tone = Tone.PLAIN
-    yields: bool = False
 
 
 Line = tuple[Span, ...]
@@ -92,6 +101,12 @@ TONE_CSS = """
     & > .tone--key { color: $text-primary; text-style: bold; }
     & > .tone--heading { color: $text-primary; text-style: bold; }
     & > .tone--badge { text-style: reverse bold; }
+    & > .tone--hue-1 { background: #1f5fa8; color: #ffffff; text-style: bold; }
+    & > .tone--hue-2 { background: #7b4fa6; color: #ffffff; text-style: bold; }
+    & > .tone--hue-3 { background: #0f7173; color: #ffffff; text-style: bold; }
+    & > .tone--hue-4 { background: #8a5a2b; color: #ffffff; text-style: bold; }
+    & > .tone--hue-5 { background: #9c3d78; color: #ffffff; text-style: bold; }
+    & > .tone--hue-6 { background: #566373; color: #ffffff; text-style: bold; }
 """
 """Rules for the body of a widget's DEFAULT_CSS whose COMPONENT_CLASSES hold `TONE_CLASSES`."""
 

@@ -12,6 +12,7 @@ from app.core.diagnose.why import answer_of, diagnose
 from app.core.errors import UsageError
 from app.core.model.answer import WhyAnswer
 from app.core.model.asked import Asked, EndKind
+from app.core.model.flow import Flow
 from app.core.model.verdict import Verdict
 from app.services.picture import Picture
 
@@ -74,3 +75,12 @@ def explain(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAn
     Raises `NotFound` or `Ambiguous` when an end is not in the picture.
     """
     return diagnose(asked, picture.engine, flows)
+
+
+def explain_flow(picture: Picture, flow: Flow, asked: Asked) -> WhyAnswer:
+    """Explain with one flow as the only evidence, as a table of many has time for.
+
+    Raises `NotFound` or `Ambiguous` when an end is not in the picture.
+    """
+    evidence = FlowEvidence((flow,), policies_as_of_ns=picture.as_of_ns)
+    return diagnose(asked, picture.engine, evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.core.flows.drop_reasons import drop_reason
+from app.core.flows.halves import Packet
 from app.core.model.flow import Flow, FlowEndpoint, L7Info, PolicyEvidence
 
 VERDICT_SIGNS = {
@@ -85,3 +86,25 @@ def policy_words_of(flow: Flow) -> str:
         more = f" +{len(named) - 1}" if len(named) > 1 else ""
         return f"{named[0].name}{more}"
     return "default deny" if flow.drop_reason == "POLICY_DENIED" else ""
+
+
+def path_words(packet: Packet, arrow: str) -> str:
+    """The policies that decided at egress and at ingress: `workspace → mirror-in`.
+
+    `·` stands for a side of which nothing is known; empty when that is both.
+    """
+    sides = [_side_words(packet, direction) for direction in ("EGRESS", "INGRESS")]
+    return f" {arrow} ".join(side or "·" for side in sides) if any(sides) else ""
+
+
+def _side_words(packet: Packet, direction: str) -> str:
+    denied: list[PolicyEvidence] = []
+    allowed: list[PolicyEvidence] = []
+    for flow in packet.flows:
+        is_egress = direction == "EGRESS"
+        denied += flow.egress_denied_by if is_egress else flow.ingress_denied_by
+        allowed += flow.egress_allowed_by if is_egress else flow.ingress_allowed_by
+    if names := list(dict.fromkeys(one.name for one in denied or allowed)):
+        return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")
+    half = packet.half(direction)
+    return "default deny" if half is not None and half.drop_reason == "POLICY_DENIED" else ""

@@ -157,6 +157,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.FLOWS, "why", ("x",), "Why this verdict", "why", (Need.FLOW,)),
     Action(Scope.FLOWS, "follow", ("s",), "Stand still, or follow the newest", "follow"),
     Action(Scope.FLOWS, "group", ("a",), "One line per connection, or every flow", "group"),
+    Action(Scope.FLOWS, "halves", ("o",), "One line for a packet, or for each time it was seen"),
     Action(Scope.FLOWS, "faults", ("ctrl+z",), "Only drops, audits and errors", "faults"),
     Action(Scope.FLOWS, "server", ("S",), "Ask Relay for these flows only, or for all again"),
     Action(Scope.FLOWS, "json", ("y",), "Show it as Hubble's JSON", "json", (Need.FLOW,)),

@@ -11,12 +11,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from app.core.flows.halves import Folding, Packet
 from app.core.flows.ring import Predicate, Ring, View
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow
 from widgets.spans import Line
 
-Draw = Callable[[Flow], tuple[Line, ...]]
+Draw = Callable[[Packet], tuple[Line, ...]]
+PacketOf = Callable[[Flow], Packet]
 NOTHING: Line = ()
 
 
@@ -28,6 +30,7 @@ class LiveRows:
     start: int
     count: int
     draw: Draw
+    packet_of: PacketOf
     blank: tuple[Line, ...]
 
     def __len__(self) -> int:
@@ -40,7 +43,7 @@ class LiveRows:
     def cells(self, index: int) -> tuple[Line, ...]:
         """Draw a row; one that was evicted since it was counted is blank."""
         flow = self.view.ring.get(self.view.seq_at(self.start + index))
-        return self.blank if flow is None else self.draw(flow)
+        return self.blank if flow is None else self.draw(self.packet_of(flow))
 
     def find(self, key: Hashable) -> int | None:
         """Find a sequence number."""
@@ -51,14 +54,16 @@ class LiveRows:
             return None
         return index
 
-    def flow(self, key: Hashable) -> Flow | None:
-        """Give a flow by its number."""
-        return self.view.ring.get(key) if isinstance(key, int) else None
+    def packet(self, key: Hashable) -> Packet | None:
+        """Give a row by its number."""
+        flow = self.view.ring.get(key) if isinstance(key, int) else None
+        return None if flow is None else self.packet_of(flow)
 
     def flows(self) -> Sequence[Flow]:
-        """Give every flow, oldest first."""
+        """Give every flow, folded ones too, rows from the oldest on."""
         seqs = self.view.seqs(self.start, self.count)
-        return [flow for seq in seqs if (flow := self.view.ring.get(seq)) is not None]
+        firsts = [flow for seq in seqs if (flow := self.view.ring.get(seq)) is not None]
+        return [flow for first in firsts for flow in self.packet_of(first).flows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class StillRows:
     """A copy of rows, by ascending sequence number."""
 
     seqs: Sequence[int]
-    kept: Sequence[Flow]
+    kept: Sequence[Packet]
     draw: Draw
 
     def __len__(self) -> int:
@@ -87,14 +92,14 @@ class StillRows:
         index = bisect_left(self.seqs, key)
         return index if index < len(self.seqs) and self.seqs[index] == key else None
 
-    def flow(self, key: Hashable) -> Flow | None:
-        """Give a flow by its number."""
+    def packet(self, key: Hashable) -> Packet | None:
+        """Give a row by its number."""
         index = self.find(key)
         return None if index is None else self.kept[index]
 
     def flows(self) -> Sequence[Flow]:
-        """Give every flow, oldest first."""
-        return self.kept
+        """Give every flow, folded ones too, rows from the oldest on."""
+        return [flow for packet in self.kept for flow in packet.flows]
 
 
 FlowRows = LiveRows | StillRows
@@ -107,7 +112,11 @@ class FlowFeed:
         self.ring = ring
         self.draw = draw
         self._blank: tuple[Line, ...] = (NOTHING,) * columns
-        self._view = View(ring)
+        self.unfolded = False
+        """Whether every half of a packet is a row; heeded when it is filtered anew."""
+        self._wanted: Predicate | None = None
+        self._folding = Folding()
+        self._view = View(ring, self._folding)
         self._window_ns: int | None = None
         self._cleared = 0
         self._still: StillRows | None = None
@@ -123,7 +132,7 @@ class FlowFeed:
     @property
     def waiting(self) -> int:
         """How many rows came since they stand still, also those evicted unseen."""
-        if self._still is not None and self._view.matches is None:
+        if self._still is not None and self._wanted is None:
             return self.ring.next_seq - self._still_from
         return self._since_still
 
@@ -137,7 +146,9 @@ class FlowFeed:
     def filter(self, predicate: Predicate | None, now_ns: int) -> None:
         """Show what a predicate lets through; standing rows are filtered where they stand."""
         was_still = self._still is not None
-        self._view = View(self.ring, predicate)
+        self._wanted = predicate
+        self._folding = Folding(predicate)
+        self._view = View(self.ring, predicate if self.unfolded else self._folding)
         self._view.update()
         self._still = None
         if was_still:
@@ -168,7 +179,15 @@ class FlowFeed:
             return self._still
         start = self._start(now_ns)
         count = max(0, len(self._view) - start)
-        return LiveRows(self._view, start, count, self.draw, self._blank)
+        return LiveRows(self._view, start, count, self.draw, self._packet, self._blank)
+
+    @property
+    def folded(self) -> int:
+        """How many flows were folded into others; rows drawn before it grew may have changed."""
+        return self._folding.folded
+
+    def _packet(self, flow: Flow) -> Packet:
+        return self._folding.packet(flow)
 
     def stop(self, now_ns: int) -> StillRows:
         """Make the rows stand still."""
@@ -177,7 +196,9 @@ class FlowFeed:
             seqs = self._view.seqs(start, max(0, len(self._view) - start))
             pairs = [(seq, flow) for seq in seqs if (flow := self.ring.get(seq)) is not None]
             self._still = StillRows(
-                [seq for seq, _ in pairs], [flow for _, flow in pairs], self.draw
+                [seq for seq, _ in pairs],
+                [self._packet(flow) for _, flow in pairs],
+                self.draw,
             )
             self._since_still = 0
             self._still_from = self.ring.next_seq

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from app.core.flows.halves import Packet
 from app.core.flows.ring import Ring
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow
@@ -7,8 +8,8 @@ from app.tui.feed import FlowFeed, LiveRows, StillRows
 from widgets.spans import Line, line
 
 
-def draw(flow: Flow) -> tuple[Line, ...]:
-    return (line(flow.node),)
+def draw(packet: Packet) -> tuple[Line, ...]:
+    return (line("+".join(flow.node for flow in packet.flows)),)
 
 
 def flow(at_s: int, verdict: str = "FORWARDED") -> Flow:
@@ -44,7 +45,7 @@ def test_feed_when_filtered_then_only_what_fits_by_its_own_number() -> None:
     rows = feed.rows(0)
     assert nodes(rows) == ["n2", "n4"]
     assert [rows.key(at) for at in range(2)] == [1, 3]
-    assert rows.flow(3) is not None
+    assert rows.packet(3) is not None
     assert rows.find(2) is None
 
 
@@ -96,3 +97,38 @@ def test_rows_when_evicted_between_counting_and_drawing_then_blank() -> None:
     ring.keep(flow(100 + at) for at in range(10))
     assert rows.cells(0) == ((),)
     assert rows.flows() == []
+
+
+def half(direction: str, at_s: float) -> Flow:
+    return Flow(
+        round(at_s * NS_PER_S),
+        "FORWARDED",
+        source_ip="10.0.0.1",
+        destination_ip="10.0.0.2",
+        destination_port=80,
+        direction=direction,
+        node=direction.lower(),
+    )
+
+
+def test_feed_when_a_packet_is_seen_twice_then_one_row_until_unfolded() -> None:
+    ring, feed = feed_of(half("EGRESS", 1), half("INGRESS", 1.1))
+    assert nodes(feed.rows(0)) == ["egress+ingress"]
+    assert len(feed.rows(0).flows()) == 2
+    ring.keep((half("EGRESS", 2), half("INGRESS", 2.1)))
+    feed.update()
+    assert nodes(feed.rows(0)) == ["egress+ingress"] * 2
+    feed.unfolded = True
+    feed.filter(None, 0)
+    assert nodes(feed.rows(0)) == ["egress", "ingress"] * 2
+    assert len(feed.rows(0).flows()) == 4
+
+
+def test_feed_when_the_other_half_comes_while_standing_then_the_row_stays_as_it_was() -> None:
+    ring, feed = feed_of(half("EGRESS", 1))
+    feed.stop(0)
+    ring.append(half("INGRESS", 1.1))
+    feed.update()
+    assert nodes(feed.rows(0)) == ["egress"]
+    feed.go_on()
+    assert nodes(feed.rows(0)) == ["egress+ingress"]

@@ -58,5 +58,6 @@ def test_rows_when_replicas_answer_then_one_line_from_client_to_workload() -> No
     texts = ["".join(span.text for span in cell) for cell in row.draw()]
     cells = dict(zip((column.key for column in COLUMNS), texts, strict=True))
     assert (cells["count"], cells["tries"]) == ("4", "2")
-    assert (cells["source"], cells["destination"]) == ("lung/jupyter-alice", "mirror/mirror")
+    assert cells["source"] == "L lung     jupyter-alice"
+    assert cells["destination"] == "M mirror   mirror"
     assert cells["port"] == "8080/TCP"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -14,12 +14,15 @@ from textual.containers import Horizontal
 from app.core.errors import UsageError
 from app.core.flows.filters import Filter, parse_filter
 from app.core.flows.grouping import Connections, ObservedConnection
+from app.core.flows.halves import Packet
 from app.core.flows.ring import Predicate
 from app.core.flows.terms import KEYS
+from app.core.model.cluster import Namespace
 from app.core.model.flow import Flow
 from app.services.picture import Picture
 from app.services.wording import counted
 from app.tui.actions import Need, Scope, bindings
+from app.tui.causes import Causes
 from app.tui.feed import FlowFeed, FlowRows
 from app.tui.places import ALL, Place
 from app.tui.questions import observe_command, words_of
@@ -27,6 +30,7 @@ from app.tui.screens.frame import Frame
 from app.tui.session import Session
 from app.tui.times import span_of
 from app.tui.views import flows as views
+from app.tui.views.chips import make_chips
 from app.tui.views.groups import COLUMNS as GROUP_COLUMNS
 from app.tui.views.groups import connection_rows
 from app.tui.views.words import empty
@@ -51,11 +55,12 @@ class Flows(Frame):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.FLOWS)]
     DEFAULT_CSS = """
     Flows {
-        #main, #groups { width: 2fr; }
+        #main, #groups { width: 3fr; }
         #groups { display: none; }
         &.-grouped #groups { display: block; }
         &.-grouped #main { display: none; }
-        #detail { width: 1fr; max-width: 70; border-left: vkey $panel; display: none; }
+        #detail { width: 1fr; min-width: 36; max-width: 52; border-left: vkey $panel; }
+        #detail { display: none; }
         &.-roomy #detail { display: block; }
         &.-detail #detail { display: block; }
         &.-no-detail #detail { display: none; }
@@ -66,7 +71,8 @@ class Flows(Frame):
         super().__init__(session, place)
         self._faults = "faults" in place.args
         self._window = 0
-        self._look = views.FlowLook(session.marks, session.zone)
+        self._causes = Causes(session)
+        self._look = views.FlowLook(session.marks, session.zone, cause=self._causes.cell)
         self._feed = FlowFeed(session.workspace.ring, self._cells, len(views.COLUMNS))
         self._filter: Filter | None = None
         self._grouped = False
@@ -76,10 +82,12 @@ class Flows(Frame):
         self._detailed: Hashable = None
         self._detailed_at = -REGROUP_S
         self._shown = 0
+        self._folded = 0
         self._namespace = session.namespace
+        self._namespaces: Mapping[str, Namespace] = {}
 
-    def _cells(self, flow: Flow) -> tuple[Line, ...]:
-        return views.flow_cells(flow, self._look)
+    def _cells(self, packet: Packet) -> tuple[Line, ...]:
+        return views.packet_cells(packet, self._look)
 
     def compose_body(self) -> ComposeResult:
         """Lay out stream, groups and detail."""
@@ -91,6 +99,7 @@ class Flows(Frame):
 
     def begin(self) -> None:
         """Filter as the place says."""
+        self._take_chips()
         self._refilter()
         self._redraw()
 
@@ -107,15 +116,27 @@ class Flows(Frame):
     # Drawing
 
     def show_picture(self, picture: Picture) -> None:
-        """A new picture changes no flow, but the namespace may be another."""
+        """A new picture changes no flow, but the namespace may be another, or its chip."""
         del picture
+        self._take_chips()
         if self.session.namespace != self._namespace:
             self._refilter()
             self._redraw()
 
+    def _take_chips(self) -> None:
+        namespaces = self.session.picture.cluster.namespaces
+        if namespaces != self._namespaces:
+            self._namespaces = namespaces
+            self._look = replace(self._look, chips=make_chips(namespaces))
+            self.stream.forget()
+            self.table.forget()
+
     def tick(self) -> None:
         """Look at what came and draw it."""
         added = self._feed.update()
+        if self._causes.work() or self._feed.folded != self._folded:
+            self._folded = self._feed.folded
+            self.main.forget()
         now = self.session.clock.monotonic()
         if self._grouped:
             if now - self._counted_at >= REGROUP_S and now - self._stepped_at >= QUIET_S:
@@ -197,6 +218,7 @@ class Flows(Frame):
         """Say what is filtered, whether it stands still, what was lost."""
         view = [self.filter_text] if self.filter_text else []
         view += ["faults"] if self._faults else []
+        view += ["unfolded"] if self._feed.unfolded else []
         if (seconds := WINDOWS_S[self._window]) is not None:
             view.append(f"last {span_of(seconds)}")
         ring = self.session.workspace.ring
@@ -295,7 +317,8 @@ class Flows(Frame):
         if self._grouped:
             key = self.table.cursor_key
             return next((one.newest for one in self._groups if one.key == key), None)
-        return self.rows().flow(self.stream.cursor_key)
+        packet = self.rows().packet(self.stream.cursor_key)
+        return packet.deciding if packet else None
 
     def missing(self, need: Need) -> str:
         """A flow is missing when there is none under the cursor."""
@@ -372,6 +395,12 @@ class Flows(Frame):
     def main(self) -> Grid:
         """The grid that has the keyboard."""
         return self.table if self._grouped else self.stream
+
+    def do_halves(self) -> None:
+        """One line for a packet, or one for each time it was seen."""
+        self._feed.unfolded = not self._feed.unfolded
+        self._refilter()
+        self._redraw()
 
     def do_faults(self) -> None:
         """Only drops, audits and errors, or everything."""

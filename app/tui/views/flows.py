@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from app.core.flows.drop_reasons import drop_reason
+from app.core.flows.halves import Packet
 from app.core.flows.times import NS_PER_S
 from app.core.model.flow import Flow, FlowEndpoint, PolicyEvidence
 from app.core.model.provenance import ObjectRef
@@ -14,30 +15,34 @@ from app.services.flow_words import (
     deciding,
     destination_words,
     end_words,
-    policy_words_of,
+    path_words,
     port_words,
     reason_words,
     request_words,
     source_words,
 )
 from app.tui.times import clock_time, span_of
+from app.tui.views.chips import CHIP, NO_CHIPS, Chips
 from app.tui.views.words import field, ref_text, section
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column
 from widgets.marks import Marks, flow_verdict
 from widgets.spans import Line, Span, Tone, line
 
+END = CHIP + 9
+"""Cells of an end at least: its chip, and the beginning of a pod's name."""
+
 COLUMNS = (
-    Column("time", "TIME", 8),
-    Column("direction", "DIR", 3, rank=3),
-    Column("source", "SOURCE", 15, flex=2),
-    Column("destination", "DESTINATION", 15, flex=2),
-    Column("port", "PORT", 9),
+    Column("time", "TIME", 8, rank=4),
+    Column("direction", "DIR", 3, rank=6),
+    Column("source", "SOURCE", END, flex=1, rank=2),
+    Column("destination", "DESTINATION", END, flex=1, rank=1),
+    Column("port", "PORT", 9, rank=3),
     Column("verdict", "VERDICT", 12),
-    Column("reason", "REASON", 14, flex=1, rank=4),
-    Column("l7", "L7", 12, flex=2, rank=6),
-    Column("policy", "POLICY", 14, flex=1, rank=5),
-    Column("node", "NODE", 10, rank=7),
+    Column("cause", "CAUSE", 20, flex=1, rank=5),
+    Column("l7", "L7", 12, flex=1, rank=8),
+    Column("path", "PATH", 18, flex=1, rank=7),
+    Column("node", "NODE", 10, rank=9),
     Column("identities", "IDENTITIES", 14, wide=True),
     Column("flags", "FLAGS", 10, wide=True),
     Column("point", "TRACE POINT", 14, wide=True),
@@ -46,7 +51,7 @@ COLUMNS = (
 
 FAULTS = frozenset({"DROPPED", "AUDIT", "ERROR"})
 
-_ARROWS = {"EGRESS": "out", "INGRESS": "in"}
+_ARROWS = {"BOTH": "o+i", "EGRESS": "out", "INGRESS": "in"}
 
 
 def is_fault(flow: Flow) -> bool:
@@ -54,27 +59,38 @@ def is_fault(flow: Flow) -> bool:
     return flow.verdict in FAULTS
 
 
+def reason_line(flow: Flow) -> Line:
+    """Why Cilium dropped it, in the words of `hubble`."""
+    return line(Span(reason_words(flow), Tone.BAD))
+
+
 @dataclass(frozen=True, slots=True)
 class FlowLook:
-    """How flows are drawn: glyphs, zone, and `age_at` where ages stand in for clock times."""
+    """How flows are drawn: glyphs, zone, chips, and `age_at` where ages stand in for clock times.
+
+    `cause` gives what is known of a drop's cause, however little.
+    """
 
     marks: Marks
     zone: tzinfo
     age_at: int | None = None
+    chips: Chips = NO_CHIPS
+    cause: Callable[[Flow], Line] = reason_line
 
 
-def flow_cells(flow: Flow, look: FlowLook) -> tuple[Line, ...]:
+def packet_cells(packet: Packet, look: FlowLook) -> tuple[Line, ...]:
     """Give the cells of one row."""
+    flow = packet.deciding
     return (
         line(Span(_when(flow, look), Tone.DIM)),
-        line(Span(_ARROWS.get(flow.direction, "?"), Tone.DIM)),
-        _end_line(flow.source, source_words(flow)),
-        _end_line(flow.destination, destination_words(flow)),
+        line(Span(_ARROWS.get(_direction(packet), "?"), Tone.DIM)),
+        _end_line(flow.source, source_words(flow), look.chips),
+        _end_line(flow.destination, destination_words(flow), look.chips),
         line(Span(port_words(flow), Tone.ACCENT)),
         line(flow_verdict(flow.verdict, look.marks)),
-        line(Span(reason_words(flow), Tone.BAD)),
+        look.cause(flow),
         line(request_words(flow.l7)),
-        line(Span(policy_words_of(flow), Tone.DIM)),
+        line(Span(path_words(packet, look.marks.arrow), Tone.DIM)),
         line(Span(flow.node, Tone.DIM)),
         line(Span(f"{flow.source.identity} {flow.destination.identity}", Tone.DIM)),
         line(Span(flow.tcp_flags, Tone.DIM)),
@@ -89,13 +105,18 @@ def _when(flow: Flow, look: FlowLook) -> str:
     return span_of((look.age_at - flow.time_ns) / NS_PER_S)
 
 
-def _end_line(end: FlowEndpoint, text: str) -> Line:
-    return object_line(end.namespace, end.pod) if end.pod else (Span(text),)
+def _direction(packet: Packet) -> str:
+    directions = {flow.direction for flow in packet.flows}
+    return "BOTH" if {"EGRESS", "INGRESS"} <= directions else packet.deciding.direction
 
 
-def object_line(namespace: str, name: str) -> Line:
-    """`NS/NAME`, of which the namespace gives way first."""
-    return (Span(namespace, Tone.DIM, yields=True), Span("/", Tone.DIM), Span(name))
+def _end_line(end: FlowEndpoint, text: str, chips: Chips) -> Line:
+    return object_line(end.namespace, end.pod, chips) if end.pod else (Span(text),)
+
+
+def object_line(namespace: str, name: str, chips: Chips) -> Line:
+    """The namespace's chip, which is never cut, then the name."""
+    return (*chips.of(namespace), Span(" "), Span(name))
 
 
 def connection_text(flow: Flow) -> str:

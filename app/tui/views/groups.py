@@ -6,22 +6,24 @@ from collections.abc import Iterable
 from functools import partial
 
 from app.core.flows.grouping import ObservedConnection
+from app.core.flows.halves import Packet
 from app.core.model.flow import FlowEndpoint
-from app.services.flow_words import end_words, numbered, policy_words_of
-from app.tui.views.flows import FlowLook, flow_cells, object_line
+from app.services.flow_words import end_words, numbered
+from app.tui.views.chips import Chips
+from app.tui.views.flows import END, FlowLook, object_line, packet_cells
 from widgets.grid import Column, Row
 from widgets.spans import Line, Span, Tone, line
 
 COLUMNS = (
-    Column("count", "FLOWS", 7, right=True),
-    Column("tries", "TRIES", 6, right=True, rank=1),
-    Column("last", "LAST", 8),
-    Column("source", "SOURCE", 15, flex=2),
-    Column("destination", "DESTINATION", 15, flex=2),
-    Column("port", "PORT", 9),
+    Column("count", "FLOWS", 7, right=True, rank=4),
+    Column("tries", "TRIES", 6, right=True, rank=6),
+    Column("last", "LAST", 8, rank=5),
+    Column("source", "SOURCE", END, flex=1, rank=2),
+    Column("destination", "DESTINATION", END, flex=1, rank=1),
+    Column("port", "PORT", 9, rank=3),
     Column("verdict", "VERDICT", 12),
-    Column("reason", "REASON", 14, flex=1, rank=2),
-    Column("policy", "POLICY", 14, flex=1, rank=3),
+    Column("cause", "CAUSE", 20, flex=1, rank=7),
+    Column("path", "PATH", 18, flex=1, rank=8),
 )
 
 
@@ -31,23 +33,23 @@ def connection_rows(connections: Iterable[ObservedConnection], look: FlowLook) -
 
 
 def _cells(one: ObservedConnection, look: FlowLook) -> tuple[Line, ...]:
-    time, _, _, _, _, verdict, reason, *_ = flow_cells(one.newest, look)
+    time, _, _, _, _, verdict, cause, _, path, *_ = packet_cells(Packet((one.newest,)), look)
     source_names, destination_names = one.names
     return (
         line(Span(f"{one.flows:,}", Tone.STRONG)),
         line(Span(f"{one.attempts:,}", Tone.DIM)),
         time,
-        _end(one.source, one.source_ip, source_names),
-        _end(one.destination, one.destination_ip, destination_names),
+        _end(one.source, one.source_ip, source_names, look.chips),
+        _end(one.destination, one.destination_ip, destination_names, look.chips),
         line(Span(numbered(one.port, one.protocol), Tone.ACCENT)),
         verdict,
-        reason,
-        line(Span(policy_words_of(one.newest), Tone.DIM)),
+        cause,
+        path,
     )
 
 
-def _end(end: FlowEndpoint, ip: str, names: tuple[str, ...]) -> Line:
+def _end(end: FlowEndpoint, ip: str, names: tuple[str, ...], chips: Chips) -> Line:
     """A workload where flows are gathered by it, else as in the stream."""
     if name := end.workload or end.pod:
-        return object_line(end.namespace, name)
+        return object_line(end.namespace, name, chips)
     return line(end_words(end, ip, names))
