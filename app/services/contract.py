@@ -377,6 +377,7 @@ def draft_form(draft: Draft, report: EffectReport, proposal: Proposal | None) ->
             "patch": draft.diff,
             "opens": draft.opens,
             "broadens": draft.broadens,
+            "risk": {"level": draft.risk.level.value, "reasons": list(draft.risk.reasons)},
             "base": draft.proof.commit or None,
             **effect,
             "checks": [*checks, *effect["checks"]],

@@ -23,6 +23,7 @@ from app.core.drafts.proposal import (
     title,
 )
 from app.core.errors import (
+    DraftRejected,
     K8treError,
     SourceCause,
     SourceUnavailable,
@@ -36,6 +37,7 @@ from app.services.ask import Inquiry, inquire
 from app.services.draft_files import FileEditor
 from app.services.picture import Picture
 from app.services.proof import Commits, Proof, ask_at, prove, same_plan
+from app.services.risk import Level, Risk, rate
 from app.services.ways import how
 
 _TRIES = 3
@@ -43,11 +45,15 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class DraftRequest:
-    """Who asks for a draft and why; `again` although it was declined before."""
+    """Who asks for a draft and why; `again` although it was declined before.
+
+    `accept_risk` although it is rated high: only with a reason.
+    """
 
     reason: str = ""
     requested_by: str = ""
     again: bool = False
+    accept_risk: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,7 @@ class Draft:
     `opens` says in one sentence what else it allows, `broadens` whether that is anything. `checks`
     are what was verified; all of them hold, or there would be no draft. `proof` has the pictures
     before and after, and the commit they are of; `inquiry` and `request` are what it answers.
+    A `risk` that is high must be accepted, with a reason, before it is submitted.
     """
 
     title: str
@@ -71,6 +78,7 @@ class Draft:
     effect: tuple[str, ...] = ()
     checks: tuple[tuple[str, bool], ...] = ()
     broadens: bool = False
+    risk: Risk = field(default_factory=lambda: Risk(Level.LOW))
 
     @property
     def policies(self) -> tuple[ObjectRef, ...]:
@@ -154,8 +162,9 @@ class Drafter:
         """Put the draft on a branch, or open a pull request.
 
         When the base has moved on in the meantime, the same change is worked out and proved again
-        there; DraftRejected when it cannot be.
+        there; DraftRejected when it cannot be, or its risk is high and nobody accepts it.
         """
+        _check_risk(draft)
         for _ in range(_TRIES - 1):
             try:
                 return await self._repo.propose(draft.change)
@@ -163,6 +172,7 @@ class Drafter:
                 if error.cause is not SourceCause.CONFLICT:
                     raise
                 draft = await self.draft(draft.inquiry, draft.plan, draft.request)
+                _check_risk(draft)
         return await self._repo.propose(draft.change)
 
     def _assemble(
@@ -178,14 +188,14 @@ class Drafter:
         key = change_key(self._repo.name, files[0].path, first.policy, operation)
         heading = title(first.policy, first.title)
         diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
-        checks = proof.checks
+        checks, risk = proof.checks, rate(plan, proof)
         summary = Summary(
             what=f"{first.title[:1].upper()}{first.title[1:]}: {how(plan)}.",
             policy=first.policy,
             diffs=diffs,
             counts={path: count_changes(diff) for path, diff in diffs.items()},
             deployed_by=first.source.deployed_by if first.source else (),
-            risk=_risk(plan),
+            risk=str(risk),
             reason=request.reason,
             effect=_effect(plan),
             checks=checks,
@@ -214,6 +224,18 @@ class Drafter:
             effect=_effect(plan),
             checks=checks,
             broadens=plan.broadens,
+            risk=risk,
+        )
+
+
+def _check_risk(draft: Draft) -> None:
+    if draft.risk.level is not Level.HIGH:
+        return
+    request = draft.request
+    if not request.accept_risk or not request.reason.strip():
+        raise DraftRejected(
+            f"the risk is {draft.risk}",
+            hint="`--accept-risk` with `--reason` submits it all the same",
         )
 
 
@@ -236,11 +258,3 @@ def _effect(plan: Plan) -> tuple[str, ...]:
     if overlays:
         lines.append(f"changes what is deployed by {', '.join(sorted(overlays))}")
     return tuple(lines)
-
-
-def _risk(plan: Plan) -> str:
-    """High when more is opened than asked for, medium when it leads outside the cluster."""
-    if plan.broadens:
-        return "high: it opens more than the connection asked for"
-    outside = plan.trace.question.destination.endpoint is None
-    return "medium: it leads outside the pods of the cluster" if outside else "low"

@@ -446,6 +446,13 @@ class WhatIf(Document, kw_only=True):
     lint: list[Finding]
 
 
+class Risk(msgspec.Struct, kw_only=True):
+    """How dangerous a draft is (`low`, `medium`, `high`), and each reason for it."""
+
+    level: str
+    reasons: list[str]
+
+
 class Draft(WhatIf, kw_only=True):
     """`draft`: the change and what it does; `branch` is null when the change was only shown."""
 
@@ -456,6 +463,7 @@ class Draft(WhatIf, kw_only=True):
     patch: str
     opens: str
     broadens: bool
+    risk: Risk
     base: str | None
     branch: str | None
     url: str | None

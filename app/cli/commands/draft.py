@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.cli.commands.why import add_question, asked
 from app.cli.context import Context
 from app.cli.options import add_output_options
+from app.core.errors import UsageError
 
 if TYPE_CHECKING:
     from app.core.model.asked import Asked
@@ -34,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="although the same change was declined before"
     )
+    parser.add_argument(
+        "--accept-risk", action="store_true", help="although it is rated high; needs --reason"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--dry-run", action="store_true", help="only show the change")
     where.add_argument("--branch", action="store_true", help="put it on a branch (the default)")
@@ -44,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Draft, show, and put it where it was asked for."""
     question = asked(context.args)
+    if context.args.accept_risk and not context.args.reason.strip():
+        raise UsageError("--accept-risk needs --reason", hint="say why it is needed all the same")
     asyncio.run(_draft(context, question))
     return 0
 
@@ -60,7 +66,7 @@ async def _draft(context: Context, question: Asked) -> None:
     workspace = await context.read(flows=context.recent_flows)
     drafter = build_drafter(checkout, context.sources, context.config.settings)
     inquiry = await drafter.ask(workspace.picture, workspace.evidence(), question)
-    request = DraftRequest(reason=args.reason, again=args.again)
+    request = DraftRequest(reason=args.reason, again=args.again, accept_risk=args.accept_risk)
     draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
     report = _effect(workspace, draft)
     if args.output == "table":

@@ -17,6 +17,7 @@ def print_draft(out: Output, draft: Draft, report: EffectReport) -> None:
     style = Style.WARN if draft.broadens else None
     for line in draft.effect:
         out.line(f"{'Effect':<{LABEL_COLUMNS}}{out.paint(out.wrap(line, LABEL_COLUMNS), style)}")
+    out.line(f"{'Risk':<{LABEL_COLUMNS}}{out.wrap(str(draft.risk), LABEL_COLUMNS)}")
     out.line(f"{'Flows':<{LABEL_COLUMNS}}{out.wrap(flow_sentence(report.flows), LABEL_COLUMNS)}")
     for name, holds in draft.checks:
         out.line(f"{'Check':<{LABEL_COLUMNS}}{'✓' if holds else '✗'} {name}")
