@@ -11,6 +11,7 @@ from app.core.lint.rules import (
     blocks,
     entities,
     found,
+    keys,
     names,
     ports,
     reach,
@@ -24,6 +25,7 @@ from app.core.lint.rules import (
 _BOOKS = (
     names,
     selectors,
+    keys,
     found,
     requests,
     tls,

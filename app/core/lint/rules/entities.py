@@ -11,7 +11,7 @@ from app.core.lint.cover import holds_port, span
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
 from app.core.lint.scope import Scope
-from app.core.lint.view import Item, View, mapping, nodes
+from app.core.lint.view import Item, View, keys_of, mapping, nodes
 from app.core.model.verdict import Direction, Effect, Protocol
 from app.core.policy.rules import Entry, LabelSelector, PeerSelector
 
@@ -170,13 +170,21 @@ def host_alone(view: View, scope: Scope) -> Iterator[Hit]:
         dns = bool(entry.ports) and holds_port(entry, 53, "UDP")
         if dns or entry.node or _admits(entry, "remote-node", scope):
             continue
-        if item.direction is Direction.INGRESS and not _FROM_NODES.search(view.words):
+        if item.direction is Direction.INGRESS and not _FROM_NODES.search(_said_of(view)):
             continue  # the kubelet's probes come from the own node
         yield Hit(
             f"{item.path}.{item.word}Entities",
             "`host` is the pod's own node only",
             "add remote-node",
         )
+
+
+def _said_of(view: View) -> str:
+    """What the author calls the policy and its pods, in lower case."""
+    values = (
+        " ".join(values) for one, path in view.subjects() for _, _, values, _ in keys_of(one, path)
+    )
+    return " ".join((view.words, *values)).lower().replace("-", " ")
 
 
 @BOOK.check(

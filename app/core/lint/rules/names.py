@@ -9,7 +9,7 @@ from app.core.lint.cover import holds_port, is_plain, peers_cover
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
 from app.core.lint.scope import Scope
-from app.core.lint.view import View, told
+from app.core.lint.view import View, mapping, told
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.names import FIRST_WITH_WHOLE_LABELS, dns_rules_allow
 from app.core.policy.rules import DnsRule, Entry, FqdnSelector, LabelSelector, PortRule
@@ -202,14 +202,21 @@ def peer_and_port_apart(view: View, _scope: Scope) -> Iterator[Hit]:
 
 
 def split_rules(view: View) -> Iterator[tuple[str, str, str]]:
-    """Yield (path of a ports-only item, of the peers-only item next to it, its peer field)."""
+    """Yield (path of a ports-only item, of the peers-only item that it belongs to, its field).
+
+    It stands next to it; toFQDNs, which nobody wants on every port, anywhere in the rule.
+    """
     if view.is_kubernetes:
         return
     items = [item for item in view.items if item.effect is Effect.ALLOW]
     for at, item in enumerate(items):
         if item.peer_fields or not item.has_ports or not any(True for _ in item.ports()):
             continue
-        for other in (*items[max(at - 1, 0) : at], *items[at + 1 : at + 2]):
+        if all(str(mapping(port).get("port")) == str(DNS_PORT) for port, _ in item.ports()):
+            continue  # DNS of whatever server, which shows names to the proxy
+        beside = (*items[max(at - 1, 0) : at], *items[at + 1 : at + 2])
+        named = (one for one in items if one.peer_fields == ("toFQDNs",))
+        for other in (*beside, *named):
             same = (other.rule_path, other.direction) == (item.rule_path, item.direction)
             if same and other.peer_fields and not other.has_ports:
                 if set(other.peer_fields) & {"toEntities", "fromEntities"}:
@@ -328,12 +335,7 @@ def cname_target_named(view: View, _scope: Scope) -> Iterator[Hit]:
 )
 def fqdn_of_the_cluster(view: View, scope: Scope) -> Iterator[Hit]:
     """A name of the cluster domain, or one that an own route serves."""
-    hosts = {
-        host.lower()
-        for route in scope.cluster.routes
-        for host in route.hostnames
-        if "*" not in host
-    }
+    hosts = {host.lower() for route in scope.cluster.routes for host in route.hostnames}
     for entry in _egress(view):
         for name in names_of(entry):
             written = name.text.lower().rstrip(".")
@@ -343,11 +345,12 @@ def fqdn_of_the_cluster(view: View, scope: Scope) -> Iterator[Hit]:
                     f"`{name.text}` is a name of the cluster: toFQDNs never matches pods",
                     "select the pods with toEndpoints",
                 )
-            elif name.name and written in hosts:
+            elif written in hosts or f"*.{written.partition('.')[2]}" in hosts:
                 yield Hit(
                     name.path,
                     f"`{name.text}` is served by this cluster's own gateway",
                     "allow the pods behind the route: the gateway asks about those",
+                    severity=None if name.name and written in hosts else Severity.WARNING,
                 )
 
 

@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from app.core.cluster.identity import is_identity_label
 from app.core.diagnose.written import silent_namespace
 from app.core.lint.cover import is_negative
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
 from app.core.lint.scope import Scope
-from app.core.lint.view import View, bare_key, keys_of, mapping, nodes
+from app.core.lint.view import Node, View, bare_key, keys_of, mapping, nodes
 from app.core.model.cluster import Endpoint
 from app.core.model.labels import RESERVED_SOURCE
 from app.core.model.verdict import Direction, Effect
@@ -20,7 +19,6 @@ from app.core.policy.rules import Entry, LabelSelector, Requirement
 from app.core.policy.selectors import (
     CLUSTER_KEY,
     NAMESPACE_KEY,
-    NAMESPACE_LABELS_KEY,
     SERVICE_ACCOUNT_KEY,
 )
 
@@ -35,79 +33,6 @@ _EVERYBODY = re.compile(
 )
 _AT_HOME = re.compile(r"\b(same|own|this|within|inside|intra|its)\b.{0,20}\bnamespace\b")
 _LONG_KEY = 60
-
-
-def _selectors(view: View) -> Iterator[tuple[object, str, bool]]:
-    """Yield every pod selector as written, with its path and whether it is the subject's."""
-    for selector, path in view.subjects():
-        yield selector, path, True
-    for selector, path in view.peer_selectors():
-        yield selector, path, False
-
-
-@BOOK.check(
-    "NP016",
-    "namespace-label-on-pod-selector",
-    Severity.ERROR,
-    why="""An endpoint selector asks for labels of pods. A label of the namespace is on a pod's
-    identity only as `io.cilium.k8s.namespace.labels.KEY`, its name as
-    `io.kubernetes.pod.namespace`; any other spelling matches nothing (issue 27930).""",
-    bad="""
-    ingress:
-    - fromEndpoints: [{matchLabels: {kubernetes.io/metadata.name: gitea}}]
-    """,
-    good="""
-    ingress:
-    - fromEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: gitea}}]
-    """,
-)
-def namespace_label_on_pod(view: View, scope: Scope) -> Iterator[Hit]:
-    """A key that only namespaces have."""
-    for selector, path, subject in _selectors(view):
-        for key, operator, values, where in keys_of(selector, path):
-            bare = bare_key(key)
-            instead = _meant(bare, operator, values, scope, view)
-            if instead:
-                yield Hit(
-                    where,
-                    f"`{key}` is a label of namespaces, no pod's: it matches nothing",
-                    _instead(view, instead, subject=subject),
-                )
-
-
-def _meant(bare: str, operator: str, values: tuple[str, ...], scope: Scope, view: View) -> str:
-    """Say which key was meant; empty when the key is a pod's."""
-    if bare == NAME_LABEL:
-        return f"k8s:{NAMESPACE_KEY}"
-    if bare.startswith(f"{_WRONG_LABELS_KEY}."):
-        return NAMESPACE_LABELS_KEY + bare[len(_WRONG_LABELS_KEY) :]
-    agents = bare.startswith(CILIUM_PREFIX) or bare == NAMESPACE_KEY
-    if operator != "In" or not values or agents or not scope.cluster.endpoints:
-        return ""
-    if any(bare in endpoint.pod_labels for endpoint in scope.cluster.endpoints):
-        return ""
-    return _meant_space(bare, set(values), scope, view)
-
-
-def _meant_space(bare: str, values: set[str], scope: Scope, view: View) -> str:
-    spaces = scope.cluster.namespaces
-    if bare in ("name", "namespace") and values <= set(spaces):
-        others = values - {view.ref.namespace}
-        return f"k8s:{NAMESPACE_KEY}" if others and _has_pods(others, scope) else ""
-    labelled = any(one.labels.get(bare) in values for one in spaces.values())
-    return f"{NAMESPACE_LABELS_KEY}.{bare}" if labelled else ""
-
-
-def _has_pods(namespaces: set[str], scope: Scope) -> bool:
-    return any(name in scope.endpoints_in for name in namespaces)
-
-
-def _instead(view: View, key: str, *, subject: bool) -> str:
-    if view.is_kubernetes:
-        return "write it as a namespaceSelector"
-    if subject and view.is_namespaced:
-        return "a CiliumNetworkPolicy selects in its own namespace only: move it, or leave it out"
-    return f"write `{key}`"
 
 
 @BOOK.check(
@@ -274,42 +199,6 @@ def selector_contradicts_itself(view: View, scope: Scope) -> Iterator[Hit]:
 
 
 @BOOK.check(
-    "NP021",
-    "label-not-in-identity",
-    Severity.ERROR,
-    why="""Cilium keeps only some labels for a pod's identity, and policies see no others: those
-    excluded by default (`pod-template-hash`, `statefulset.kubernetes.io/pod-name`, most of
-    `kubernetes.io`) or by the agent's `labels` setting never match, and `NotIn` or `DoesNotExist`
-    always do (Cilium pkg/labelsfilter/filter.go).""",
-    bad="""
-    endpointSelector: {matchLabels: {statefulset.kubernetes.io/pod-name: db-0}}
-    ingress: [{}]
-    """,
-    good="""
-    endpointSelector: {matchLabels: {app.kubernetes.io/name: db}}
-    ingress: [{}]
-    """,
-)
-def label_not_in_identity(view: View, scope: Scope) -> Iterator[Hit]:
-    """A key that the label filter drops."""
-    config = scope.cluster.config
-    for selector, path, _ in _selectors(view):
-        for key, operator, _, where in keys_of(selector, path):
-            bare = bare_key(key)
-            if ":" in bare or bare in ("", NAME_LABEL) or bare in AGENT_KEYS:
-                continue
-            if bare.startswith(("reserved.", "$", CILIUM_PREFIX, f"{_WRONG_LABELS_KEY}.")):
-                continue
-            if not is_identity_label(bare, config.label_filter, config.cilium_version):
-                effect = "always holds" if operator in ("NotIn", "DoesNotExist") else "never holds"
-                yield Hit(
-                    where,
-                    f"`{key}` is no part of a pod's identity: the condition {effect}",
-                    "use another label, or add it to the agent's `labels`",
-                )
-
-
-@BOOK.check(
     "NP022",
     "negative-subject-selects-system",
     Severity.WARNING,
@@ -432,32 +321,6 @@ def peer_in_another_cluster(view: View, scope: Scope) -> Iterator[Hit]:
 
 
 @BOOK.check(
-    "NP025",
-    "invented-cilium-label",
-    Severity.ERROR,
-    why="""Labels under `io.cilium.k8s.` are the agent's own: those written on a pod are taken off its
-    identity, so a selector on one that the agent does not set never matches (Cilium
-    pkg/k8s/watchers, filtered pod labels).""",
-    bad="""
-    endpointSelector: {matchLabels: {io.cilium.k8s.team: lung}}
-    ingress: [{}]
-    """,
-    good="""
-    endpointSelector: {matchLabels: {io.cilium.k8s.policy.serviceaccount: lung}}
-    ingress: [{}]
-    """,
-)
-def invented_cilium_label(view: View, _scope: Scope) -> Iterator[Hit]:
-    """A key of the agent's that the agent does not have."""
-    for selector, path, _ in _selectors(view):
-        for key, _, _, where in keys_of(selector, path):
-            bare = bare_key(key)
-            known = bare in AGENT_KEYS or bare.startswith(f"{NAMESPACE_LABELS_KEY}.")
-            if bare.startswith(CILIUM_PREFIX) and not known:
-                yield Hit(where, f"the agent sets no label `{bare}`: it never matches")
-
-
-@BOOK.check(
     "NP026",
     "two-elements-instead-of-one",
     Severity.WARNING,
@@ -485,10 +348,16 @@ def invented_cilium_label(view: View, _scope: Scope) -> Iterator[Hit]:
     """,
 )
 def two_elements(view: View, scope: Scope) -> Iterator[Hit]:
-    """A namespaceSelector alone, and right after it a podSelector alone."""
+    """A namespaceSelector alone, and right after it a podSelector alone.
+
+    The other way round it is what many mean; it is told where the pods are elsewhere only.
+    """
     for item in view.items if view.is_kubernetes else ():
         elements = list(nodes(item.body, item.word, item.path))
         for (first, path), (second, where) in pairwise(elements):
+            if "podSelector" in mapping(first):
+                yield from _reversed(view, (first, path), (second, where), scope)
+                continue
             apart = set(mapping(first)) == {"namespaceSelector"}
             apart &= set(mapping(second)) == {"podSelector"}
             spaces = any(True for _ in keys_of(mapping(first).get("namespaceSelector"), ""))
@@ -500,6 +369,42 @@ def two_elements(view: View, scope: Scope) -> Iterator[Hit]:
                     f"looks in {view.ref.namespace}",
                     "take the second dash away if both were meant together",
                 )
+
+
+def _reversed(view: View, pods: Node, spaces: Node, scope: Scope) -> Iterator[Hit]:
+    """A podSelector alone before a namespaceSelector alone, whose pods all are in the latter."""
+    alone = set(mapping(pods[0])) == {"podSelector"}
+    alone &= set(mapping(spaces[0])) == {"namespaceSelector"}
+    if not alone or not any(True for _ in keys_of(mapping(pods[0])["podSelector"], "")):
+        return
+    own = scope.endpoints_in.get(view.ref.namespace)
+    if not own or _finds_at_home(view, pods[1], scope):
+        return
+    wanted = [
+        one
+        for entry in view.entries
+        if entry.rule.path == pods[1]
+        for peer in entry.peers or ()
+        if isinstance(peer, LabelSelector)
+        for one in peer.requirements
+        if one.key not in AGENT_KEYS
+    ]
+    there = [
+        endpoint
+        for entry in view.entries
+        if entry.rule.path == spaces[1]
+        for peer in entry.peers or ()
+        if isinstance(peer, LabelSelector)
+        for endpoint in scope.cluster.endpoints
+        if peer.selects_labels(endpoint.labels)
+    ]
+    if wanted and any(fits_all(wanted, endpoint) for endpoint in there):
+        yield Hit(
+            spaces[1],
+            "two elements: every pod of those namespaces is admitted, and the podSelector "
+            f"looks in {view.ref.namespace}, where no pod fits it",
+            "take the dash away if both were meant together",
+        )
 
 
 def _finds_at_home(view: View, path: str, scope: Scope) -> bool:

@@ -12,6 +12,7 @@ from app.core.lint.rule import Book
 from app.core.lint.rules.names import split_rules
 from app.core.lint.scope import Scope
 from app.core.lint.view import EGRESS_KINDS, Item, View, mapping, nodes, told
+from app.core.model.kinds import CCNP, CNP, KNP
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.context import ParseContext
 from app.core.policy.parse import parse_policy
@@ -349,6 +350,11 @@ def default_deny_without_items(view: View, _scope: Scope) -> Iterator[Hit]:
                 )
 
 
+_SERVED = {KNP: "networking.k8s.io/v1", CNP: "cilium.io/v2", CCNP: "cilium.io/v2"}
+"""The only version of each kind that is served: of NetworkPolicy since Kubernetes 1.16, of Cilium's
+since 1.0 (pkg/k8s/apis/cilium.io/v2/register.go)."""
+
+
 @BOOK.check(
     "NP072",
     "object-not-enforced",
@@ -367,6 +373,15 @@ def default_deny_without_items(view: View, _scope: Scope) -> Iterator[Hit]:
 )
 def object_not_enforced(view: View, scope: Scope) -> Iterator[Hit]:
     """The agent or the API server refuses the object."""
+    version = view.manifest.api_version
+    if version not in ("", _SERVED.get(view.ref.kind, version)):
+        served = _SERVED[view.ref.kind]
+        yield Hit(
+            "apiVersion",
+            f"no API server knows a {view.ref.kind} of `{version}`",
+            f"write `{served}`",
+        )
+        return
     refused = view.rejected
     if refused is None:
         return
