@@ -289,6 +289,24 @@ class Grid(Sturdy, ScrollView, can_focus=True):
         self._strips.clear()
         self.refresh()
 
+    @property
+    def top(self) -> int:
+        """The position of the first row in view."""
+        return round(self.scroll_y)
+
+    def return_to(self, key: Hashable, top: int) -> None:
+        """Put the cursor back on a row and the view where it was, as far as both are still there.
+
+        To be called when the size is known.
+        """
+        index = self._rows.find(key) if key is not None else None
+        if index is not None:
+            self._cursor, self._cursor_key = index, key
+        self.scroll_to(y=top, animate=False, immediate=True)
+        self._scroll_to_cursor()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
     def set_wide(self, *, wide: bool) -> None:
         """Show all columns and scroll sideways, or the most important ones that fit."""
         self._wide = wide
@@ -352,13 +370,15 @@ class Grid(Sturdy, ScrollView, can_focus=True):
 
     def _relayout(self) -> None:
         width = self.scrollable_content_region.width
-        self._layout = lay_out(self._columns, width, wide=self._wide)
+        # Before the first size there is nothing to choose columns for.
+        self._layout = lay_out(self._columns, width, wide=self._wide) if width > 0 else ()
         self._strips.clear()
         self._resize_content()
         self.refresh()
 
     def _resize_content(self) -> None:
-        width = GUTTER + sum(cells for _, cells in self._layout) + GAP * (len(self._layout) - 1)
+        gaps = GAP * max(0, len(self._layout) - 1)
+        width = GUTTER + sum(cells for _, cells in self._layout) + gaps
         if not self._wide:
             width = min(width, self.scrollable_content_region.width)
         size = Size(max(0, width), len(self._rows) + 1)

@@ -69,6 +69,10 @@ class Stream(Grid):
             self._own_scroll = False
         self.refresh()
 
+    def stand(self) -> None:
+        """Stand still from the beginning, as one who comes back to rows that did."""
+        self._following = False
+
     def release(self) -> None:
         """Stop following; the view stays where it is."""
         if self._following:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.flows.halves import Folding, Packet
 from app.core.flows.ring import Predicate, Ring, View
@@ -122,6 +122,9 @@ class FlowFeed:
         self._still: StillRows | None = None
         self._since_still = 0
         self._still_from = 0
+        self.missed_some = False
+        """Whether flows were let go while rows stand still before the filter saw them."""
+        self._looked_to = ring.next_seq
         self._view.update()
 
     @property
@@ -143,23 +146,28 @@ class FlowFeed:
             return 0
         return bisect_left(self._still.seqs, self.ring.first_seq)
 
+    def drawn_by(self, draw: Draw) -> None:
+        """Let another screen draw the rows, also those that stand still."""
+        self.draw = draw
+        if self._still is not None:
+            self._still = replace(self._still, draw=draw)
+
     def filter(self, predicate: Predicate | None, now_ns: int) -> None:
         """Show what a predicate lets through; standing rows are filtered where they stand."""
-        was_still = self._still is not None
+        until = self._still_from if self._still is not None else None
         self._wanted = predicate
         self._folding = Folding(predicate)
         self._view = View(self.ring, predicate if self.unfolded else self._folding)
         self._view.update()
         self._still = None
-        if was_still:
-            self.stop(now_ns)
+        if until is not None:
+            self._stand(now_ns, until)
 
     def window(self, seconds: float | None, now_ns: int) -> None:
         """Show the last seconds only; None shows everything kept."""
         self._window_ns = None if seconds is None else round(seconds * NS_PER_S)
         if self._still is not None:
-            self._still = None
-            self.stop(now_ns)
+            self._stand(now_ns, self._still_from)
 
     def clear(self) -> None:
         """Show only what comes from now on."""
@@ -168,9 +176,12 @@ class FlowFeed:
 
     def update(self) -> int:
         """Look at what came; gives how many rows were added."""
+        unseen = self.ring.first_seq - self._looked_to
+        self._looked_to = self.ring.next_seq
         added = self._view.update()
         if self._still is not None:
             self._since_still += added
+            self.missed_some = self.missed_some or (unseen > 0 and self._wanted is not None)
         return added
 
     def rows(self, now_ns: int) -> FlowRows:
@@ -189,24 +200,30 @@ class FlowFeed:
     def _packet(self, flow: Flow) -> Packet:
         return self._folding.packet(flow)
 
-    def stop(self, now_ns: int) -> StillRows:
+    def stop(self, now_ns: int) -> FlowRows:
         """Make the rows stand still."""
         if self._still is None:
-            start = self._start(now_ns)
-            seqs = self._view.seqs(start, max(0, len(self._view) - start))
-            pairs = [(seq, flow) for seq in seqs if (flow := self.ring.get(seq)) is not None]
-            self._still = StillRows(
-                [seq for seq, _ in pairs],
-                [self._packet(flow) for _, flow in pairs],
-                self.draw,
-            )
-            self._since_still = 0
-            self._still_from = self.ring.next_seq
-        return self._still
+            self._stand(now_ns, self.ring.next_seq)
+        return self.rows(now_ns)
+
+    def _stand(self, now_ns: int, until: int) -> None:
+        """Make what came before the number `until` stand still."""
+        start = self._start(now_ns)
+        seqs = self._view.seqs(start, max(0, len(self._view) - start))
+        end = bisect_left(seqs, until)
+        pairs = [(seq, flow) for seq in seqs[:end] if (flow := self.ring.get(seq)) is not None]
+        self._still = StillRows(
+            [seq for seq, _ in pairs],
+            [self._packet(flow) for _, flow in pairs],
+            self.draw,
+        )
+        self._since_still = len(seqs) - end
+        self._still_from = until
 
     def go_on(self) -> None:
         """Let the rows run on."""
         self._still = None
+        self.missed_some = False
         self._since_still = 0
 
     def _start(self, now_ns: int) -> int:

@@ -19,6 +19,7 @@ from app.services.doctor import Surroundings
 from app.services.lint import PolicyLint
 from app.services.picture import Picture
 from app.services.workspace import Workspace
+from app.tui.feed import FlowFeed
 from app.tui.meter import DropMeter
 from app.tui.places import ALL
 from widgets.marks import UNICODE, Marks
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from app.services.drafting import Drafter
 
 DIGITS = 9
+KEPT_FEEDS = 4
+"""Screens of flows left behind whose rows stay as they were: each may keep flows from the ring."""
 
 
 def judges_alike(cluster: Cluster, before: Cluster | None) -> bool:
@@ -78,6 +81,8 @@ class Session:
     read_drafts: ReadDrafts = no_files
     read_lines: ReadLines = no_lines
     no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
+    left_feeds: deque[FlowFeed] = field(default_factory=lambda: deque(maxlen=KEPT_FEEDS))
+    """Rows of flows that one may come back to; of older ones only the place is kept."""
     _lint: PolicyLint | None = None
     _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
 
@@ -103,6 +108,7 @@ class Session:
         self.workspace, self.context = workspace, context
         self.namespace, self.meter = "", DropMeter()
         self._recent.clear()
+        self.left_feeds.clear()
 
     def look_at(self, namespace: str) -> None:
         """Look at one namespace, or at all (empty)."""

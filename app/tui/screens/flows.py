@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
+from weakref import ReferenceType, ref
 
 from textual import on
 from textual.app import ComposeResult
@@ -31,12 +32,12 @@ from app.tui.session import Session
 from app.tui.times import span_of
 from app.tui.views import flows as views
 from app.tui.views.chips import make_chips
+from app.tui.views.groups import BY_COUNT, GROW_DOWN, connection_rows
 from app.tui.views.groups import COLUMNS as GROUP_COLUMNS
-from app.tui.views.groups import connection_rows
 from app.tui.views.words import empty
 from widgets.document import Document, paragraph
 from widgets.frame import StatusView
-from widgets.grid import Grid, TableRows
+from widgets.grid import Grid, sort_rows
 from widgets.spans import Line, Span, Tone
 from widgets.stream import Stream
 
@@ -46,6 +47,22 @@ REGROUP_S = 1.0
 """Seconds between two countings of groups."""
 QUIET_S = 2.0
 """Seconds after a step of the cursor in which groups keep their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsMemo:
+    """How flows were left. The feed is kept by the session, for a while."""
+
+    feed: ReferenceType[FlowFeed]
+    window: int
+    is_aged: bool
+    sort: tuple[int, bool]
+    is_grouped: bool
+    is_unfolded: bool
+    is_following: bool
+    key: Hashable
+    top: int
+    wide: bool
 
 
 class Flows(Frame):
@@ -76,11 +93,11 @@ class Flows(Frame):
         self._feed = FlowFeed(session.workspace.ring, self._cells, len(views.COLUMNS))
         self._filter: Filter | None = None
         self._grouped = False
+        self._sort = BY_COUNT
         self._groups: list[ObservedConnection] = []
         self._counted_at = 0.0
         self._stepped_at = 0.0
-        self._detailed: Hashable = None
-        self._detailed_at = -REGROUP_S
+        self._detailed: Flow | None = None
         self._shown = 0
         self._folded = 0
         self._namespace = session.namespace
@@ -100,8 +117,32 @@ class Flows(Frame):
     def begin(self) -> None:
         """Filter as the place says."""
         self._take_chips()
-        self._refilter()
+        memo = self.place.cursor if isinstance(self.place.cursor, FlowsMemo) else None
+        feed = memo.feed() if memo else None
+        if feed is not None and feed.ring is self.session.workspace.ring:
+            self._feed = feed
+            self._filter, self._namespace = self._parse(self.filter_text), self.session.namespace
+            feed.drawn_by(self._cells)
+            feed.update()
+        else:
+            self._feed.unfolded = memo is not None and memo.is_unfolded
+            self._feed.window(WINDOWS_S[memo.window if memo else 0], self.session.clock.now_ns())
+            self._refilter()
+        if memo is not None:
+            self._restore(memo)
         self._redraw()
+
+    def _restore(self, memo: FlowsMemo) -> None:
+        self._sort, self._window = memo.sort, memo.window
+        if memo.is_aged:
+            self._look = replace(self._look, age_at=self.session.clock.now_ns())
+        if not memo.is_following:
+            self.stream.stand()
+            self._feed.stop(self.session.clock.now_ns())
+        self._show_grouped(grouped=memo.is_grouped)
+        self.main.set_wide(wide=memo.wide)
+        if memo.is_grouped or not memo.is_following:
+            self.call_after_refresh(self.main.return_to, memo.key, memo.top)
 
     @property
     def stream(self) -> Stream:
@@ -146,16 +187,10 @@ class Flows(Frame):
         elif self._moves_with_time and now - self._counted_at >= REGROUP_S:
             self._counted_at = now
             self.show_flows()
-        self._catch_up(now)
+        if self._detailed is not self.flow:
+            self.show_detail()
         if added:
             self.draw_frame()
-
-    def _catch_up(self, now: float) -> None:
-        """Let the detail follow the newest flow, but slowly enough to be read."""
-        following = self.stream.following and not self._grouped
-        late = self.stream.cursor_key != self._detailed
-        if following and late and now - self._detailed_at >= REGROUP_S:
-            self.show_detail()
 
     @property
     def _moves_with_time(self) -> bool:
@@ -180,9 +215,11 @@ class Flows(Frame):
         rows = self.rows()
         self._groups = Connections(rows.flows()).ranked()
         self._shown = len(rows)
+        column, descending = self._sort
         self.table.show(
-            TableRows(connection_rows(self._groups, self._look)),
+            sort_rows(connection_rows(self._groups, self._look), column, descending=descending),
             empty=() if self._groups else self._why_empty(),
+            sorted_by=(GROUP_COLUMNS[column].key, descending),
         )
 
     def show_detail(self) -> None:
@@ -190,9 +227,7 @@ class Flows(Frame):
         pane = self.query_one("#detail", Document)
         if not pane.display:
             return
-        self._detailed = self.stream.cursor_key
-        self._detailed_at = self.session.clock.monotonic()
-        flow = self.flow
+        flow = self._detailed = self.flow
         pane.show(
             views.describe(flow, self._look) if flow else (paragraph("no flow"),), keep_place=False
         )
@@ -236,7 +271,8 @@ class Flows(Frame):
         if not self._feed.is_still:
             return ()
         marks = self.session.marks
-        notes = [Span(f"{marks.pause} PAUSED +{self._feed.waiting:,}", Tone.WARN)]
+        waiting = f"+{self._feed.waiting:,}{' or more' if self._feed.missed_some else ''}"
+        notes = [Span(f"{marks.pause} PAUSED {waiting}", Tone.WARN)]
         if evicted := self._feed.evicted:
             notes.append(Span(f"{marks.up} {evicted:,} evicted", Tone.DIM))
         return tuple(notes)
@@ -327,18 +363,33 @@ class Flows(Frame):
         return super().missing(need)
 
     def memo(self) -> Place:
-        """Remember filter and faults."""
+        """Remember all that was chosen, the rows that stand still, cursor and scroll."""
+        if self._feed not in self.session.left_feeds:
+            self.session.left_feeds.append(self._feed)
+        main = self.main
+        memo = FlowsMemo(
+            ref(self._feed),
+            window=self._window,
+            is_aged=self._look.age_at is not None,
+            sort=self._sort,
+            is_grouped=self._grouped,
+            is_unfolded=self._feed.unfolded,
+            is_following=self.stream.following,
+            key=main.cursor_key,
+            top=main.top,
+            wide=main.wide,
+        )
         return replace(
             self.place,
             args=("faults",) if self._faults else (),
             filter=self.filter_text,
+            cursor=memo,
         )
 
     @on(Grid.Moved)
     def _moved(self) -> None:
         self._stepped_at = self.session.clock.monotonic()
-        if self._grouped or not self.stream.following:
-            self.show_detail()
+        self.show_detail()
 
     @on(Grid.Opened)
     def _opened(self) -> None:
@@ -386,9 +437,35 @@ class Flows(Frame):
 
     def do_group(self) -> None:
         """One line per connection, or every flow."""
-        self._grouped = not self._grouped
-        self.set_class(self._grouped, "-grouped")
-        (self.table if self._grouped else self.stream).focus()
+        self._show_grouped(grouped=not self._grouped)
+        self._redraw()
+
+    def _show_grouped(self, *, grouped: bool) -> None:
+        self._grouped = grouped
+        self.set_class(grouped, "-grouped")
+        self.main.focus()
+
+    def do_sort_left(self) -> None:
+        """Sort groups by the column to the left."""
+        self._sort_by(self._sort[0] - 1)
+
+    def do_sort_right(self) -> None:
+        """Sort groups by the column to the right."""
+        self._sort_by(self._sort[0] + 1)
+
+    def do_sort_reverse(self) -> None:
+        """Reverse the order of groups."""
+        self._order(self._sort[0], descending=not self._sort[1])
+
+    def _sort_by(self, column: int) -> None:
+        column %= len(GROUP_COLUMNS)
+        self._order(column, descending=GROUP_COLUMNS[column].key in GROW_DOWN)
+
+    def _order(self, column: int, *, descending: bool) -> None:
+        if not self._grouped:
+            self.say("flows come in order of time; `a` groups them, and groups sort")
+            return
+        self._sort = (column, descending)
         self._redraw()
 
     @property

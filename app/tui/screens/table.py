@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import on
@@ -26,6 +26,17 @@ from widgets.grid import Column, Grid, Row, sort_rows
 from widgets.spans import Line, Span, Tone
 
 
+@dataclass(frozen=True, slots=True)
+class TableMemo:
+    """How a table was left: the cursor's row, the first row in view, order and choices."""
+
+    key: Hashable
+    top: int
+    sort: tuple[int, bool] | None
+    faults: bool
+    wide: bool
+
+
 class TableScreen(Frame):
     """A grid of things of the cluster with the detail of one beside it where there is room."""
 
@@ -44,8 +55,9 @@ class TableScreen(Frame):
 
     def __init__(self, session: Session, place: Place) -> None:
         super().__init__(session, place)
-        self._faults = False
-        self._sort: tuple[int, bool] | None = None
+        memo = place.cursor if isinstance(place.cursor, TableMemo) else None
+        self._faults = memo.faults if memo else False
+        self._sort: tuple[int, bool] | None = memo.sort if memo else None
         self._total = 0
         self._shown_of: Cluster | None = None
         self._look: tuple[str, tuple[Notice, ...]] = ("", ())
@@ -88,8 +100,10 @@ class TableScreen(Frame):
     def begin(self) -> None:
         """Come back to the row one left."""
         super().begin()
-        if self.place.cursor is not None and isinstance(self.place.cursor, Hashable):
-            self.grid.select(self.place.cursor)
+        if isinstance(memo := self.place.cursor, TableMemo):
+            self.grid.set_wide(wide=memo.wide)
+            self.grid.select(memo.key)
+            self.call_after_refresh(self.grid.return_to, memo.key, memo.top)
         self.show_detail()
 
     @property
@@ -105,7 +119,6 @@ class TableScreen(Frame):
         self._shown_of, self._look = picture.cluster, look
         self._total = self.all_rows(picture)
         self.show_rows()
-        self.show_detail()
 
     def show_rows(self) -> None:
         """Filter and sort what there is."""
@@ -118,6 +131,7 @@ class TableScreen(Frame):
             empty=self.why_empty(self._total),
             sorted_by=(self.COLUMNS[column].key, descending) if self._sort else None,
         )
+        self.show_detail()
 
     def show_detail(self) -> None:
         """Draw the pane beside the table."""
@@ -158,9 +172,10 @@ class TableScreen(Frame):
         return super().missing(need)
 
     def memo(self) -> Place:
-        """Remember filter and row."""
-        key = self.grid.cursor_key
-        return replace(self.place, filter=self.filter_text, cursor=key)
+        """Remember filter, row, scroll and order."""
+        grid = self.grid
+        memo = TableMemo(grid.cursor_key, grid.top, self._sort, self._faults, grid.wide)
+        return replace(self.place, filter=self.filter_text, cursor=memo)
 
     @on(Grid.Moved)
     def _moved(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from app.core.flows.grouping import ObservedConnection
@@ -10,9 +11,9 @@ from app.core.flows.halves import Packet
 from app.core.model.flow import FlowEndpoint
 from app.services.flow_words import end_words, numbered
 from app.tui.views.chips import Chips
-from app.tui.views.flows import END, FlowLook, object_line, packet_cells
+from app.tui.views.flows import END, FlowLook, object_line, packet_cells, reason_line
 from widgets.grid import Column, Row
-from widgets.spans import Line, Span, Tone, line
+from widgets.spans import Line, Span, Tone, line, plain
 
 COLUMNS = (
     Column("count", "FLOWS", 7, right=True, rank=4),
@@ -26,10 +27,24 @@ COLUMNS = (
     Column("path", "PATH", 18, flex=1, rank=8),
 )
 
+BY_COUNT = (0, True)
+"""The order of groups until another is chosen: the most flows first."""
+GROW_DOWN = frozenset({"count", "tries", "last"})
+"""Columns whose greatest values come first."""
+
 
 def connection_rows(connections: Iterable[ObservedConnection], look: FlowLook) -> tuple[Row, ...]:
     """Make the rows; replicas of a workload are one end."""
-    return tuple(Row(one.key, partial(_cells, one, look)) for one in connections)
+    plain_look = replace(look, cause=reason_line)  # sorting must not ask for every cause
+    return tuple(
+        Row(one.key, partial(_cells, one, look), partial(_sort_value, one, plain_look))
+        for one in connections
+    )
+
+
+def _sort_value(one: ObservedConnection, look: FlowLook, column: int) -> str | float:
+    numbers = {"count": one.flows, "tries": one.attempts, "last": one.last_ns, "port": one.port}
+    return numbers.get(COLUMNS[column].key) or plain(_cells(one, look)[column])
 
 
 def _cells(one: ObservedConnection, look: FlowLook) -> tuple[Line, ...]:
