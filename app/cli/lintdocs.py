@@ -47,7 +47,7 @@ NP041 = "the control plane runs on our own nodes"
 Old sins: `lint gitops/ --write-baseline lint-baseline.json` once, then `--baseline lint-baseline.json`: only what goes beyond it is told.
 
 ## Fixes
-`--fix` writes what is certain and touches no other byte of the file; it says what the engine says of each before and after. Other changes are in the finding (`fix`, and `patch` in JSON where the program can write it).
+`--fix` writes what is certain and touches no other byte of the file; it says what the engine says of each before and after. Certain are a port joined with the FQDN beside it (NP003: only a dash goes), 53/TCP beside 53/UDP (NP009), the right key for a namespace's name (NP016), TCP beside HTTP rules (NP028), escaped dots (NP030), an `apiVersion` that is served (NP072), a header as requests have it (NP123), a server name without its final dot (NP124). Other changes are in the finding (`fix`, and `patch` in JSON where the program can write it).
 
 ## Before a commit, and on a pull request
 

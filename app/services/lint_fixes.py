@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from app.core.drafts.diff import unified_diff
-from app.core.drafts.edits import apply_edit
+from app.core.drafts.edits import MergeItem, RemoveItem, apply_edit
 from app.core.drafts.splice import splice
-from app.core.errors import DraftRejected
+from app.core.errors import BadInput, DraftRejected
 from app.core.lint.finding import Finding
 from app.core.model.provenance import Manifest
 from app.services.effect import effect_of_policies
@@ -59,7 +59,7 @@ def _mend_file(
     if before is None:
         return None
     after, done, told = before, [], []
-    for one in wanted:
+    for one in _in_turn(wanted):
         mended = _mended(after, one)
         if mended is not None:
             after = mended
@@ -68,13 +68,24 @@ def _mend_file(
     return FileFix(file, before, after, tuple(done), tuple(told)) if done else None
 
 
+def _in_turn(wanted: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What moves items of a list comes last and from the end, so that every path stays true."""
+    moving: list[Finding] = []
+    still: list[Finding] = []
+    for one in wanted:
+        shifts = any(isinstance(edit, MergeItem | RemoveItem) for edit in one.edits)
+        (moving if shifts else still).append(one)
+    moving.sort(key=lambda one: one.line or 0, reverse=True)
+    return (*still, *moving)
+
+
 def _mended(text: str, finding: Finding) -> str | None:
     if finding.manifest is None or finding.file != finding.manifest.file:
         return None  # a patch wrote it, where its path is another
     line = finding.manifest.line_of("")
     try:
         return splice(text, finding.policy, finding.edits, line=line or 0)
-    except DraftRejected:
+    except (BadInput, DraftRejected):  # BadInput: a page is no YAML
         return None
 
 

@@ -286,9 +286,141 @@ def test_fix_mends_what_is_certain_and_no_other_byte(run: Run, policy: Path) -> 
     assert "selects no endpoint that is known here" in ran.err
 
 
+MISTAKES = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: web
+  namespace: a
+spec:
+  endpointSelector:
+    matchLabels: {app: web}
+  ingress:
+  - fromEndpoints:
+    - matchLabels:
+        kubernetes.io/metadata.name: ci  # the builders
+  - fromEndpoints:
+    - matchExpressions:
+      - {key: "k8s:kubernetes.io/metadata.name", operator: In, values: [cd]}
+    toPorts:
+    - ports:
+      - port: "80"
+      rules:
+        http: [{method: GET}]
+  egress:
+  - toFQDNs:  # the mirror
+    - matchName: pypi.org
+  # https only
+  - toPorts:
+    - ports:
+      - port: "443"  # TLS
+        protocol: TCP
+  - toEndpoints:
+    - matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}
+    toPorts:
+    - ports:
+      - port: "53"
+        protocol: UDP
+      rules:
+        dns: [{matchPattern: "*"}]
+"""
+MENDED = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: web
+  namespace: a
+spec:
+  endpointSelector:
+    matchLabels: {app: web}
+  ingress:
+  - fromEndpoints:
+    - matchLabels:
+        k8s:io.kubernetes.pod.namespace: ci  # the builders
+  - fromEndpoints:
+    - matchExpressions:
+      - {key: "k8s:io.kubernetes.pod.namespace", operator: In, values: [cd]}
+    toPorts:
+    - ports:
+      - port: "80"
+        protocol: TCP
+      rules:
+        http: [{method: GET}]
+  egress:
+  - toFQDNs:  # the mirror
+    - matchName: pypi.org
+  # https only
+    toPorts:
+    - ports:
+      - port: "443"  # TLS
+        protocol: TCP
+  - toEndpoints:
+    - matchLabels: {k8s:io.kubernetes.pod.namespace: kube-system, k8s-app: kube-dns}
+    toPorts:
+    - ports:
+      - port: "53"
+        protocol: UDP
+      - port: "53"
+        protocol: TCP
+      rules:
+        dns: [{matchPattern: "*"}]
+"""
+
+
+def test_fix_mends_kinds_of_mistakes_with_every_comment_kept(run: Run, policy: Path) -> None:
+    policy.write_text(MISTAKES)
+    run("lint", str(policy.parent), "--fix")
+    first = policy.read_text()
+    ran = run("lint", str(policy.parent), "--fix")
+    assert policy.read_text() == MENDED, first
+    assert not {"NP003", "NP009", "NP016", "NP028"} & set(
+        _codes(run("lint", str(policy.parent), "-o", "json"))
+    )
+    assert ran.code in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  - toFQDNs:", "  - toFQDNs: [{matchName: a.org}]\n  - toFQDNs:"),  # which is meant?
+        ("operator: In, values: [cd]", "operator: NotIn, values: [cd]"),
+        ("    - matchLabels:\n", "    - matchLabels:\n        io.kubernetes.pod.namespace: x\n"),
+    ],
+)
+def test_fix_leaves_what_could_mean_another_thing(
+    run: Run, policy: Path, old: str, new: str
+) -> None:
+    policy.write_text(MISTAKES.replace(old, new))
+    run("lint", str(policy.parent), "--fix")
+    run("lint", str(policy.parent), "--fix")
+    assert policy.read_text() != MENDED.replace(old, new)
+    left = _codes(run("lint", str(policy.parent), "-o", "json"))
+    assert {"NP003", "NP016"} & set(left)
+
+
+def test_fix_says_what_the_engine_sees_change(run: Run, policy: Path) -> None:
+    pods = "".join(
+        f"---\napiVersion: v1\nkind: Pod\n"
+        f"metadata: {{name: {name}, namespace: {space}, labels: {{app: {name}}}}}\n"
+        f"spec: {{nodeName: node, containers: [{{name: c, image: x}}]}}\n"
+        f"status: {{phase: Running, podIP: 10.0.0.{at}, podIPs: [{{ip: 10.0.0.{at}}}]}}\n"
+        for at, (name, space) in enumerate((("web", "a"), ("builder", "ci"), ("other", "b")))
+    )
+    wrong = MISTAKES.partition("  - fromEndpoints:\n    - matchExpressions")[0]
+    policy.write_text(wrong + pods)
+    ran = run("lint", str(policy.parent), "--fix")
+    assert "fixed NP016" in ran.err
+    assert "2 connections newly allowed, 0 newly denied" in ran.err  # one pair: TCP and UDP
+
+
 def test_fix_leaves_what_is_not_certain(run: Run, policy: Path) -> None:
+    text = POLICY.replace("toFQDNs:\n    - matchName: pypi.org", "toCIDR: [192.0.2.0/24]")
+    policy.write_text(text)
     assert run("lint", str(policy.parent), "--fix").code == 1
-    assert policy.read_text() == POLICY
+    assert policy.read_text() == text
+    found = run("lint", str(policy.parent), "-o", "json").json["items"]
+    (patch,) = [one["patch"] for one in found if one["code"] == "NP003"]
+    assert "-  - toPorts:\n+    toPorts:\n" in patch
 
 
 def test_patch_is_in_the_finding(run: Run, policy: Path) -> None:

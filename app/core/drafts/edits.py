@@ -69,7 +69,22 @@ class RemoveItem:
     path: Path
 
 
-Edit = Append | SetScalar | AddKey | RemoveItem
+@dataclass(frozen=True, slots=True)
+class RenameKey:
+    """Give the key at the end of `path` another name, its value and place as they are."""
+
+    path: Path
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeItem:
+    """Join the mapping at `path` (which ends in its index) with the item before it."""
+
+    path: Path
+
+
+Edit = Append | SetScalar | AddKey | RemoveItem | RenameKey | MergeItem
 
 
 def apply_edit(tree: Any, edit: Edit) -> Any:
@@ -85,6 +100,10 @@ def apply_edit(tree: Any, edit: Edit) -> Any:
             if isinstance(value_at(tree, path), dict | list):
                 raise _no_place(path, "not a plain value")
             parent[path[-1]] = value
+        case RenameKey(path, key):
+            _rename_key(tree, path, key)
+        case MergeItem(path):
+            _merge_item(tree, path)
         case RemoveItem(path):
             parent = value_at(tree, path[:-1])
             value_at(tree, path)
@@ -102,6 +121,25 @@ def _add_key(tree: Any, path: Path, key: str, value: Any) -> None:
     if not isinstance(target, dict) or key in target:
         raise _no_place(path, f"`{key}` cannot be added")
     target[key] = value
+
+
+def _rename_key(tree: Any, path: Path, key: str) -> None:
+    value_at(tree, path)
+    parent = value_at(tree, path[:-1])
+    if not isinstance(parent, dict) or key in parent:
+        raise _no_place(path, f"it cannot become `{key}`")
+    renamed = {key if name == path[-1] else name: value for name, value in parent.items()}
+    parent.clear()
+    parent.update(renamed)
+
+
+def _merge_item(tree: Any, path: Path) -> None:
+    parent, item = value_at(tree, path[:-1]), value_at(tree, path)
+    before = parent[int(path[-1]) - 1] if isinstance(parent, list) and path[-1] else None
+    if not isinstance(before, dict) or not isinstance(item, dict) or set(before) & set(item):
+        raise _no_place(path, "it cannot be joined with the item before")
+    before.update(item)
+    del parent[int(path[-1])]
 
 
 def _append(tree: Any, path: Path, item: Any) -> None:

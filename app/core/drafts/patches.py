@@ -11,8 +11,10 @@ from app.core.drafts.edits import (
     AddKey,
     Append,
     Edit,
+    MergeItem,
     Path,
     RemoveItem,
+    RenameKey,
     SetScalar,
     show_path,
 )
@@ -61,6 +63,10 @@ class Patcher:
                 return self._add_key(path, key, value)
             case SetScalar(path, value):
                 return self._set(path, value)
+            case RenameKey(path, key):
+                return self._rename(path, key)
+            case MergeItem(path):
+                return self._merge(path)
             case RemoveItem(path):
                 return self._remove(path)
 
@@ -168,6 +174,11 @@ class Patcher:
             rendered = " " + rendered
         return Patch(place.inner, place.end, rendered)
 
+    def _rename(self, path: Path, key: str) -> Patch:
+        parent, value = self._place(path[:-1]), self._place(path)
+        place = next(name for name, held in parent.pairs() if held is value)
+        return Patch(place.inner, place.end, self._rescalar(place, key, ""))
+
     def _rescalar(self, place: Place, value: Any, key: str) -> str:
         if isinstance(value, str) and place.style:
             return quoted(value, place.style)
@@ -182,6 +193,22 @@ class Patcher:
             return any(inside(child) for child in outer.children)
 
         return inside(self._root)
+
+    # Joining
+
+    def _merge(self, path: Path) -> Patch:
+        """Take the dash away: what follows then belongs to the item before, comments and all."""
+        parent, item = self._place(path[:-1]), self._place(path)
+        index = parent.children.index(item)
+        before = parent.children[index - 1]
+        alike = all(
+            one.kind is Kind.MAPPING and not one.flow and not one.marked for one in (before, item)
+        )
+        same = column(self._text, before.start) == column(self._text, item.start)
+        if not index or parent.flow or not alike or not same:
+            raise DraftRejected(f"`{show_path(path)}` cannot be joined with the item before")
+        dash = self._text.rindex("-", before.content_end, item.start)
+        return Patch(dash, dash + 1, " ")
 
     # Removing
 

@@ -79,7 +79,7 @@ class Finding:
     fix: str = ""
     file: str | None = None
     line: int | None = None
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Edit, ...] = field(default=(), compare=False)
     certain: bool = False
     patch: str | None = None
     manifest: Manifest | None = field(default=None, compare=False, repr=False)

@@ -11,7 +11,16 @@ from app.core.documents.limits import EDITING
 from app.core.documents.split import split_documents
 from app.core.documents.tree import TreeBuilder, compose
 from app.core.drafts.diff import count_changes, unified_diff
-from app.core.drafts.edits import AddKey, Append, Edit, RemoveItem, SetScalar, apply_edit
+from app.core.drafts.edits import (
+    AddKey,
+    Append,
+    Edit,
+    MergeItem,
+    RemoveItem,
+    RenameKey,
+    SetScalar,
+    apply_edit,
+)
 from app.core.drafts.splice import splice
 from app.core.errors import DraftRejected
 from app.core.model.provenance import ObjectRef
@@ -363,3 +372,33 @@ def test_splice_when_any_yaml_and_any_item_then_guarded_result_or_refusal(
         return
     assert _value_of(edited) == apply_edit(_value_of(text), edit)
     assert count_changes(unified_diff("f", text, edited))[1] <= 1
+
+
+def test_splice_when_an_item_joins_the_one_before_then_only_its_dash_goes() -> None:
+    text = HEAD + "  egress:\n    - toFQDNs: []\n    # ports\n    - toPorts: []  # none\n"
+    edited = splice(text, REF, [MergeItem(("spec", "egress", 1))])
+    assert edited == text.replace("    - toPorts", "      toPorts")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD[:-6] + "spec: {egress: [{toFQDNs: []}, {toPorts: []}]}\n",
+        HEAD + SUBJECT + "  egress:\n  - toPorts: [{}]\n  - toPorts: []\n",
+        HEAD + SUBJECT + "  egress:\n  -   toFQDNs: []\n  - toPorts: []\n",
+        HEAD + SUBJECT + "  egress:\n  - toPorts: []\n",
+    ],
+)
+def test_splice_when_two_items_cannot_be_joined_then_refused(text: str) -> None:
+    with pytest.raises(DraftRejected):
+        splice(text, REF, [MergeItem(("spec", "egress", 1))])
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_splice_when_a_key_is_renamed_then_quotes_and_value_stay(quote: str) -> None:
+    text = HEAD + f"  endpointSelector:\n    matchLabels:\n      {quote}a.b/c{quote}: x  # why\n"
+    path = ("spec", "endpointSelector", "matchLabels", "a.b/c")
+    edited = splice(text, REF, [RenameKey(path, "k8s:d.e")])
+    assert edited == text.replace("a.b/c", "k8s:d.e")
+    with pytest.raises(DraftRejected):
+        splice(text.replace("x  #", "x\n      k8s:d.e: y  #"), REF, [RenameKey(path, "k8s:d.e")])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TypeGuard
 
+from app.core.drafts.edits import Append, parse_path
 from app.core.lint.cover import holds_port, span
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
@@ -176,6 +177,7 @@ def host_alone(view: View, scope: Scope) -> Iterator[Hit]:
             f"{item.path}.{item.word}Entities",
             "`host` is the pod's own node only",
             "add remote-node",
+            edits=(Append(parse_path(f"{item.path}.{item.word}Entities"), "remote-node"),),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.core.cluster.identity import is_identity_label
+from app.core.drafts.edits import RenameKey, SetScalar, parse_path
 from app.core.lint.finding import Hit, Severity
 from app.core.lint.rule import Book
 from app.core.lint.rules.selectors import AGENT_KEYS, CILIUM_PREFIX, NAME_LABEL
@@ -48,12 +49,26 @@ def namespace_label_on_pod(view: View, scope: Scope) -> Iterator[Hit]:
         for key, operator, values, where in keys_of(selector, path):
             bare = bare_key(key)
             instead = _meant(bare, operator, values, scope, view)
-            if instead:
-                yield Hit(
-                    where,
-                    f"`{key}` is a label of namespaces, no pod's: it matches nothing",
-                    _instead(view, instead, subject=subject),
-                )
+            if not instead:
+                continue
+            movable = not view.is_kubernetes and not (subject and view.is_namespaced)
+            named = any(bare_key(one) == NAMESPACE_KEY for one, *_ in keys_of(selector, path))
+            sure = bare == NAME_LABEL or bare.startswith(f"{_WRONG_LABELS_KEY}.")
+            edits = (_renamed(key, path, where, instead),) if movable and not named else ()
+            yield Hit(
+                where,
+                f"`{key}` is a label of namespaces, no pod's: it matches nothing",
+                _instead(view, instead, subject=subject),
+                edits=edits,
+                certain=bool(edits) and sure and operator == "In",
+            )
+
+
+def _renamed(key: str, path: str, where: str, instead: str) -> RenameKey | SetScalar:
+    """The edit that writes the right key, of matchLabels or of matchExpressions."""
+    if where == f"{path}.matchLabels.{key}":
+        return RenameKey((*parse_path(path), "matchLabels", key), instead)
+    return SetScalar((*parse_path(where), "key"), instead)
 
 
 def _namespace_of_pods(view: View) -> Iterator[Hit]:

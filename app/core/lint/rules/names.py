@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from app.core.drafts.edits import Append, MergeItem, parse_path
 from app.core.lint.cover import holds_port, is_plain, peers_cover
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
@@ -191,14 +192,34 @@ def _plain_dns(entry: Entry, scope: Scope) -> bool:
 )
 def peer_and_port_apart(view: View, _scope: Scope) -> Iterator[Hit]:
     """A ports-only item beside peers-only ones."""
-    for path, peers_path, what in split_rules(view):
+    found = list(split_rules(view))
+    for path, peers_path, what in found:
+        edits, certain = _joined(view, path, peers_path), what == "toFQDNs" and len(found) == 1
         yield Hit(
             path,
             f"its ports are open to everyone, and `{what}` of {peers_path.rpartition('.')[2]} "
             "on every port: two items are alternatives",
             "write peers and ports in one item",
             severity=None if what in ("toFQDNs", "toCIDR", "toCIDRSet") else Severity.WARNING,
+            edits=edits,
+            certain=certain and bool(edits),
         )
+
+
+def _joined(view: View, path: str, peers_path: str) -> tuple[MergeItem, ...]:
+    """The edit that makes one item of two that stand side by side and are the only such ones."""
+    item = next(one for one in view.items if one.path == path)
+    alone = [
+        one
+        for one in view.items
+        if (one.rule_path, one.direction, one.effect)
+        == (item.rule_path, item.direction, item.effect)
+        and one.peer_fields
+        and not one.has_ports
+    ]
+    first, second = sorted(map(parse_path, (path, peers_path)), key=lambda one: int(one[-1]))
+    beside = int(second[-1]) - int(first[-1]) == 1
+    return (MergeItem(second),) if beside and len(alone) == 1 else ()
 
 
 def split_rules(view: View) -> Iterator[tuple[str, str, str]]:
@@ -408,13 +429,16 @@ def dns_without_tcp(view: View, scope: Scope) -> Iterator[Hit]:
         others = scope.sharing(entry, Direction.EGRESS, kind="dns-tcp", wanted=_holds_dns_tcp)
         if any(peers_cover(other, entry, scope.facts) for other in others):
             continue
-        path = next(
-            spec.path for rule in entry.ports for spec in rule.ports if spec.number == DNS_PORT
-        )
+        spec = next(spec for rule in entry.ports for spec in rule.ports if spec.number == DNS_PORT)
+        port = DNS_PORT if view.is_kubernetes else str(DNS_PORT)
+        edit = Append(parse_path(spec.path)[:-1], {"port": port, "protocol": "TCP"})
+        single = spec.end in (0, DNS_PORT)
         yield Hit(
-            path,
+            spec.path,
             "DNS over UDP only: answers that do not fit are asked for again over TCP",
             "allow 53/TCP as well, as `protocol: ANY` does",
+            edits=(edit,) if single else (),
+            certain=single,
         )
 
 

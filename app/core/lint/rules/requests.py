@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.core.drafts.edits import SetScalar, parse_path
+from app.core.drafts.edits import AddKey, SetScalar, parse_path
 from app.core.lint.cover import is_plain
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
@@ -100,11 +100,22 @@ def http_without_tcp(view: View, _scope: Scope) -> Iterator[Hit]:
             for port, where in nodes(rule, "ports", path):
                 protocol = str(mapping(port).get("protocol") or "")
                 if protocol.upper() != "TCP":
+                    edits = _with_tcp(mapping(port), where)
                     yield Hit(
                         where,
                         f"{protocol or 'no protocol'} beside HTTP rules voids the whole policy",
                         "write `protocol: TCP`",
+                        edits=edits,
+                        certain=bool(edits),
                     )
+
+
+def _with_tcp(port: Mapping[str, Any], where: str) -> tuple[AddKey | SetScalar, ...]:
+    """The edit that asks for TCP; none where another protocol was asked for."""
+    path = parse_path(where)
+    if "protocol" not in port:
+        return (AddKey(path, "protocol", "TCP"),)
+    return (SetScalar((*path, "protocol"), "TCP"),) if port["protocol"] == "ANY" else ()
 
 
 @BOOK.check(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.core.drafts.edits import SetScalar
 from app.core.lint.cover import holds_port, peers_cover, ports_cover
 from app.core.lint.finding import Hit, Severity
 from app.core.lint.rule import Book
@@ -380,6 +381,8 @@ def object_not_enforced(view: View, scope: Scope) -> Iterator[Hit]:
             "apiVersion",
             f"no API server knows a {view.ref.kind} of `{version}`",
             f"write `{served}`",
+            edits=(SetScalar(("apiVersion",), served),),
+            certain=True,
         )
         return
     refused = view.rejected
