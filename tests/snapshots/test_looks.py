@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from app.core.drafts.choice import Plan
 from app.core.errors import SourceCause, SourceUnavailable
@@ -34,6 +35,7 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.ports import ClusterPicture, FileChange, ProposedChange, Right
+from app.services import connection
 from app.services.ask import Inquiry, make_question
 from app.services.drafting import Draft, DraftRequest
 from app.services.picture import empty_picture
@@ -135,6 +137,8 @@ def after(*keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
     async def run(pilot: Pilot[None]) -> None:
         await settled(pilot)
         await pilot.press(*keys)
+        for field in pilot.app.screen.query(Input):
+            field.cursor_blink = False  # a cursor that comes and goes is no look
         await pilot.pause()
 
     return run
@@ -212,7 +216,10 @@ def test_ascii_looks_as_before(snap_compare: Compare) -> None:
     assert snap_compare(app, terminal_size=(120, 24), run_before=after("k"))
 
 
-def test_nothing_read_yet_looks_as_before(snap_compare: Compare) -> None:
+def test_nothing_read_yet_looks_as_before(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_RETRY_S", connection.LAST_RETRY_S)
     cluster = FakeCluster(name="prod")
     cluster.refuse(
         SourceUnavailable(
