@@ -115,7 +115,8 @@ async def test_read_with_the_shipped_rights_gives_every_kind(kube: KubeServer) -
     assert found(picture, "CiliumNetworkPolicy", ns, "web").body["spec"]["ingress"]
     assert found(picture, "Namespace", "", ns).body["metadata"]["labels"]["team"] == "a"
     absent = {right.kind for right in picture.rights if right.allowed is None}
-    assert absent == {"Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "Application"}
+    routes = {"Gateway", "GatewayClass", "ReferenceGrant", "HTTPRoute", "GRPCRoute", "TLSRoute"}
+    assert absent == routes | {"CiliumLocalRedirectPolicy", "Application"}
 
 
 @pytest.mark.parametrize("context", ["client", "plugin"])
