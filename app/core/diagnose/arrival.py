@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.question import Leg, ask
-from app.core.model.cluster import Cluster, ClusterConfig, IdentityKind, Node, Service
+from app.core.model.cluster import Address, Cluster, ClusterConfig, IdentityKind, Node, Service
 from app.core.model.verdict import Peer, Protocol, Verdict
 from app.core.policy.engine import Engine
 
@@ -52,6 +52,30 @@ class Arrival:
             "then, and a rule for remote-node or cluster lets every such client in; "
             "externalTrafficPolicy: Local keeps the address"
         )
+
+
+def addresses_at(
+    end: ResolvedEnd, arrivals: Iterable[Arrival], client: Address | None, cluster: Cluster
+) -> frozenset[Address]:
+    """Give the addresses under which flows show a client outside at a backend.
+
+    Those of the node that takes the connection in, or of every other one where that is not known;
+    none where the client keeps its own.
+    """
+    pod = end.endpoint
+    here = pod.node if pod is not None else ""
+    own = (one for one in arrivals if one.service == end.service)
+    one = next((one for one in own if _node_of(one) == here), None)
+    if one is None:
+        return frozenset()
+    nodes = [one.node] if one.node else [node for node in cluster.nodes if node.name != here]
+    kept = {client} if one.kept and client is not None else set()
+    return frozenset(kept.union(*(node.addresses for node in nodes)))
+
+
+def _node_of(one: Arrival) -> str:
+    pod = one.leg.destination.endpoint
+    return pod.node if pod is not None else ""
 
 
 def _seen_as(leg: Leg) -> str:
@@ -136,9 +160,30 @@ def reached_by_entry(
 
 
 def _is_local_entry(end: ResolvedEnd, sources: Iterable[ResolvedEnd], cluster: Cluster) -> bool:
+    outside = all(_is_from_outside_local(source, end) for source in sources)
+    return outside and entry_node(end, cluster) is not None
+
+
+def nodes_without_backend(
+    source: ResolvedEnd, ends: Iterable[ResolvedEnd], cluster: Cluster
+) -> tuple[str, ...]:
+    """Give the nodes that refuse what a load balancer may send there: Local, without a backend.
+
+    A load balancer that asks the Service's `healthCheckNodePort` leaves them out; which node takes
+    a connection in is not Kubernetes' to say. Nothing where the entry is known, or some backend's
+    node is not. Source: Kubernetes `ServiceSpec.externalTrafficPolicy`, `.healthCheckNodePort`.
+    """
+    ends = tuple(ends)
+    local = all(_is_from_outside_local(source, one) for one in ends)
+    if not ends or not local or any(entry_node(one, cluster) for one in ends):
+        return ()
+    used = {one.endpoint.node if one.endpoint else "" for one in ends if one.ready}
+    return () if "" in used else tuple(n.name for n in cluster.nodes if n.name not in used)
+
+
+def _is_from_outside_local(source: ResolvedEnd, end: ResolvedEnd) -> bool:
     local = end.service is not None and end.service.external_is_local
-    outside = all(comes_from_outside(source, end) for source in sources)
-    return local and outside and entry_node(end, cluster) is not None
+    return local and comes_from_outside(source, end)
 
 
 def is_mixed(arrivals: Iterable[Arrival]) -> bool:

@@ -9,11 +9,13 @@ from functools import reduce
 from app.core.diagnose.answered import Answered, answered_as, with_answers
 from app.core.diagnose.arrival import (
     Arrival,
+    addresses_at,
     arrival,
     comes_from_outside,
     is_mixed,
     reached_by_entry,
 )
+from app.core.diagnose.beside import asks_for_another, both_beside, is_own_node
 from app.core.diagnose.denied import PLAIN, Denial, explain_denial
 from app.core.diagnose.dns import (
     NameReport,
@@ -111,18 +113,19 @@ def gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
 def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case:
     port = asked.port or asked.destination.port
     asked = replace(asked, port=port)
-    everyone, reached = _own_hosts(
-        resolve(asked.source, engine), resolve(asked.destination, engine, port)
+    everyone, reached = both_beside(
+        resolve(asked.source, engine), resolve(asked.destination, engine, port), asked, engine
     )
-    sources = representatives(everyone)
+    sources = representatives(everyone, by_node=asks_for_another(asked))
     found = redirect(_routed(reached, asked, engine), everyone, engine, port or AskedPort())
     found = reached_by_entry(found, sources, engine.cluster)
     service = service_asked(asked.destination, engine.cluster) or _in_front_of(found)
     name, naming = _look_up(sources, found, engine)
     answered = _answered(everyone, name, evidence)
     found = with_answers(found, answered, engine)
-    outside = any(comes_from_outside(one, end) for one in sources for end in found)
-    destinations = representatives(_with_usable_names(found, name, engine), by_node=outside)
+    placed = asks_for_another(asked)
+    placed = placed or any(comes_from_outside(one, end) for one in sources for end in found)
+    destinations = representatives(_with_usable_names(found, name, engine), by_node=placed)
     legs, paths = _legs(sources, destinations, asked, engine)
     legs, arrivals = _as_they_arrive(legs, engine)
     main = next((leg for leg in legs if leg.is_denied), next(iter(legs), None))
@@ -143,27 +146,6 @@ def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case
     )
     case = replace(case, denials=_denials(case))
     return case if evidence is None else _with_stories(case, everyone, evidence)
-
-
-def _own_hosts(
-    sources: tuple[ResolvedEnd, ...], destinations: tuple[ResolvedEnd, ...]
-) -> tuple[tuple[ResolvedEnd, ...], tuple[ResolvedEnd, ...]]:
-    """Leave of all hosts those of the nodes at the other end: a pod's host is its own node."""
-    return _hosts_beside(sources, destinations), _hosts_beside(destinations, sources)
-
-
-def _hosts_beside(
-    ends: tuple[ResolvedEnd, ...], others: tuple[ResolvedEnd, ...]
-) -> tuple[ResolvedEnd, ...]:
-    nodes = {other.endpoint.node for other in others if other.endpoint is not None}
-    own = tuple(
-        end
-        for end in ends
-        if end.peer.kind is not IdentityKind.HOST
-        or end.peer.endpoint is None
-        or end.peer.endpoint.node in nodes
-    )
-    return own or ends
 
 
 def _request_in_flows(case: Case) -> Request | None:
@@ -230,10 +212,12 @@ def _legs(
 ) -> tuple[tuple[Leg, ...], tuple[GatewayPath, ...]]:
     legs, paths = [], []
     for destination in destinations:
-        if destination.service_port is not None and destination.port is None:
+        if destination.port is None and (destination.service_port or destination.redirect):
             continue
         port = choose_port(asked.port, destination, asked.request)
         for source in sources:
+            if is_own_node(source, destination, asked):
+                continue
             if destination.route is None:
                 legs.append(ask(source, destination, port, engine, asked.request))
             else:
@@ -310,9 +294,16 @@ def _wanted(case: Case, sources: tuple[ResolvedEnd, ...], cluster: str) -> Wante
     if case.path is not None:
         return wanted_of(case.legs, _clients_of(case.path, sources), destinations, cluster)
     if case.main.is_denied:
-        sources = alike(sources, case.main.source)
+        sources = alike(sources, case.main.source) if not case.arrivals else sources
         destinations = alike(destinations, case.main.destination)
-    return wanted_of(case.legs, sources, destinations, cluster)
+    return wanted_of(case.legs, sources, destinations, cluster, lambda end: _arrives(case, end))
+
+
+def _arrives(case: Case, end: ResolvedEnd) -> Spot | None:
+    """Who gets to a backend in place of a client outside."""
+    client, cluster = case.sources[0].peer.address, case.engine.cluster
+    seen = addresses_at(end, case.arrivals, client, cluster)
+    return Spot(addresses=frozenset(map(str, seen))) if seen else None
 
 
 def _clients_of(path: GatewayPath, sources: tuple[ResolvedEnd, ...]) -> tuple[ResolvedEnd, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from app.core.diagnose.arrival import nodes_without_backend
 from app.core.diagnose.case import Case
 from app.core.diagnose.denied import PLAIN
 from app.core.diagnose.ends import node_of_block
@@ -24,9 +25,10 @@ from app.core.model.unread import could_change
 from app.core.model.verdict import Direction, Effect, Outcome, Verdict
 from app.core.policy.cilium import DERIVED
 from app.core.policy.identities import NODE_KINDS
-from app.core.policy.rules import CidrSelector, Entry, GroupSelector
+from app.core.policy.rules import CidrSelector, Entry, FqdnSelector, GroupSelector
 
 _MOST_UNREAD = 5
+_MOST_NODES = 3
 
 
 class Doubt(StrEnum):
@@ -46,6 +48,8 @@ class Doubt(StrEnum):
     POD_BLOCK = "whose an address is that pods get theirs from"
     GRANT = "whether a route may use a Service of another namespace"
     ARRIVAL = "as whom a node's own process arrives"
+    ENTRY = "which node a load balancer sends to"
+    LEARNT_NAMES = "which names agents have learnt for an address"
     ENGINE = "what Cilium does here"
 
 
@@ -78,6 +82,8 @@ COSTS: dict[Doubt, Cost] = {
     Doubt.POD_BLOCK: Cost(Confidence.POSSIBLE, _SEEN),
     Doubt.GRANT: Cost(Confidence.LIKELY, _SEEN),
     Doubt.ARRIVAL: Cost(Confidence.LIKELY, _SEEN),
+    Doubt.ENTRY: Cost(Confidence.LIKELY, _SEEN | _DENIES),
+    Doubt.LEARNT_NAMES: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.ENGINE: Cost(Confidence.LIKELY, _SEEN),
 }
 """What each assumption costs. Nothing else lowers the confidence of a cause."""
@@ -108,6 +114,8 @@ def doubts(case: Case) -> tuple[Doubtful, ...]:
         (Doubt.POD_BLOCK, _pod_blocks(case)),
         (Doubt.GRANT, _assumed_grants(case)),
         (Doubt.ARRIVAL, _through_the_router(case)),
+        (Doubt.ENTRY, _entries(case)),
+        (Doubt.LEARNT_NAMES, _learnt_names(case)),
     )
     found = [Doubtful(doubt, text) for doubt, texts in said for text in texts]
     if hinges_on_address(case):
@@ -255,6 +263,52 @@ def _through_the_router(case: Case) -> Iterator[str]:
         yield (
             "as whom the API server arrives: through a tunnel its node sends with the router's "
             f"address and is remote-node to other nodes, which is {then}"
+        )
+
+
+def _entries(case: Case) -> Iterator[str]:
+    """Nodes that refuse what a load balancer may send them."""
+    cluster = case.engine.cluster
+    without = nodes_without_backend(case.sources[0], case.destinations, cluster)
+    if without and case.service is not None and not case.denials:
+        has = "has" if len(without) == 1 else "have"
+        yield (
+            f"which node the load balancer sends to: {_listed(without)} {has} no ready backend of "
+            f"Service {case.service.key}, whose externalTrafficPolicy is Local, and what comes in "
+            "there is refused"
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _MOST_NODES} more" if len(names) > _MOST_NODES else ""
+    return f"{', '.join(names[:_MOST_NODES])}{more}"
+
+
+def _learnt_names(case: Case) -> Iterator[str]:
+    """Rules by names that may hold an address, for agents know names that nobody here learnt.
+
+    Source: Cilium `pkg/fqdn/namemanager`, `pkg/ipcache/metadata.go`: an address has the labels of
+    every name that some pod of the node was given it for.
+    """
+    main = case.main
+    if main is None or main.trace.egress.outcome is not Outcome.DENIED:
+        return
+    end, learned = main.destination, case.engine.cluster.learned_names
+    if end.peer.kind is not IdentityKind.WORLD or end.peer.address is None or end.name:
+        return
+    look = look_at(main, Direction.EGRESS, case.engine)
+    named = {
+        one.name or one.pattern
+        for entry in look.allowing
+        if look.port_fits(entry)
+        for one in entry.peers or ()
+        if isinstance(one, FqdnSelector) and not any(map(one.selects_name, learned))
+    }
+    if named:
+        yield (
+            f"which names agents have learnt for {end.peer.address}: a rule lets "
+            f"{_listed(tuple(sorted(named)))} through, and no address of that was seen "
+            f"(`cilium-dbg fqdn cache list` on the node); if it is one, this is allowed"
         )
 
 

@@ -90,7 +90,7 @@ def resolve(end: End, engine: Engine, port: AskedPort | None = None) -> tuple[Re
     A Service without a ready backend gives its unready ones (`ready` False), one without any
     nothing. Raises `NotFound`, or `Ambiguous` with the choices.
     """
-    port = end.port or port
+    port = _both(end.port, port)
     if end.kind in _BY_KIND:
         return _BY_KIND[end.kind](end, engine)
     if end.kind is EndKind.SERVICE:
@@ -99,6 +99,13 @@ def resolve(end: End, engine: Engine, port: AskedPort | None = None) -> tuple[Re
     if end.kind is EndKind.NAME:
         return of_name(end.name, engine, address=end.address, port=port)
     return of_address(_known(end.address), engine, port)
+
+
+def _both(own: AskedPort | None, port: AskedPort | None) -> AskedPort | None:
+    """The port written at the end itself; the protocol may stand beside the port alone."""
+    if own is None or port is None or own.protocol is not None:
+        return own or port
+    return port if (own.number, own.name) == (port.number, port.name) else own
 
 
 def _known(address: Address | None) -> Address:

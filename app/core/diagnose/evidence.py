@@ -6,7 +6,7 @@ its way back; a pod of another cluster may have the same name and address.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -76,11 +76,13 @@ class Place:
     """What a connection leads to, as flows show it: an end and its ports there.
 
     A Service has its own ports at its own address, and others at its pods: a flow to a pod on a
-    port of the Service is another connection.
+    port of the Service is another connection. `source` is who gets there, where that is not who
+    asked: a node that replaced the client's address by its own.
     """
 
     spot: Spot
     ports: frozenset[int]
+    source: Spot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +99,21 @@ class Wanted:
 
     def is_asked(self, flow: Flow) -> bool:
         """Say whether a flow goes from the source to a place."""
-        return (
-            self._is_at(flow.destination_port, flow.protocol)
-            and self.source.holds(flow.source, flow.source_ip, flow.source_names)
-            and self.leads_here(flow)
-        )
+        sender = (flow.source, flow.source_ip, flow.source_names)
+        return any((one.source or self.source).holds(*sender) for one in self._places_of(flow))
 
     def leads_here(self, flow: Flow) -> bool:
         """Say whether a flow goes to a place, whoever sends it."""
+        return next(self._places_of(flow), None) is not None
+
+    def _places_of(self, flow: Flow) -> Iterator[Place]:
         port = flow.destination_port
         if not self._is_at(port, flow.protocol) or is_foreign(flow, self.cluster):
-            return False
+            return
         end, ip, names = flow.destination, flow.destination_ip, flow.destination_names
-        return any(port in one.ports and one.spot.holds(end, ip, names) for one in self.places)
+        for one in self.places:
+            if port in one.ports and one.spot.holds(end, ip, names):
+                yield one
 
     def is_answer(self, flow: Flow) -> bool:
         """Say whether a flow goes from a place back to the source.
@@ -122,10 +126,14 @@ class Wanted:
             return False
         if not flow.is_reply and (flow.verdict != DROPPED or flow.event == EVENT_L7):
             return False
-        if not self.source.holds(flow.destination, flow.destination_ip, flow.destination_names):
-            return False
+        to = (flow.destination, flow.destination_ip, flow.destination_names)
         end, ip, names = flow.source, flow.source_ip, flow.source_names
-        return any(port in one.ports and one.spot.holds(end, ip, names) for one in self.places)
+        return any(
+            port in one.ports
+            and one.spot.holds(end, ip, names)
+            and (one.source or self.source).holds(*to)
+            for one in self.places
+        )
 
     def _is_at(self, port: int, protocol: str) -> bool:
         return protocol in self.protocols and any(port in one.ports for one in self.places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -31,9 +31,14 @@ _MOST_REASONS = 3
 
 
 def spot_of(end: ResolvedEnd) -> Spot:
-    """How flows show an end itself, a pod by name or an address; not what stands before it."""
+    """How flows show an end itself, a pod by name or an address; not what stands before it.
+
+    Names that an address shares with others stand for those, too: only the name asked for counts.
+    """
     endpoint, peer = end.endpoint, end.peer
-    names = frozenset({end.name} if end.name else ()) | peer.names
+    names = frozenset({end.name} if end.name else ())
+    if peer.address is None:
+        names |= peer.names
     if endpoint is None:
         addresses = frozenset({str(peer.address)} if peer.address else ())
         in_flows = f"reserved:{peer.kind.value}" if not addresses and not names else ""
@@ -54,13 +59,15 @@ def wanted_of(
     sources: Sequence[ResolvedEnd],
     destinations: Sequence[ResolvedEnd],
     cluster: str = "",
+    arrives: Callable[[ResolvedEnd], Spot | None] = lambda _: None,
 ) -> Wanted:
     """Which flows are those between some ends on the ports of the legs.
 
     Flows of a Service are found at its pods by their port, and at the Service's own address by its
-    own, where no translation happened.
+    own, where no translation happened. `arrives` gives who gets to an end, where that is not the
+    source itself.
     """
-    places = [place for end in destinations for place in _places_of(end, legs)]
+    places = [place for end in destinations for place in _places_of(end, legs, arrives(end))]
     protocols = {leg.question.protocol.value for leg in legs} | {""}
     if Protocol.ICMP.value in protocols:
         protocols.add("ICMPv4")
@@ -68,9 +75,11 @@ def wanted_of(
     return Wanted(source, tuple(places), frozenset(protocols), cluster)
 
 
-def _places_of(end: ResolvedEnd, legs: Sequence[Leg]) -> Iterator[Place]:
+def _places_of(
+    end: ResolvedEnd, legs: Sequence[Leg], source: Spot | None = None
+) -> Iterator[Place]:
     own = {leg.question.port for leg in legs if leg.destination.port == end.port}
-    yield Place(spot_of(end), frozenset(own or {leg.question.port for leg in legs}))
+    yield Place(spot_of(end), frozenset(own or {leg.question.port for leg in legs}), source)
     service, port = end.service, end.service_port
     if service is not None and port is not None:
         addresses = {*service.cluster_ips, *service.external_ips}

@@ -17,6 +17,7 @@ from app.core.model.asked import AskedPort
 from app.core.model.cluster import ContainerPort, Endpoint, LocalRedirect, ServicePort
 from app.core.model.verdict import Protocol
 from app.core.policy.engine import Engine
+from app.core.text import clean
 
 
 def redirect(
@@ -47,22 +48,34 @@ def _instead(
         front = _frontend(policy, end, port)
         if front is None or (policy.skips_backends and _holds(policy, client)):
             continue
+        pods = tuple(_pods(policy, client, engine))
         found = tuple(
-            replace(
-                of_endpoint(pod, engine),
-                service=end.service,
-                service_port=end.service_port,
-                port=target.port,
-                protocol=Protocol(target.protocol),
-                frontend=end.frontend or end.peer.address,
-                redirect=policy,
-            )
-            for pod in _pods(policy, client, engine)
+            _sent_to(end, pod, policy, engine, target)
+            for pod in pods
             for target in _targets(policy, front, pod)
         )
-        if found:
-            return found
+        if pods:
+            return found or (_sent_to(end, pods[0], policy, engine, None),)
     return ()
+
+
+def _sent_to(
+    end: ResolvedEnd,
+    pod: Endpoint,
+    policy: LocalRedirect,
+    engine: Engine,
+    target: ContainerPort | None,
+) -> ResolvedEnd:
+    """The end a policy sends to; without a port where it takes over but finds no backend."""
+    return replace(
+        of_endpoint(pod, engine),
+        service=end.service,
+        service_port=end.service_port,
+        port=target.port if target else None,
+        protocol=Protocol(target.protocol) if target else None,
+        frontend=end.frontend or end.peer.address,
+        redirect=policy,
+    )
 
 
 def _frontend(policy: LocalRedirect, end: ResolvedEnd, port: AskedPort) -> ContainerPort | None:
@@ -91,7 +104,7 @@ def _service_port(policy: LocalRedirect, own: ServicePort) -> ContainerPort | No
     if ports and not any((one.port, one.protocol) == (own.port, own.protocol) for one in ports):
         return None
     several = len(policy.backend_ports) > 1
-    if several and own.name.lower() not in {one.name for one in policy.backend_ports}:
+    if several and own.name not in {one.name for one in policy.backend_ports}:
         return None
     return front
 
@@ -108,18 +121,46 @@ def _pods(policy: LocalRedirect, client: Endpoint, engine: Engine) -> Iterator[E
 
 
 def _targets(policy: LocalRedirect, front: ContainerPort, pod: Endpoint) -> Iterator[ContainerPort]:
-    """The pod's declared ports that the policy sends to: of one protocol, and of one name.
+    """The pod's declared ports that the frontend takes as its backends; none is a refusal.
 
-    A single port on either side needs no name.
+    The number decides which are backends at all, and their name where the policy lists several
+    frontend ports. Of those a frontend with a name takes the ones of the same name, or of none:
+    a Service's port has its own name, an address has one only if the policy lists several.
+    Source: Cilium `pkg/loadbalancer/redirectpolicy/controller.go` `updateRedirectBackends`,
+    `pkg/loadbalancer/writer/writer.go` `selectBackends`.
     """
-    fitting = [one for one in policy.backend_ports if one.protocol == front.protocol]
-    if len(policy.backend_ports) > 1 and front.name:
-        fitting = [one for one in fitting if one.name == front.name.lower()] or fitting
-    declared = {(port.port, port.protocol) for port in pod.ports}
-    for one in fitting:
-        if (one.port, one.protocol) in declared:
+    numbers = {(one.port, one.protocol) for one in policy.backend_ports}
+    named = {one.name for one in policy.backend_ports} if len(policy.frontend_ports) > 1 else None
+    wanted = front.name if policy.service or named is not None else ""
+    for one in pod.ports:
+        if (one.port, one.protocol) not in numbers or one.protocol != front.protocol:
+            continue
+        if named is not None and one.name.lower() not in named:
+            continue
+        if not wanted or not one.name or one.name == wanted:
             yield one
-            return
+
+
+def finds_nothing(end: ResolvedEnd) -> bool:
+    """Say whether a policy takes connections over and has no backend for them."""
+    return end.redirect is not None and end.port is None
+
+
+def why_nothing(end: ResolvedEnd) -> str:
+    """Say why connections that a policy takes over are refused; empty where they are not."""
+    policy = end.redirect
+    if policy is None or end.port is not None:
+        return ""
+    front = f"Service {end.service.key}" if end.service else str(end.frontend)
+    name = end.service_port.name if end.service_port else ""
+    wanted = ", ".join(f"{one.port}/{one.protocol}" for one in policy.backend_ports)
+    called = f" under the name `{clean(name)}` of the Service's port, or none" if name else ""
+    where = f" on {end.endpoint.node}" if end.endpoint and end.endpoint.node else ""
+    return (
+        f"CiliumLocalRedirectPolicy {policy.key} takes {front} over{where}, and {end.text}, which "
+        f"it selects, declares no port {wanted}{called}: the connection is refused there, though "
+        "other backends may be ready"
+    )
 
 
 def in_words(policy: LocalRedirect, to: str) -> str:

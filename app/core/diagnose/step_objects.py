@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.core.cluster import commands
 from app.core.cluster.pods import FINISHED_PHASES
 from app.core.diagnose.arrival import comes_from_outside, entry_node
 from app.core.diagnose.case import Case
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.finding import Finding, skipped
-from app.core.diagnose.redirect import in_words
+from app.core.diagnose.redirect import finds_nothing, in_words, why_nothing
 from app.core.diagnose.routed import why_missing
 from app.core.diagnose.sentences import sentence
 from app.core.diagnose.services import no_such_port, selected_by
@@ -20,7 +22,8 @@ from app.core.model.answer import (
     NextStep,
     StepStatus,
 )
-from app.core.model.cluster import IdentityKind, Service, ServicePort
+from app.core.model.asked import EndKind
+from app.core.model.cluster import Endpoint, IdentityKind, Service, ServicePort
 
 _RUNNING = "Running"
 
@@ -121,8 +124,11 @@ def _others(case: Case) -> tuple[str, ...]:
 
 def look_at_service(case: Case) -> Finding:
     """Does the Service lead to ready backends, and to which port of them?"""
+    if (refused := _refused_redirect(case)) is not None:
+        return refused
     if case.service is None:
-        return _redirected(case) or skipped("no Service is between them")
+        found = _redirected(case) or _no_node_port(case)
+        return found or skipped("no Service is between them")
     return _look_between(case, case.service)
 
 
@@ -173,6 +179,55 @@ def _redirected(case: Case) -> Finding | None:
         return None
     text = in_words(end.redirect, f"{end.text}:{end.port}")
     return Finding(StepStatus.FINE, text, (Evidence("object", text, end.redirect.key),))
+
+
+def _refused_redirect(case: Case) -> Finding | None:
+    """A redirect policy that takes connections over and has no backend for them."""
+    end = next((one for one in case.destinations if finds_nothing(one)), None)
+    if end is None or end.redirect is None:
+        return None
+    text = why_nothing(end)
+    cause = Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text))
+    if end.redirect.source is not None:
+        file, line = end.redirect.source.place_of("spec.redirectBackend")
+        cause = replace(cause, file=file, line=line)
+    proof = (Evidence("object", text, end.redirect.key),)
+    return Finding(StepStatus.PROBLEM, cause.summary, proof, (), cause)
+
+
+def _no_node_port(case: Case) -> Finding | None:
+    """A node asked for at a port that only Services hand out, and no Service has.
+
+    What a process of the node itself listens on is not to be seen, so it is likely, not certain.
+    Source: Kubernetes `--service-node-port-range` (30000-32767 unless told otherwise).
+    """
+    main, end = case.main, case.asked.destination
+    if main is None or case.denials or end.kind is not EndKind.ADDRESS:
+        return None
+    node = next((one for one in case.engine.cluster.nodes if end.address in one.addresses), None)
+    port, protocol = main.question.port, main.question.protocol.value
+    if node is None or port not in NODE_PORTS or protocol not in ("TCP", "UDP", "SCTP"):
+        return None
+    own = (one for one in case.engine.cluster.endpoints if one.node == node.name)
+    if any((port, protocol) in _taken(pod) for pod in own):
+        return None
+    text = (
+        f"no Service has the node port {port}/{protocol}, and no pod of {node.name} takes it: "
+        f"ports {NODE_PORTS.start}-{NODE_PORTS.stop - 1} of a node are those of Services, so most "
+        "likely nothing listens there, whatever policies allow"
+    )
+    cause = Cause(CauseCode.SERVICE_WITHOUT_BACKENDS, sentence(text), confidence=Confidence.LIKELY)
+    return Finding(StepStatus.PROBLEM, cause.summary, (Evidence("object", text),), (), cause)
+
+
+NODE_PORTS = range(30000, 32768)
+
+
+def _taken(pod: Endpoint) -> set[tuple[int, str]]:
+    """The ports of its node that a pod takes."""
+    if pod.host_network:
+        return {(one.port, one.protocol) for one in pod.ports}
+    return {(one.host_port, one.protocol) for one in pod.ports if one.host_port}
 
 
 def _not_sent_to(case: Case, service: Service, end: ResolvedEnd) -> Cause | None:

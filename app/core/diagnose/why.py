@@ -97,7 +97,7 @@ def _answer(case: Case, findings: list[tuple[Step, Finding]], chosen: Finding | 
 
 
 def _nothing_behind(case: Case) -> str:
-    return f"Service {case.service.key}" if case.service else ""
+    return f"Service {case.service.key}" if case.service else case.asked.destination.text
 
 
 def _not_known(

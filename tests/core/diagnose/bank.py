@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Fault:
     flows: tuple[Mapping[str, Any], ...] = ()
     lost: int = 0
     version: tuple[int, int, int] | None = None
+    learned: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def asked(self) -> Asked:
@@ -67,7 +69,11 @@ class Fault:
         if self.version is not None:
             config = replace(found.config, cilium_version=self.version)
             found = build_cluster(self.manifests(), config)
-        return Engine.build(replace(found, unread=unread(found.notices)))
+        learned = {
+            name: tuple(ip_address(one) for one in addresses)
+            for name, addresses in self.learned.items()
+        }
+        return Engine.build(replace(found, unread=unread(found.notices), learned_names=learned))
 
 
 def load_faults(folder: Path = FOLDER) -> tuple[Fault, ...]:
@@ -82,6 +88,7 @@ def load_faults(folder: Path = FOLDER) -> tuple[Fault, ...]:
             tuple(case.get("flows", ())),
             case.get("lost", 0),
             _version(case.get("version")),
+            case.get("learned", {}),
         )
         for path in sorted(folder.glob("*.yaml"))
         if path.name != "base.yaml"
@@ -391,6 +398,7 @@ def _flow(flow: Mapping[str, Any], places: Mapping[str, str]) -> Flow:
         trace_point=flow.get("trace", ""),
         node=flow.get("node", ""),
         l7=_l7(flow),
+        destination_names=tuple(flow.get("names", ())),
     )
 
 

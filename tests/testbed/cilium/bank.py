@@ -108,11 +108,15 @@ class Outcome:
 
         What passed must be allowed, with nothing said against it. What did not must be denied, or
         explained by a cause beside policy (no backend, no such port); "unknown" alone fits neither.
+        Where the fate `depends` on what the question leaves open, an answer that is not certain and
+        says on what fits both.
         """
         verdict, code = answer.get("verdict"), (answer.get("cause") or {}).get("code", "")
         backends = {one["verdict"] for one in answer.get("backends", ())}
         if code == "flows-disagree":
             return False
+        if (hinge := str(self.situation.words.get("depends", ""))) and _says(answer, hinge):
+            return True
         if len(backends) > 1:  # which of them a packet gets to is the load balancer's choice
             return True
         if self.passed:
@@ -163,6 +167,13 @@ class Outcome:
             f"{self.situation.name}: {self.told_fate} as {self.seen_as or '?'}; product {said} "
             f"({cause}); Hubble {self.hubble}; {marks}"
         )
+
+
+def _says(answer: Answer, hinge: str) -> bool:
+    """Whether an answer is unsure, and says that it hinges on something."""
+    cause = answer.get("cause") or {}
+    said = (cause.get("summary", ""), *answer.get("not_known", ()))
+    return cause.get("confidence") != "certain" and any(hinge in one for one in said)
 
 
 def load_base() -> tuple[list[PodSpec], list[dict[str, Any]], dict[str, Any]]:
