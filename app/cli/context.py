@@ -211,6 +211,17 @@ class Context:
                 mark = self.out.paint(f"{notice.severity}:", Style.WARN)
                 self.out.say(f"{mark} {notice}")
 
+    def check_scope(self, picture: Picture) -> None:
+        """Raise `NotFound` when `-n` names a namespace that a picture read whole does not have."""
+        from app.core.diagnose.ends import near_names
+        from app.core.errors import NotFound
+
+        known = sorted(picture.cluster.namespaces)
+        for name in self.args.namespace or () if known and not picture.cluster.unread else ():
+            if name not in known:
+                hint = near_names(name, known, "namespaces")
+                raise NotFound(f"no such namespace: `{name}`", hint=hint)
+
     def in_scope(self, namespace: str) -> bool:
         """Whether `-n` leaves the namespace in."""
         return not self.args.namespace or namespace in self.args.namespace

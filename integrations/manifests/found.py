@@ -87,6 +87,8 @@ class Found:
     kustomizations: list[Manifest] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     skipped: dict[str, list[str]] = field(default_factory=dict)
+    empty_lists: set[str] = field(default_factory=set)
+    """Files with a list of no items, which is what kubectl prints where there is nothing."""
 
     def skip(self, reason: str, where: str) -> None:
         """Remember a part that was left out on purpose."""
@@ -128,7 +130,8 @@ class Found:
         ref = make_ref(kind, _text(metadata, "namespace"), name)
         if not name:
             if kind.endswith("List") and "items" in body:
-                return  # a list of nothing, or one whose items were read
+                self.empty_lists.add(source.file)  # or one whose items were read
+                return
             error = BadInput(
                 f"{clean(kind)} without a name", line=source.line, path="metadata.name"
             )

@@ -191,9 +191,11 @@ def _failed(files: FileSet, found: Found) -> Mapping[str, Notice]:
     failed: dict[str, Notice] = {}
     for named, shown in files.named.items():
         if not gave.intersection(shown):
-            for notice in reversed(unread(found.notices)):
-                if _is_of(notice, named, shown):
-                    failed[named] = notice
+            reasons = [one for one in unread(found.notices) if _is_of(one, named, shown)]
+            if reasons:
+                failed[named] = reasons[0]
+            elif not found.empty_lists.intersection(shown):
+                failed[named] = Notice("no Kubernetes object in it", clean(named), severity="error")
     return failed
 
 

@@ -607,3 +607,17 @@ def test_draft_that_breaks_a_boundary_is_refused(
     assert "mirror-is-reached" in ran.err
     ran = of_files(run, checkout, "why", *DENIED)
     assert "none offered" in ran.out
+
+
+@pytest.mark.parametrize("command", ["policies", "endpoints", "matrix"])
+def test_namespace_that_is_not_there_is_an_error(run: Run, files: Path, command: str) -> None:
+    ran = of_files(run, files, command, "-n", "lungg")
+    assert ran.code == 2
+    assert "no such namespace: `lungg`" in ran.err
+    assert "did you mean `lung`?" in ran.err
+
+
+def test_pod_in_a_namespace_that_nothing_is_in_is_no_certain_answer(run: Run, files: Path) -> None:
+    ran = of_files(run, files, "why", "label:lungg/app=x", "label:lungg/app=y", "80", "-o", "json")
+    assert ran.json["cause"]["confidence"] == "likely"
+    assert any("namespace lungg is there" in one for one in ran.json["not_known"])

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import json
 import os
@@ -459,3 +460,21 @@ def test_load_when_folder_is_empty_then_error_with_the_way_out(tmp_path: Path) -
     with pytest.raises(BadInput, match="no manifests under") as caught:
         load([str(tmp_path)])
     assert ".yaml" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# policies follow\n", "---\n---\n", "replicas: 3\n", "[]\n", "{}"]
+)
+def test_named_file_without_an_object_is_an_error(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(text)
+    assert "no Kubernetes object in it" in load([str(file)]).failed[str(file)].text
+    with pytest.raises(SourceUnavailable, match="no Kubernetes object in it"):
+        asyncio.run(ManifestReader([str(file)]).read())
+
+
+def test_list_of_nothing_is_an_answer(tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text("apiVersion: v1\nkind: List\nitems: []\n")
+    assert not load([str(file)]).failed
+    assert not asyncio.run(ManifestReader([str(file)]).read()).manifests

@@ -31,6 +31,7 @@ def run(context: Context) -> int:
     from app.services.contract import endpoint_form
     from app.services.inventory import endpoint_rows
 
+    context.check_scope(picture)
     rows = endpoint_rows(picture, context.in_scope)
     context.print_items(rows, endpoint_form, endpoint_table, picture.notices)
     return 0

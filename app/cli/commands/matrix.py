@@ -55,6 +55,7 @@ def run(context: Context) -> int:
     from app.services.matrix import By, matrix
 
     picture = context.load().picture
+    context.check_scope(picture)
     found = matrix(picture, By(context.args.by), _chooser(context))
     rows = [row for row in dict.fromkeys(found) if _has_verdict(context, row)]
     if context.args.output == "csv":

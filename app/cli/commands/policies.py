@@ -39,6 +39,7 @@ def _list(context: Context, picture: Picture) -> int:
     from app.services.contract import policy_form
     from app.services.inventory import policy_rows
 
+    context.check_scope(picture)
     rows = policy_rows(picture, context.in_scope)
     table = partial(policy_table, complete=not picture.cluster.unread)
     context.print_items(rows, policy_form, table, picture.notices)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from app.core.diagnose.arrival import nodes_without_backend
 from app.core.diagnose.case import Case
 from app.core.diagnose.denied import PLAIN
-from app.core.diagnose.ends import node_of_block
+from app.core.diagnose.ends import near_names, node_of_block
 from app.core.diagnose.look import Look, look_at
 from app.core.diagnose.namespaces import unread_namespaces
 from app.core.diagnose.rejected import refused_selecting
@@ -36,6 +36,7 @@ class Doubt(StrEnum):
 
     UNREAD = "a file, kind or object that could not be read"
     NAMESPACE_LABELS = "labels of a namespace that no object gives"
+    NAMESPACE = "whether a namespace that was asked for is there at all"
     PLACEHOLDER = "what a placeholder of a policy stands for"
     CLOUD_GROUPS = "policies derived from cloud groups"
     HOST_FIREWALL = "the host firewall of a node without labels"
@@ -70,6 +71,7 @@ _SPECIFIC = frozenset(CauseCode) - PLAIN - {CauseCode.NONE}
 COSTS: dict[Doubt, Cost] = {
     Doubt.UNREAD: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.NAMESPACE_LABELS: Cost(Confidence.POSSIBLE, _SEEN),
+    Doubt.NAMESPACE: Cost(Confidence.LIKELY, _SEEN),
     Doubt.PLACEHOLDER: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.CLOUD_GROUPS: Cost(Confidence.POSSIBLE, _SPECIFIC),
     Doubt.HOST_FIREWALL: Cost(Confidence.POSSIBLE, _SPECIFIC),
@@ -104,6 +106,7 @@ def doubts(case: Case) -> tuple[Doubtful, ...]:
     said = (
         (Doubt.UNREAD, _unread(case)),
         (Doubt.NAMESPACE_LABELS, _namespace_labels(case)),
+        (Doubt.NAMESPACE, _unknown_namespaces(case)),
         (Doubt.PLACEHOLDER, _placeholders(case)),
         (Doubt.CLOUD_GROUPS, _unjudged_groups(case)),
         (Doubt.HOST_FIREWALL, _unjudged_host(case)),
@@ -144,6 +147,17 @@ def _namespace_labels(case: Case) -> Iterator[str]:
                 f"the labels of namespace {name}: no Namespace object was read, and {listed} "
                 f"select{'s' if len(policies) == 1 else ''} by them"
             )
+
+
+def _unknown_namespaces(case: Case) -> Iterator[str]:
+    """Namespaces of pods that are not there yet, which nothing that was read is in."""
+    known = case.engine.cluster.namespaces
+    ends = (case.main.source, case.main.destination) if case.main is not None and known else ()
+    asked = dict.fromkeys(end.endpoint.namespace for end in ends if end.endpoint is not None)
+    for name in asked:
+        if name not in known:
+            hint = near_names(name, sorted(known), "namespaces")
+            yield f"whether namespace {name} is there: nothing that was read is in it; {hint}"
 
 
 def _assumed_redirects(case: Case) -> tuple[str, ...]:

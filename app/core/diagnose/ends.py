@@ -151,17 +151,18 @@ def _ambiguous(text: str, endpoints: Iterable[Endpoint]) -> Ambiguous:
 def _no_pod(namespace: str, name: str, here: list[Endpoint], cluster: Cluster) -> NotFound:
     if not here:
         known = sorted({*cluster.namespaces, *(e.namespace for e in cluster.endpoints)})
-        hint = _near(namespace, known, "namespaces")
+        hint = near_names(namespace, known, "namespaces")
         if namespace in known:
             hint = "label:NS/k=v asks for a pod that is not there"
         return NotFound(f"no pod in namespace `{clean(namespace)}`", hint=hint)
     names = sorted(endpoint.name for endpoint in here)
     return NotFound(
-        f"no pod `{clean(name)}` in `{clean(namespace)}`", hint=_near(name, names, "pods")
+        f"no pod `{clean(name)}` in `{clean(namespace)}`", hint=near_names(name, names, "pods")
     )
 
 
-def _near(wanted: str, names: list[str], what: str) -> str:
+def near_names(wanted: str, names: list[str], what: str) -> str:
+    """A hint: the names nearest to the one that was asked for, else those that there are."""
     close = get_close_matches(wanted, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
@@ -189,7 +190,7 @@ def _workload(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
         kind = end.workload_kinds[0]
         raise NotFound(
             f"no {kind} `{clean(end.name)}` in `{clean(end.namespace)}`",
-            hint=_near(end.name, sorted(names), f"{kind}s"),
+            hint=near_names(end.name, sorted(names), f"{kind}s"),
         )
     return tuple(of_endpoint(endpoint, engine) for endpoint in alive)
 
@@ -234,7 +235,8 @@ def find_service(namespace: str, name: str, cluster: Cluster) -> Service:
             return service
     names = sorted(service.name for service in here)
     raise NotFound(
-        f"no Service `{clean(name)}` in `{clean(namespace)}`", hint=_near(name, names, "Services")
+        f"no Service `{clean(name)}` in `{clean(namespace)}`",
+        hint=near_names(name, names, "Services"),
     )
 
 
