@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 from app.core.diagnose.ends import hypothetical
 from app.core.errors import UsageError
+from app.core.model.cluster import Endpoint
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE
 from app.core.model.provenance import ObjectRef
-from app.core.model.verdict import Direction, Protocol, Question, Verdict
+from app.core.model.verdict import Direction, Protocol, Verdict
 from app.core.policy.difference import PairChange, difference
 from app.core.policy.engine import Engine
 from app.core.policy.groups import GroupKey, IdentityGroup, key_of_peer
+from app.core.policy.moved import changed_policies, moved_absent, moved_outside
 from app.core.policy.outside import WORLD, outside_classes
 from app.core.policy.port_cuts import Span, cut, named_spans, unnamed_port
 from app.core.policy.rules import Entry, LabelSelector, Operator, ParsedPolicy
@@ -25,8 +27,6 @@ from app.core.policy.selectors import CLUSTER_KEY, NAMESPACE_KEY, NAMESPACE_LABE
 from app.services.matrix import By, name_of
 
 PROTOCOLS = (Protocol.TCP, Protocol.UDP)
-MOST_ABSENT = 20_000
-"""Questions about pods that are not there yet; past them it is said that they were not asked."""
 
 Port = tuple[Protocol, int]
 ShownPorts = Mapping[Port, int | None]
@@ -80,25 +80,27 @@ class _Change:
 
 def pairs_between(before: Engine, after: Engine) -> PairsReport:
     """Compare two engines of the same endpoints. Raises `UsageError` when they differ."""
-    classes = {key_of_peer(one.peer): one for one in outside_classes(before, after)}
-    peers = tuple(one.peer for one in classes.values() if one.name != WORLD)
-    told = {key: (one.name, "" if one.name == WORLD else one.words) for key, one in classes.items()}
+    outside = [one for one in outside_classes(before, after) if one.name != WORLD]
+    told = {key_of_peer(one.peer): (one.name, one.words) for one in outside}
+    peers = [one.peer for one in outside]
     asked = dict(_asked_ports(before, after))
-    groups = after.reachability(peers).groups
+    groups = after.reachability().groups
+    absent, unknown = _absent(before, after, groups)
     try:
         found = [
-            _change(one, told)
-            for one in difference(before.reachability(peers), after.reachability(peers), [*asked])
+            *difference(before.reachability(), after.reachability(), [*asked]),
+            *moved_outside(before, after, peers, [*asked]),
         ]
     except ValueError as error:
         raise UsageError(
             "the draft changes endpoints, not only policies", hint="leave its workloads out"
         ) from error
-    absent = _Absent(before, after, groups, told)
-    found += absent.changes([*asked])
-    allowed = _listed((one for one in found if one.before is Verdict.DENIED), asked)
-    denied = _listed((one for one in found if one.after is Verdict.DENIED), asked)
-    unknown = (*_selecting_nobody(before, after, groups), *absent.unknown)
+    for endpoint in absent:
+        found += moved_absent(endpoint, before, after, peers, [*asked])
+    changes = [_change(one, told) for one in found]
+    allowed = _listed((one for one in changes if one.before is Verdict.DENIED), asked)
+    denied = _listed((one for one in changes if one.after is Verdict.DENIED), asked)
+    unknown = (*_selecting_nobody(before, after, groups), *unknown)
     if not unknown:
         return PairsReport(allowed, denied)
     return PairsReport(allowed or None, denied or None, unknown)
@@ -114,17 +116,12 @@ def _end(group: IdentityGroup, told: Mapping[GroupKey, tuple[str, str]]) -> _End
         return _End(name_of(group.endpoints, By.WORKLOAD), group.size)
     if group.key in told:
         return _End(told[group.key][0], 1, told[group.key][1])
+    if (pod := group.subject) is not None and pod.template:
+        shown = ",".join(f"{key}={value}" for key, value in sorted(pod.pod_labels.items()))
+        return _End(f"label:{pod.namespace}/{shown}", 0)
     if group.key.address:
         return _End(f"ip:{group.key.address}", 1)
     return _End(f"entity:{group.key.kind.value}", 1)
-
-
-def changed_policies(before: Engine, after: Engine) -> Iterator[tuple[ObjectRef, ParsedPolicy]]:
-    """Yield the policies that differ, before and after, each with its reference."""
-    old, new = ({one.ref: one for one in engine.policies} for engine in (before, after))
-    for ref in {*old, *new}:
-        if old.get(ref) is not new.get(ref):
-            yield from ((ref, policies[ref]) for policies in (old, new) if ref in policies)
 
 
 def _asked_ports(before: Engine, after: Engine) -> Iterator[tuple[Port, int | None]]:
@@ -170,63 +167,35 @@ def _is_subject(group: IdentityGroup, entries: Iterable[Entry]) -> bool:
     )
 
 
-@dataclass
-class _Absent:
-    """Pods that a changed rule names as its peers and that are not there yet."""
+def _absent(
+    before: Engine, after: Engine, groups: Sequence[IdentityGroup]
+) -> tuple[tuple[Endpoint, ...], tuple[str, ...]]:
+    """Give the pods that changed rules name as peers and that are not there yet.
 
-    before: Engine
-    after: Engine
-    groups: Sequence[IdentityGroup]
-    told: Mapping[GroupKey, tuple[str, str]]
-    unknown: list[str] = field(default_factory=list)
-
-    def changes(self, ports: Sequence[Port]) -> Iterator[_Change]:
-        """Ask about each with every end that such a rule is about, before and after."""
-        asked = {selector.key: (ref, entry, selector) for ref, entry, selector in self._named()}
-        budget = MOST_ABSENT
-        for ref, entry, selector in asked.values():
-            subjects = [group for group in self.groups if _is_subject(group, (entry,))]
+    Where a rule does not say all of what they would be, words say that they are not known.
+    """
+    pods: dict[tuple[str, str], Endpoint] = {}
+    unknown: dict[str, None] = {}
+    for ref, policy in changed_policies(before, after):
+        for selector in _nobody(policy, groups):
             pod = _pod_of(selector)
-            budget -= len(subjects) * len(ports)
-            if pod is None or budget < 0:
+            if pod is None:
                 words = f"{ref} names {selector.text or selector.key}, which no endpoint here is"
-                self.unknown.append(f"{words}: what it does for them is not known")
+                unknown[f"{words}: what it does for them is not known"] = None
                 continue
-            yield from self._asked(*pod, subjects, ports, entry.direction)
+            endpoint = hypothetical(*pod, after)
+            pods.setdefault((endpoint.namespace, endpoint.name), endpoint)
+    return tuple(pods.values()), tuple(unknown)
 
-    def _named(self) -> Iterator[tuple[ObjectRef, Entry, LabelSelector]]:
-        for ref, policy in changed_policies(self.before, self.after):
-            for entry in policy.entries:
-                for peer in entry.peers or ():
-                    if isinstance(peer, LabelSelector) and self._is_nobody(peer):
-                        yield ref, entry, peer
 
-    def _is_nobody(self, selector: LabelSelector) -> bool:
-        return _names_pods(selector) and not any(
-            selector.selects(group.identity) for group in self.groups
-        )
-
-    def _asked(
-        self,
-        namespace: str,
-        labels: dict[str, str],
-        subjects: Sequence[IdentityGroup],
-        ports: Sequence[Port],
-        direction: Direction,
-    ) -> Iterator[_Change]:
-        shown = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        absent = _End(f"label:{namespace}/{shown}", 0)
-        peer = self.after.peer_of(hypothetical(namespace, labels, self.after))
-        for group in subjects:
-            known = _end(group, self.told)
-            out = direction is Direction.EGRESS
-            peers = (group.peer, peer) if out else (peer, group.peer)
-            ends = (known, absent) if out else (absent, known)
-            for protocol, port in ports:
-                question = Question(*peers, port, protocol)
-                was, now = (engine.decide(question).verdict for engine in (self.before, self.after))
-                if was is not now:
-                    yield _Change(*ends, (protocol, port), was, now)
+def _nobody(policy: ParsedPolicy, groups: Sequence[IdentityGroup]) -> Iterator[LabelSelector]:
+    """Yield the peers of a policy that are pods, and that no group is."""
+    for entry in policy.entries:
+        for peer in entry.peers or ():
+            if not isinstance(peer, LabelSelector) or not _names_pods(peer):
+                continue
+            if not any(peer.selects(group.identity) for group in groups):
+                yield peer
 
 
 def _names_pods(selector: LabelSelector) -> bool:

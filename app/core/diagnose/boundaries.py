@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Any
 
-from app.core.diagnose.crossings import Crossing, Crossings, EndClass, count
-from app.core.diagnose.ends import EndKind, ResolvedEnd, of_endpoint, parse_end, parse_port, resolve
+from app.core.diagnose.crossings import Crossing, Crossings, EndClass, count, merged
+from app.core.diagnose.ends import EndKind, parse_end, parse_port, resolve
 from app.core.documents.toml import parse_toml
 from app.core.errors import BadInput, K8treError, NotFound
 from app.core.model.asked import AskedPort
@@ -180,8 +179,8 @@ def newly_broken(boundaries: Sequence[Boundary], before: Engine, after: Engine) 
 
 def _judge(boundary: Boundary, engine: Engine, view: Crossings) -> Ruling:
     try:
-        sources = view.classes(_ends(boundary.sources, view, as_source=True))
-        destinations = view.classes(_ends(boundary.destinations, view, as_source=False))
+        sources = merged(_ends(boundary.sources, view, as_source=True))
+        destinations = merged(_ends(boundary.destinations, view, as_source=False))
     except NotFound as error:
         return Ruling(boundary, 0, problem=error.message)
     asked = 0
@@ -214,34 +213,20 @@ def _breach(crossing: Crossing, must: Must, engine: Engine, view: Crossings) -> 
     )
 
 
-def _ends(
-    texts: Sequence[str], view: Crossings, *, as_source: bool
-) -> Iterator[tuple[ResolvedEnd, str]]:
-    """Everything that the texts stand for, with words for classes of ends outside."""
+def _ends(texts: Sequence[str], view: Crossings, *, as_source: bool) -> Iterator[EndClass]:
+    """Everything that the texts stand for."""
     for text in texts:
-        if _is_world(text):
+        if text.startswith(NAMESPACE_END):
+            here = tuple(view.of_namespaces(pattern := text.removeprefix(NAMESPACE_END)))
+            if not here:
+                raise NotFound(f"no endpoint in a namespace `{pattern}`")
+            yield from here
+            continue
+        end = parse_end(text)
+        if end.kind is EndKind.ENTITY and end.name == IdentityKind.WORLD:
             yield from view.world(as_source=as_source)
         else:
-            yield from ((end, "") for end in _of_text(text, view.engine))
-
-
-def _is_world(text: str) -> bool:
-    if text.startswith(NAMESPACE_END):
-        return False
-    end = parse_end(text)
-    return end.kind is EndKind.ENTITY and end.name == IdentityKind.WORLD
-
-
-def _of_text(text: str, engine: Engine) -> Iterator[ResolvedEnd]:
-    if not text.startswith(NAMESPACE_END):
-        yield from resolve(parse_end(text), engine)
-        return
-    pattern = text.removeprefix(NAMESPACE_END)
-    here = [one for one in engine.cluster.endpoints if fnmatchcase(one.namespace, pattern)]
-    if not here:
-        raise NotFound(f"no endpoint in a namespace `{pattern}`")
-    for endpoint in here:
-        yield of_endpoint(endpoint, engine)
+            yield from view.classes(resolve(end, view.engine))
 
 
 def _asked_ports(

@@ -8,14 +8,15 @@ time (`app.core.policy.reachability`); an end that is in no group is asked about
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 
-from app.core.diagnose.ends import ResolvedEnd
+from app.core.diagnose.ends import ResolvedEnd, of_endpoint
 from app.core.model.cluster import Endpoint
 from app.core.model.verdict import Direction, Peer, Protocol, Question, Verdict
 from app.core.policy.engine import Engine
-from app.core.policy.groups import GroupKey, key_of_endpoint, key_of_peer
+from app.core.policy.groups import GroupKey, key_of_peer
 from app.core.policy.index import Bits, bits_of, members_of
 from app.core.policy.outside import WORLD, OutsideClass, outside_classes
 from app.core.policy.port_cuts import Span, spans_of
@@ -61,6 +62,7 @@ class Crossings:
     _sorted: dict[tuple[Direction, Bits], Sequence[tuple[SubjectClass | None, Bits]]] = field(
         default_factory=dict
     )
+    _namespaces: dict[str, tuple[EndClass, ...]] = field(default_factory=dict)
 
     @cached_property
     def outside(self) -> tuple[OutsideClass, ...]:
@@ -84,40 +86,53 @@ class Crossings:
         numbers = {n for side in sides for n, one in side.classes.items() if one.policy.conflict}
         return bits_of(numbers, len(self._pairs.groups))
 
-    def world(self, *, as_source: bool) -> Iterator[tuple[ResolvedEnd, str]]:
-        """Yield everything outside, each class with its words; names are no sources."""
+    def world(self, *, as_source: bool) -> Iterator[EndClass]:
+        """Yield everything outside by class; names are no sources."""
         for one in self.outside:
             if not (as_source and one.by_name):
                 words = "" if one.name == WORLD else one.words
-                yield ResolvedEnd(one.peer, one.name), words
+                end = ResolvedEnd(one.peer, one.name)
+                yield EndClass((end,), self._number(end), words)
 
-    def classes(self, ends: Iterable[tuple[ResolvedEnd, str]]) -> tuple[EndClass, ...]:
+    def of_namespaces(self, pattern: str) -> Iterator[EndClass]:
+        """Yield the pods of the namespaces that a shell pattern fits."""
+        for namespace in sorted(self._by_namespace):
+            if fnmatchcase(namespace, pattern):
+                yield from self._of_namespace(namespace)
+
+    def _of_namespace(self, namespace: str) -> tuple[EndClass, ...]:
+        known = self._namespaces.get(namespace)
+        if known is None:
+            ends = (of_endpoint(one, self.engine) for one in self._by_namespace[namespace])
+            known = self._namespaces[namespace] = self.classes(ends)
+        return known
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[Endpoint]]:
+        found: dict[str, list[Endpoint]] = {}
+        for endpoint in self.engine.cluster.endpoints:
+            found.setdefault(endpoint.namespace, []).append(endpoint)
+        return found
+
+    def classes(self, ends: Iterable[ResolvedEnd]) -> tuple[EndClass, ...]:
         """Put ends that nothing tells apart together, in the order they are met."""
-        found: dict[object, tuple[int | None, str, list[ResolvedEnd]]] = {}
-        for end, words in ends:
-            number = self._number(end)
-            peer = end.peer
-            space = peer.endpoint.namespace if peer.endpoint else ""
-            alone = (space, peer.kind, peer.labels, peer.address, peer.names)
-            key = (alone if number is None else number, end.port, end.protocol)
-            found.setdefault(key, (number, words, []))[2].append(end)
-        return tuple(EndClass(tuple(ends), number, words) for number, words, ends in found.values())
+        return merged(EndClass((end,), self._number(end)) for end in ends)
 
     def _number(self, end: ResolvedEnd) -> int | None:
         endpoint = end.peer.endpoint
-        key = key_of_peer(end.peer) if endpoint is None else key_of_endpoint(endpoint)
-        number = self._numbers.get(key)
-        if number is None or self._unsettled >> number & 1:
-            return None
-        is_member = endpoint is None or id(endpoint) in self._members_of_groups
-        return number if is_member else None
+        if endpoint is None:
+            number = self._numbers.get(key_of_peer(end.peer))
+        else:
+            number = self._members_of_groups.get(id(endpoint))
+            if number is None and not endpoint.namespace:
+                number = self._numbers.get(key_of_peer(end.peer))
+        return None if number is None or self._unsettled >> number & 1 else number
 
     @cached_property
-    def _members_of_groups(self) -> frozenset[int]:
-        """The pods of all groups, by their object: one that does not exist yet is in none."""
+    def _members_of_groups(self) -> dict[int, int]:
+        """The groups of pods, by their objects: one that does not exist yet is in none."""
         groups = self._pairs.groups
-        own = {id(one.subject) for one in groups if not one.endpoints and one.subject is not None}
-        return frozenset(own | {id(one) for group in groups for one in group.endpoints})
+        return {id(one): n for n, group in enumerate(groups) for one in group.endpoints}
 
     def ports(
         self, sources: Sequence[EndClass], destinations: Sequence[EndClass]
@@ -237,6 +252,29 @@ class Crossings:
             known = [(one, bits_of(numbers, size)) for one, numbers in members.items()]
             self._sorted[direction, own] = known
         return known
+
+
+def merged(classes: Iterable[EndClass]) -> tuple[EndClass, ...]:
+    """Put classes of the same ends together, in the order they are met."""
+    found: dict[object, list[EndClass]] = {}
+    for one in classes:
+        found.setdefault(_key(one), []).append(one)
+    return tuple(
+        several[0]
+        if len(several) == 1
+        else replace(several[0], ends=tuple(end for one in several for end in one.ends))
+        for several in found.values()
+    )
+
+
+def _key(one: EndClass) -> object:
+    end = one.first
+    if one.number is not None:
+        return one.number, end.port, end.protocol
+    peer = end.peer
+    space = peer.endpoint.namespace if peer.endpoint else ""
+    alone = (space, peer.kind, peer.labels, peer.address, peer.names)
+    return alone, end.port, end.protocol
 
 
 def crossing_of(source: EndClass, destination: EndClass, port: Port) -> Crossing | None:

@@ -12,6 +12,7 @@ from app.core.drafts.keys import digest
 from app.core.drafts.names import dns_changes, report, with_dns
 from app.core.drafts.requests import opened_requests, request_changes
 from app.core.errors import DraftRejected
+from app.core.model.cluster import IdentityKind
 from app.core.model.verdict import (
     ConnectionTrace,
     Direction,
@@ -26,6 +27,8 @@ from app.core.model.verdict import (
 from app.core.model.workloads import short_name
 from app.core.policy.difference import PairChange, difference
 from app.core.policy.engine import Engine
+from app.core.policy.moved import moved_absent, moved_outside
+from app.core.policy.outside import WORLD, outside_classes
 
 _KINDS = (ChangeKind.EXTEND_RULE, ChangeKind.ADD_RULE, ChangeKind.NEW_POLICY)
 """Preferred in this order when they open the same: the fewer lines the better."""
@@ -339,18 +342,44 @@ def _ports(change: Change, side: Side, engine: Engine) -> set[tuple[Protocol, in
 def _moved(
     question: Question, before: Engine, after: Engine, ports: Sequence[tuple[Protocol, int]]
 ) -> Iterable[PairChange]:
-    peers = tuple(peer for peer in _asked(question) if peer.endpoint is None)
-    for change in difference(before.reachability(peers), after.reachability(peers), ports):
+    """Yield what else changes: for groups, for every class of ends outside, for absent pods."""
+    asked = _asked(question)
+    addresses = [one.address for one in asked if one.kind is IdentityKind.WORLD and one.address]
+    outside = [
+        replace(one.peer, text=one.words)
+        for one in outside_classes(before, after, apart=addresses)
+        if one.name != WORLD
+    ]
+    absent = [one.endpoint for one in asked if one.endpoint is not None and one.endpoint.template]
+    peers = tuple(
+        peer for peer in asked if peer.endpoint is None and peer.kind is not IdentityKind.WORLD
+    )
+    found = [
+        *difference(before.reachability(peers), after.reachability(peers), ports),
+        *moved_outside(before, after, outside, ports),
+    ]
+    for endpoint in absent:
+        found += moved_absent(endpoint, before, after, outside, ports)
+    for change in found:
         if not _is_asked(change, question):
             yield change
 
 
 def _is_asked(pair: PairChange, question: Question) -> bool:
-    asked = tuple(_key(peer) for peer in _asked(question))
-    return (_key(pair.source.peer), _key(pair.destination.peer), pair.port) == (
-        *asked,
-        question.port,
-    )
+    ends = zip((pair.source.peer, pair.destination.peer), _asked(question), strict=True)
+    same = all(_is_end(one, asked) for one, asked in ends)
+    return same and (pair.protocol, pair.port) == (question.protocol, question.port)
+
+
+def _is_end(peer: Peer, asked: Peer) -> bool:
+    """Whether an end is the one that was asked about; outside its name or its address tells."""
+    if _key(peer) == _key(asked):
+        return True
+    if IdentityKind.WORLD not in (peer.kind, asked.kind) or peer.kind is not asked.kind:
+        return False
+    if peer.names or asked.names:
+        return bool(peer.names & asked.names) or (not peer.names and peer.address == asked.address)
+    return peer.address is not None and peer.address == asked.address
 
 
 def _key(peer: Peer) -> object:
@@ -432,5 +461,9 @@ def _is_between_any(pair: PairChange, asked: Sequence[Question]) -> bool:
 
 
 def _show(pair: PairChange) -> str:
-    ends = f"{short_name(pair.source.peer)} → {short_name(pair.destination.peer)}"
+    ends = f"{_end_words(pair.source.peer)} → {_end_words(pair.destination.peer)}"
     return f"{ends}:{pair.port}/{pair.protocol.value}"
+
+
+def _end_words(peer: Peer) -> str:
+    return short_name(peer) if peer.endpoint is not None else peer.text

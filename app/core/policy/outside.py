@@ -60,13 +60,13 @@ class OutsideClass:
     by_name: bool = False
 
 
-def outside_classes(*engines: Engine) -> tuple[OutsideClass, ...]:
+def outside_classes(*engines: Engine, apart: Iterable[Address] = ()) -> tuple[OutsideClass, ...]:
     """Give the classes that the rules of all `engines` together tell apart, addresses first.
 
     The peers are those of the first engine, and mean the same ends in each. The addresses that the
-    cluster itself uses are in no class.
+    cluster itself uses are in no class, those of `apart` each in one of its own.
     """
-    addresses = tuple(_address_classes(engines))
+    addresses = tuple(_address_classes(engines, {ip_network(one) for one in apart}))
     found = {one.name: one for one in (*addresses, *_name_classes(engines, addresses))}
     return tuple(found.values())
 
@@ -74,11 +74,11 @@ def outside_classes(*engines: Engine) -> tuple[OutsideClass, ...]:
 # Addresses
 
 
-def _address_classes(engines: Sequence[Engine]) -> Iterator[OutsideClass]:
+def _address_classes(engines: Sequence[Engine], apart: set[Network]) -> Iterator[OutsideClass]:
     engine = engines[0]
     inside, taken = _inside(engines)
     families = _families(engine.cluster)
-    named = {*_blocks_in_play(engines), *families}
+    named = {*_blocks_in_play(engines), *families, *apart}
     for block, within in partition({*named, *inside}):
         if any(_holds(own, block) for own in inside):
             continue
@@ -87,7 +87,8 @@ def _address_classes(engines: Sequence[Engine]) -> Iterator[OutsideClass]:
             continue
         world, peer = engine.peer_of_entity("world"), engine.peer_of_outside(address)
         if block not in (ALL_IPV4, ALL_IPV6):
-            words = str(block) + _except_words([str(one) for one in within if one in named])
+            shown = str(address) if block.num_addresses == 1 else str(block)
+            words = shown + _except_words([str(one) for one in within if one in named])
             yield OutsideClass(f"ip:{address}", peer, words)
         elif peer.labels != world.labels:
             words = f"every other IPv{block.version} address outside"
