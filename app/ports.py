@@ -110,6 +110,11 @@ class SourceState:
         return self.phase in ("live", "ended")
 
     @property
+    def unheard(self) -> str:
+        """Which part of it gives nothing while the rest does, nodes of Relay; else empty."""
+        return str(self.detail.get("unavailable", "")) if self.is_read else ""
+
+    @property
     def is_broken(self) -> bool:
         """Whether what is shown of it, if anything, is getting old."""
         return self.phase in ("stale", "retrying", "denied")
@@ -280,6 +285,11 @@ class HistorySpan:
 
 class FlowHistory(Protocol):
     """Flows kept beyond Hubble's ring, by one writing process, for any number that ask."""
+
+    @property
+    def failure(self) -> str:
+        """Why flows are not kept at the moment; empty while they are. Asks nobody."""
+        ...
 
     def keep(self, flows: Sequence[Flow]) -> None:
         """Queue flows; when the store cannot keep up they are dropped and counted."""

@@ -201,6 +201,8 @@ class Context:
         for state in picture.sources.values():
             if state.is_broken:
                 self.out.say(f"note: going on without {state.source}: {state.reason}")
+            elif state.reason:
+                self.out.say(f"note: {state.source}: {state.reason}")
 
     def say_notices(self, notices: Sequence[Notice]) -> None:
         """Each notice once, on stderr; what is merely good to know only where things are listed."""

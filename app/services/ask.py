@@ -59,9 +59,19 @@ def inquire(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> Inqui
     case = gather(asked, picture.engine, flows)
     answer = answer_of(case)
     ways = find_ways(case, picture.boundaries)
+    answer = replace(answer, not_known=(*answer.not_known, *_unheard(picture)))
     if answer.verdict is Verdict.DENIED:
         answer = replace(answer, fixes=ways.fixes())
     return Inquiry(picture, answer, ways)
+
+
+def _unheard(picture: Picture) -> tuple[str, ...]:
+    """Whose flows no answer of this picture has seen."""
+    return tuple(
+        f"what was seen by {state.unheard}: {state.source} has no flows of it"
+        for state in picture.sources.values()
+        if state.unheard
+    )
 
 
 def why(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> WhyAnswer:

@@ -97,6 +97,13 @@ class SourceConnection:
         """Move to `phase` as of now."""
         self._move(SourceState(self.source, phase, reason, self.clock.now_ns()))
 
+    def finish(self) -> None:
+        """All there was has been read, but for what the source said it lacks."""
+        if self.state.is_read:
+            self._move(replace(self.state, phase="ended", since_ns=self.clock.now_ns()))
+        elif self.state.phase != "stale":
+            self.enter("ended")
+
     def _move(self, state: SourceState) -> None:
         """Change state, and say so only when anything but the time is new."""
         self._was_live = self._was_live or state.phase == "live"

@@ -15,6 +15,7 @@ from app.services.picture import Picture
 from app.services.wording import counted
 
 MOST_UNREAD = 20
+_NODES = "see that cilium runs on these nodes, and that Relay reaches port 4244 of them"
 
 
 class Health(StrEnum):
@@ -84,9 +85,12 @@ def _around(found: Surroundings) -> Iterator[Check]:
 
 def _source(state: SourceState) -> Check:
     words = f"{state.source}: {state.phase}"
-    if state.is_read:
-        return Check("source", Health.FINE, f"{state.source}: read")
     reason = f": {state.reason}" if state.reason else ""
+    if state.unheard:
+        return Check("source", Health.BROKEN, f"{state.source}: read in part{reason}", _NODES)
+    if state.is_read:
+        health = Health.MISSING if reason else Health.FINE
+        return Check("source", health, f"{state.source}: read{reason}")
     return Check("source", Health.BROKEN, words + reason, str(state.detail.get("hint", "")))
 
 

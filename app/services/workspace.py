@@ -237,7 +237,7 @@ class Workspace:
             with connection.once(strict=strict):
                 async for item in source.flows(replace(request, follow=False)):
                     self._take_flows(item, connection)
-                connection.enter("ended")
+                connection.finish()
         await self._build_next()
 
     async def run(self) -> None:
@@ -319,7 +319,8 @@ class Workspace:
         if isinstance(item, SourceState):
             connection.hear(item)
             return
-        if connection.state.phase != "live":
+        phase = connection.state.phase
+        if phase != "live" and (item.flows or phase != "stale"):
             connection.enter("live")
         self.ring.extend(item)
         if self._names.learn(item.flows):

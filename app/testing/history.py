@@ -20,6 +20,7 @@ class FakeHistory:
     room: int = 10_000
     kept: list[Flow] = field(default_factory=list)
     is_closed: bool = False
+    failure: str = ""
     _queue: list[Flow] = field(default_factory=list)
     _dropped: int = 0
 

@@ -119,6 +119,11 @@ class ClickHouseHistory:
         self._is_ready = False
         self._intake = Intake("clickhouse", self._write, lambda: None, pace=PACE)
 
+    @property
+    def failure(self) -> str:
+        """Why flows are not kept at the moment; empty while they are."""
+        return self._intake.failure
+
     def keep(self, flows: Sequence[Flow]) -> None:
         """Queue flows; when the server cannot keep up they are dropped and counted."""
         self._intake.keep(flows)
@@ -159,7 +164,10 @@ class ClickHouseHistory:
 
     async def span(self) -> HistorySpan:
         """How far it reaches, and what it lost. Flows that await merging may count twice."""
-        (row,) = await self._ask(_SPAN, {})
+        try:
+            (row,) = await self._ask(_SPAN, {})
+        except SourceUnavailable as error:
+            return HistorySpan(dropped=self._intake.dropped, writing=False, failure=error.message)
         count = int(row["flows"])
         return HistorySpan(
             oldest_ns=int(row["oldest_ns"]) if count else None,
@@ -167,7 +175,8 @@ class ClickHouseHistory:
             flows=count,
             size=int(row["size"] or 0),
             dropped=self._intake.dropped,
-            writing=not self._intake.failure,
+            writing=not self.failure,
+            failure=self.failure,
         )
 
     async def _ask(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -100,6 +100,11 @@ class SqliteHistory:
         self._open_parts = _Parts(folder, self._limits, clock)
         self._intake = Intake("flow history", self._write, self._open_parts.close)
 
+    @property
+    def failure(self) -> str:
+        """Why flows are not kept at the moment; empty while they are."""
+        return self._intake.failure or self._failure
+
     def keep(self, flows: Sequence[Flow]) -> None:
         """Queue flows; when the disk cannot keep up they are dropped and counted."""
         self._intake.keep(flows)
@@ -181,7 +186,7 @@ class SqliteHistory:
             sum(map(_size, files)),
             self._intake.dropped,
             self._writing and not self._intake.failure,
-            "; ".join(filter(None, (self._failure or self._intake.failure, *self._unreadable()))),
+            "; ".join(filter(None, (self.failure, *self._unreadable()))),
         )
 
     def _unreadable(self) -> list[str]:

@@ -56,6 +56,8 @@ PULSE_S = 10.0
 QUIET_S, QUIET_NODE_S = 10.0, 2.0
 """Silence that ends a history; the second once a node is known to keep Relay waiting."""
 SILENT = "a node that does not answer"
+NAMED = 3
+"""Nodes that are named where some are not heard."""
 _REFUSAL = re.compile("filter|regex|fieldmask|invalid", re.IGNORECASE)
 """Words of agents that cannot parse a request; those about a lost connection have none of them."""
 
@@ -91,7 +93,7 @@ class RelayFlows:
         """
         try:
             status = await in_daemon_thread("hubble status", self._connect)
-            yield self._state("live", status)
+            yield self._state(status)
             if not request.follow or not self._resume.newest_ns:
                 yield await self._history(request, status)
             elif (gap := self._gap(status)) is not None:
@@ -224,15 +226,24 @@ class RelayFlows:
             heart.stop()
             reader.cancel()
 
-    def _state(self, phase: str, status: RelayStatus) -> SourceState:
+    def _state(self, status: RelayStatus) -> SourceState:
+        """Live, or `stale` where Relay is there and none of its nodes."""
+        silent = ", ".join(status.unavailable[:NAMED])
+        if (more := len(status.unavailable) - NAMED) > 0:
+            silent += f" and {more} more"
+        silent = silent or ("" if status.answered else SILENT)
+        reason = f"not heard: {silent}" if silent else ""
+        phase = "live"
+        if status.connected == 0:
+            phase, reason = "stale", f"Relay has no node it can ask{'; ' * bool(silent)}{reason}"
         detail = {
             "version": status.version,
             "flows/s": round(status.flows_per_s, 1),
             "nodes": status.connected,
-            "unavailable": ", ".join(status.unavailable) or ("" if status.answered else SILENT),
+            "unavailable": silent,
             "history_s": round(status.ring_s),
         }
-        return SourceState(self._name, phase, "", self._clock.now_ns(), detail=detail)
+        return SourceState(self._name, phase, reason, self._clock.now_ns(), detail=detail)
 
 
 class _Reader(threading.Thread):
@@ -317,7 +328,7 @@ class _Pulse(threading.Thread):
         relay: Relay,
         box: Box,
         reader: _Reader,
-        describe: Callable[[str, RelayStatus], SourceState],
+        describe: Callable[[RelayStatus], SourceState],
         uptimes: dict[str, float],
     ) -> None:
         super().__init__(name="hubble pulse", daemon=True)
@@ -332,7 +343,7 @@ class _Pulse(threading.Thread):
         try:
             while not self._halt.wait(PULSE_S):
                 status = self._relay.status()
-                self._box.tell(self._describe("live", status))
+                self._box.tell(self._describe(status))
                 now = _uptimes(self._relay, status)
                 if restarted := [node for node in now if now[node] < self._uptimes.get(node, 0.0)]:
                     self._reader.fail(_restarted(restarted))

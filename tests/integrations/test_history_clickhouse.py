@@ -106,6 +106,20 @@ async def test_batch_when_refused_then_it_is_tried_again_and_at_last_counted() -
     await history.close()
 
 
+async def test_span_of_a_server_that_is_gone_says_so_and_raises_nothing() -> None:
+    def answer(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    history, _ = connected(answer)
+    assert history.failure == ""
+    await kept(history, flow(1))
+    span = await history.span()
+    assert (span.writing, span.dropped) == (False, 1)
+    assert "refused" in span.failure
+    assert "refused" in history.failure
+    await history.close()
+
+
 async def test_batch_when_the_server_comes_back_then_nothing_is_lost() -> None:
     failures = iter([httpx.ConnectError("refused"), None])
 

@@ -156,6 +156,36 @@ async def test_pulse_when_the_server_goes_ends_the_stream_with_the_reason(
     assert caught.value.cause is SourceCause.REFUSED
 
 
+@pytest.mark.parametrize(
+    ("connected", "unavailable", "phase", "reason"),
+    [
+        (1, [], "live", ""),
+        (1, ["n2"], "live", "not heard: n2"),
+        (1, ["a", "b", "c", "d", "e"], "live", "not heard: a, b, c and 2 more"),
+        (0, ["n2"], "stale", "Relay has no node it can ask; not heard: n2"),
+        (0, [], "stale", "Relay has no node it can ask"),
+    ],
+)
+async def test_state_says_which_nodes_are_not_heard(
+    agent: ScriptedAgent,
+    source: RelayFlows,
+    connected: int,
+    unavailable: list[str],
+    phase: str,
+    reason: str,
+) -> None:
+    agent.status_fields = {
+        "num_connected_nodes": {"value": connected},
+        "num_unavailable_nodes": {"value": len(unavailable)},
+        "unavailable_nodes": unavailable,
+    }
+    async with asyncio.timeout(WITHIN_S):
+        items = [item async for item in source.flows(FlowRequest(follow=False))]
+    [state] = [item for item in items if isinstance(item, SourceState)]
+    assert (state.phase, state.reason) == (phase, reason)
+    assert bool(state.unheard) is (phase == "live" and bool(unavailable))
+
+
 async def test_flood_drops_the_oldest_and_counts_them(
     agent: ScriptedAgent, source: RelayFlows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,22 @@ def test_source_that_failed_is_broken_with_its_hint() -> None:
     assert check.text == "prod: denied: expired"
 
 
+def test_source_that_is_read_in_part_is_not_called_read() -> None:
+    unheard = {"unavailable": "node-2"}
+    state = SourceState("hubble", "ended", "not heard: node-2", detail=unheard)
+    (check,) = checks(replace(empty_picture(), sources={"hubble": state}), "source")
+    assert (check.health, check.text) == (
+        Health.BROKEN,
+        "hubble: read in part: not heard: node-2",
+    )
+    without_history = replace(state, detail={}, reason="flow history: disk full")
+    (check,) = checks(replace(empty_picture(), sources={"hubble": without_history}), "source")
+    assert (check.health, check.text) == (
+        Health.MISSING,
+        "hubble: read: flow history: disk full",
+    )
+
+
 def test_missing_rights_say_what_they_cost() -> None:
     rights = (
         Right("Pod", "list", allowed=True),

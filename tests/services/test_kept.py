@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+import pytest
+
+from app.core.errors import SourceUnavailable
 from app.core.model.flow import Flow, FlowBatch
 from app.ports import DroppedTotal, FlowRequest, HistoryQuery, HistorySpan, SourceState
+from app.services import kept as kept_module
 from app.services.kept import Kept
 
 
@@ -14,6 +19,8 @@ def flow(number: int, verdict: str = "FORWARDED") -> Flow:
 
 class Remembering:
     """A history in memory."""
+
+    failure = ""
 
     def __init__(self, *flows: Flow) -> None:
         self.kept: list[Flow] = list(flows)
@@ -83,3 +90,42 @@ async def test_filters_hold_for_the_history_too() -> None:
     history = Remembering(flow(2), flow(3, "DROPPED"))
     request = replace(SINCE, allow=({"verdict": ["DROPPED"]},))
     assert await uuids(Kept(Scripted(), history), request) == ["u3"]
+
+
+class Failing(Remembering):
+    """A history whose server is gone: nothing is read, kept or flushed."""
+
+    failure = "connection refused"
+
+    async def query(self, query: HistoryQuery) -> tuple[Flow, ...]:
+        raise SourceUnavailable("connection refused", source="clickhouse")
+
+    async def flush(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_history_that_fails_ends_nothing_and_is_said_in_the_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept_module, "LONGEST_FLUSH_S", 0.01)
+    live = SourceState("s", "live", "not heard: node-2")
+    kept = Kept(Scripted(live, FlowBatch((flow(4),)), FlowBatch((flow(5),))), Failing())
+    async with asyncio.timeout(5):
+        items = [one async for one in kept.flows(SINCE)]
+    assert [one.flows[0].uuid for one in items if isinstance(one, FlowBatch)] == ["u4", "u5"]
+    last = [one for one in items if isinstance(one, SourceState)][-1]
+    assert last.is_read
+    assert last.reason.startswith("not heard: node-2; flow history: ")
+    assert "refused" in last.reason
+
+
+async def test_history_that_works_again_is_no_longer_complained_of() -> None:
+    history = Failing()
+    kept = Kept(Scripted(SourceState("s", "live"), FlowBatch(()), FlowBatch(())), history)
+    reasons = []
+    async for item in kept.flows(FlowRequest()):
+        if isinstance(item, SourceState):
+            reasons.append(item.reason)
+            history.failure = ""
+            history.flush = Remembering().flush  # type: ignore[method-assign]
+    assert reasons == ["flow history: connection refused", ""]

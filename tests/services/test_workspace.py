@@ -10,6 +10,7 @@ from app.core.flows.filters import parse_filter
 from app.core.model.flow import DnsInfo, Flow, FlowBatch, L7Info
 from app.core.model.provenance import Notice
 from app.ports import FlowRequest, SourceState
+from app.services.ask import inquire, make_question
 from app.services.picture import parse_version
 from app.services.workspace import Workspace
 from app.testing.builders import manifests, namespace, pod
@@ -302,3 +303,38 @@ def test_parse_version_reads_what_images_are_tagged_with(
 def test_parse_version_refuses_what_is_none(text: str) -> None:
     with pytest.raises(UsageError):
         parse_version(text)
+
+
+class Partial:
+    """A source of flows that gives its state, a batch, and ends."""
+
+    name = "hubble"
+
+    def __init__(self, state: SourceState) -> None:
+        self._state = state
+
+    async def flows(self, _request: FlowRequest) -> AsyncIterator[FlowBatch | SourceState]:
+        yield self._state
+        yield FlowBatch()
+
+
+async def test_nodes_that_are_not_heard_are_part_of_state_and_answer_after_the_end() -> None:
+    detail = {"unavailable": "node-2"}
+    partial = Partial(SourceState("x", "live", "not heard: node-2", detail=detail))
+    workspace = Workspace([lab()], [partial], clock=FakeClock())
+    await workspace.load()
+    await workspace.load_flows(FlowRequest())
+    state = workspace.picture.sources["hubble"]
+    assert (state.phase, state.reason, state.unheard) == ("ended", "not heard: node-2", "node-2")
+    asked = make_question("lab/a", "ip:192.0.2.1", "443")
+    answer = inquire(workspace.picture, workspace.evidence(), asked).answer
+    assert any("node-2" in words for words in answer.not_known)
+
+
+async def test_relay_without_any_node_gives_no_evidence() -> None:
+    silent = Partial(SourceState("x", "stale", "Relay has no node it can ask"))
+    workspace = Workspace([lab()], [silent], clock=FakeClock())
+    await workspace.load()
+    await workspace.load_flows(FlowRequest())
+    assert workspace.picture.sources["hubble"].is_broken
+    assert workspace.evidence() is None

@@ -52,7 +52,7 @@ def run(context: Context) -> int:
             _print_check(context.out, check)
     else:
         context.print_documents([listing(map(check_form, checks), picture.notices)])
-    failed = any(state.is_broken for state in picture.sources.values())
+    failed = any(state.is_broken or state.unheard for state in picture.sources.values())
     broken = failed or bool(picture.cluster.unread)
     return 3 if broken else 0
 

@@ -140,6 +140,7 @@ class _Printer:
         self._context = context
         self._write = self._writer(context.args.output)
         self._shown = 0
+        self._said: set[str] = set()
         self._lost = 0
         self._unreadable = 0
         self._unknown: dict[str, int] = {}
@@ -148,8 +149,10 @@ class _Printer:
         from app.core.model.flow import FlowBatch
 
         if not isinstance(item, FlowBatch):
-            if item.is_broken:
-                self._context.out.say(f"{item.source}: {item.phase}: {item.reason}")
+            words = f"{item.source}: {item.phase}: {item.reason}"
+            if (item.is_broken or item.reason) and words not in self._said:
+                self._said.add(words)
+                self._context.out.say(words)
             return
         for flow in item.flows:
             self._write(flow)

@@ -32,6 +32,10 @@ def pill_of(state: SourceState, now_ns: int, marks: Marks) -> Pill:
     if state.phase == "retrying" and age_s > STALE_BAD_S:
         tone = Tone.BAD
     word = _WORDS.get(state.phase, state.phase)
+    if state.is_read and state.reason:
+        tone = Tone.WARN
+    if state.phase == "ended" and state.unheard:
+        word = "read in part"
     return Pill(state.source, getattr(marks, glyph), word, tone, _pill_detail(state, age_s))
 
 

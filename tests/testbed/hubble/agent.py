@@ -34,6 +34,8 @@ class ScriptedAgent:
         self.node = node
         self.host = host
         self.requests: list[Any] = []
+        self.status_fields: dict[str, Any] = {}
+        """What its `ServerStatus` says besides, as a Relay would."""
         self.peers: list[tuple[str, str]] = []
         self._ring = ring
         self._events: list[Any] = []
@@ -126,6 +128,7 @@ class ScriptedAgent:
             uptime_ns=time.time_ns() - self._up_since_ns,
             version="cilium v1.19.3",
             flows_rate=10.0,
+            **self.status_fields,
         )
 
     def _notify(self, _request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
