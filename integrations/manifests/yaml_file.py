@@ -31,6 +31,9 @@ from integrations.manifests.templates import TEMPLATE, could_hold_policies
 _WHOLE_UP_TO = 4 << 20
 """Characters of a list that is composed at once; a longer one is cut first, to save memory."""
 
+_ALL_LINES_UP_TO = 1 << 18
+"""Characters of a file of which every line is kept, whatever the kinds of its objects."""
+
 _OBJECT = re.compile(r"""^[ \t-]*["']?(?:apiVersion|kind)["']?[ \t]*:""", re.MULTILINE)
 
 
@@ -50,6 +53,8 @@ class YamlFile:
             self._found.broken(too_large, self._file)
             return
         chunks = split_documents(self._text)
+        if not chunks:
+            self._found.skip("empty", self._file)
         if len(chunks) > READING.documents:
             self._found.broken(BadInput(f"more than {READING.documents:,} documents"), self._file)
         for index, chunk in enumerate(chunks[: READING.documents]):
@@ -118,7 +123,7 @@ class YamlFile:
             aliases=may_alias(chunk.text),
             first_line=chunk.line,
             fill=self._placeholders.fill,
-            lines=lines if keeps_lines(kind, self._file) else None,
+            lines=lines if self._keeps_lines(kind) else None,
         )
         try:
             body = clean_tree(builder.build(node))
@@ -132,6 +137,10 @@ class YamlFile:
         line = node.start_mark.line + chunk.line
         source = Source(self._file, line, document=index, lines=lines)
         self._found.add(body, source, listed=defaults is not None)
+
+    def _keeps_lines(self, kind: str) -> bool:
+        """A broken field of any object is shown at its line where that costs little."""
+        return len(self._text) <= _ALL_LINES_UP_TO or keeps_lines(kind, self._file)
 
 
 def _ref_of(node: Node, kind: str) -> ObjectRef | None:

@@ -109,7 +109,8 @@ class _Builder:
         for manifest in manifests:
             try:
                 found = read(manifest)
-            except BrokenObject as broken:
+            except BrokenObject as error:
+                broken = error.within(manifest.body)
                 self._leave_out(manifest, str(broken), broken.path)
                 continue
             except _UNFORESEEN as error:

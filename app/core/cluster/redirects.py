@@ -62,7 +62,7 @@ def _ports(tree: Tree) -> tuple[ContainerPort, ...]:
     found = []
     for item in items(tree, "toPorts"):
         if not _PORT.fullmatch(str(item.get("port"))):
-            raise BrokenObject("spec.toPorts.port", "a port number")
+            raise BrokenObject("port", "a port number", item)
         number = int(str(item["port"]))
         transport = protocol({**item, "protocol": word(item, "protocol", "TCP").upper()})
         found.append(ContainerPort(word(item, "name").lower(), number, transport))

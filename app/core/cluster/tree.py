@@ -13,13 +13,21 @@ from typing import Any
 
 from app.core.model.cluster import Address, Network
 
+Tree = Mapping[str, Any]
+
 
 @dataclass(eq=False)
 class BrokenObject(Exception):
-    """A value that cannot be what it should be; `path` says where."""
+    """A value that cannot be what it should be; `path` says where, from `tree` on."""
 
     path: str
     wanted: str
+    tree: Tree | None = None
+
+    def within(self, body: Tree) -> BrokenObject:
+        """The same with its path from `body` on, in which `tree` stands."""
+        before = _path_to(body, self.tree)
+        return BrokenObject(f"{before}.{self.path}" if before else self.path, self.wanted, body)
 
     def __str__(self) -> str:
         return f"`{self.path}` is not {self.wanted}"
@@ -27,9 +35,22 @@ class BrokenObject(Exception):
 
 _PORT_MAX = 65535
 _PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
-
-Tree = Mapping[str, Any]
 EMPTY: Tree = {}
+
+
+def _path_to(body: Tree, tree: Tree | None) -> str:
+    """Where `tree` itself, not another that equals it, stands in `body`; empty at the top."""
+    waiting: list[tuple[str, Any]] = [("", body)]
+    while waiting:
+        path, here = waiting.pop()
+        if here is tree:
+            return path
+        if isinstance(here, Mapping):
+            before = f"{path}." if path else ""
+            waiting += ((f"{before}{key}", value) for key, value in here.items())
+        elif isinstance(here, list | tuple):
+            waiting += ((f"{path}[{index}]", value) for index, value in enumerate(here))
+    return ""
 
 
 def section(tree: Tree, *names: str) -> Tree:
@@ -39,7 +60,7 @@ def section(tree: Tree, *names: str) -> Tree:
         if value is None:
             return EMPTY
         if not isinstance(value, Mapping):
-            raise BrokenObject(".".join(names[: depth + 1]), "an object")
+            raise BrokenObject(".".join(names[: depth + 1]), "an object", tree)
         tree = value
     return tree
 
@@ -50,10 +71,10 @@ def items(tree: Tree, name: str) -> Iterator[Tree]:
     if value is None:
         return
     if not isinstance(value, list | tuple):
-        raise BrokenObject(name, "a list")
+        raise BrokenObject(name, "a list", tree)
     for index, item in enumerate(value):
         if not isinstance(item, Mapping):
-            raise BrokenObject(f"{name}[{index}]", "an object")
+            raise BrokenObject(f"{name}[{index}]", "an object", tree)
         yield item
 
 
@@ -63,7 +84,7 @@ def words(tree: Tree, name: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise BrokenObject(name, "a list of text")
+        raise BrokenObject(name, "a list of text", tree)
     return tuple(value)
 
 
@@ -73,7 +94,7 @@ def word(tree: Tree, name: str, default: str = "") -> str:
     if value is None:
         return default
     if not isinstance(value, str):
-        raise BrokenObject(name, "text")
+        raise BrokenObject(name, "text", tree)
     return value
 
 
@@ -83,7 +104,7 @@ def whole(tree: Tree, name: str, default: int = 0) -> int:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BrokenObject(name, "a whole number")
+        raise BrokenObject(name, "a whole number", tree)
     return value
 
 
@@ -91,7 +112,7 @@ def port(tree: Tree, name: str) -> int:
     """Give a port's number; 0 where there is none."""
     number = whole(tree, name)
     if not 0 <= number <= _PORT_MAX:
-        raise BrokenObject(name, f"a port from 1 to {_PORT_MAX}")
+        raise BrokenObject(name, f"a port from 1 to {_PORT_MAX}", tree)
     return number
 
 
@@ -102,25 +123,25 @@ def protocol(tree: Tree) -> str:
     """
     name = word(tree, "protocol", "TCP")
     if name not in _PROTOCOLS:
-        raise BrokenObject("protocol", "TCP, UDP or SCTP")
+        raise BrokenObject("protocol", "TCP, UDP or SCTP", tree)
     return name
 
 
 def pairs(tree: Tree, name: str) -> dict[str, str]:
     """Give a map of strings, as labels are; numbers are what a file forgot to quote."""
     return {
-        str(key): value if isinstance(value, str) else _unquoted(value, f"{name}.{key}")
+        str(key): value if isinstance(value, str) else _unquoted(value, f"{name}.{key}", tree)
         for key, value in section(tree, name).items()
     }
 
 
-def _unquoted(value: Any, path: str) -> str:
+def _unquoted(value: Any, path: str, tree: Tree) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return ""
     if not isinstance(value, int | float):
-        raise BrokenObject(path, "text")
+        raise BrokenObject(path, "text", tree)
     return str(value)
 
 

@@ -12,8 +12,8 @@ def test_build_when_an_object_is_broken_then_says_where_and_uses_the_rest() -> N
 
     assert [endpoint.name for endpoint in cluster.endpoints] == ["fine"]
     (notice,) = cluster.notices
-    assert notice.text == "Pod/a/broken is left out: `containers` is not a list"
-    assert (notice.file, notice.line, notice.severity) == ("objects.yaml", 4, "error")
+    assert notice.text == "Pod/a/broken is left out: `spec.containers` is not a list"
+    assert (notice.file, notice.line, notice.severity) == ("objects.yaml", 7, "error")
 
 
 @pytest.mark.parametrize(
