@@ -137,6 +137,11 @@ class RepoSettings:
         bound=Bound(form=r"[\w.-]{1,100}/[\w.-]{1,100}", example="OWNER/NAME"),
     )
     api: str = _key("address of the GitHub API", default="https://api.github.com", bound=_URL)
+    gitea: str = _key(
+        "owner/name on Gitea or Forgejo, for pull requests; goes before repo.github",
+        bound=Bound(form=r"[\w.-]{1,100}/[\w.-]{1,100}", example="OWNER/NAME"),
+    )
+    gitea_url: str = _key("address of the Gitea or Forgejo, as https://git.example.org", bound=_URL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from app.bootstrap.drafts import build_checkout
 from app.bootstrap.flows import build_flow_sources, build_history
 from app.bootstrap.sources import (
+    GITEA_TOKEN,
     GITHUB_TOKEN,
     Sources,
     SystemClock,
@@ -26,6 +28,7 @@ from app.config import (
 )
 from app.core.errors import ConfigError, DraftRejected, UsageError
 from app.ports import FlowRequest
+from integrations.git.gitea import Gitea
 from integrations.history.clickhouse import ClickHouseHistory
 
 KUBECONFIG = {
@@ -224,6 +227,23 @@ def test_pull_request_wants_a_token_and_a_repository(checkout: Path) -> None:
             build_checkout(sources, settings, environ, pull_request=True)
     found = build_checkout(sources, named, token, pull_request=True)
     assert (found.repo.name, found.writable) == ("tre/gitops", True)
+
+
+def test_pull_request_goes_to_the_gitea_that_is_named(checkout: Path) -> None:
+    sources = Sources(snapshots=(str(checkout),))
+    repo = RepoSettings(gitea="tre/policies", gitea_url="https://git.example.org")
+    token = {GITEA_TOKEN[0]: "hunter2"}
+    found = build_checkout(sources, Settings(repo=repo), token, pull_request=True)
+    assert isinstance(found.repo, Gitea)
+    assert found.repo.name == "tre/policies"
+    for lacking, environ in ((repo, {}), (replace(repo, gitea_url=""), token)):
+        with pytest.raises(ConfigError):
+            build_checkout(sources, Settings(repo=lacking), environ, pull_request=True)
+
+
+def test_pull_request_of_the_demo_has_nowhere_to_go() -> None:
+    with pytest.raises(ConfigError, match="no forge"):
+        build_checkout(Sources(demo=True), Settings(), {}, pull_request=True)
 
 
 def test_drafts_of_a_cluster_without_a_checkout_have_nowhere_to_go() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.bootstrap.sources import GITHUB_TOKEN, Sources
+from app.bootstrap.sources import GITEA_TOKEN, GITHUB_TOKEN, Sources
 from app.config import Settings, find_secret
 from app.core.diagnose.boundaries import Boundary, parse_boundaries
 from app.core.documents.toml import SIZE_MAX
@@ -36,13 +36,17 @@ class Checkout:
 def build_checkout(
     sources: Sources, settings: Settings, environ: Mapping[str, str], *, pull_request: bool
 ) -> Checkout:
-    """The repository of the snapshot's files, or GitHub's copy of it for a pull request.
+    """The repository of the snapshot's files, or the forge's copy of it for a pull request.
 
-    Raises `ConfigError` when there are no files, or no repository and token on GitHub.
+    Raises `ConfigError` when there are no files, or no repository and token on a forge.
     """
     from integrations.git.local import LocalGit
     from integrations.git.patch_only import PatchOnly
 
+    if pull_request and sources.demo and not sources.snapshots:
+        raise ConfigError(
+            "the demo has no forge for a pull request", hint="--dry-run shows the change"
+        )
     if sources.demo and not sources.snapshots:
         from integrations.demo.cluster import GITOPS
 
@@ -51,7 +55,7 @@ def build_checkout(
     root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
     place = placing(root or folder)
     if pull_request:
-        repo = _github(settings, environ, root or folder)
+        repo = _forge(settings, environ, root or folder)
         return Checkout(repo, place, writable=True, root=root or folder)
     if root is None:
         return Checkout(PatchOnly(folder), place, writable=False, root=folder)
@@ -127,13 +131,25 @@ def placing(root: Path) -> Callable[[str], str]:
     return place
 
 
-def _github(settings: Settings, environ: Mapping[str, str], root: Path) -> PolicyRepo:
+def _forge(settings: Settings, environ: Mapping[str, str], root: Path) -> PolicyRepo:
+    """The forge of the settings. Raises `ConfigError` when none is named, or there is no token."""
+    repo = settings.repo
+    if not repo.gitea and not repo.github:
+        raise ConfigError(
+            "there is no forge for a pull request",
+            hint=f"set repo.gitea and repo.gitea_url with {GITEA_TOKEN[0]}[_FILE], or repo.github"
+            f" with {GITHUB_TOKEN[0]}[_FILE]; without --pr the draft becomes a local branch",
+        )
+    name, names = ("Gitea", GITEA_TOKEN) if repo.gitea else ("GitHub", GITHUB_TOKEN)
+    token = find_secret(environ, *names)
+    if token is None:
+        raise ConfigError(f"no token for {name}", hint=f"set {names[0]}[_FILE]")
+    if repo.gitea:
+        from integrations.git.gitea import Gitea
+
+        if not repo.gitea_url:
+            raise ConfigError("where is that Gitea?", key="repo.gitea_url", hint="set it")
+        return Gitea(repo.gitea, token, url=repo.gitea_url, base=repo.base, mirror=root)
     from integrations.git.github import GitHub
 
-    token = find_secret(environ, *GITHUB_TOKEN)
-    if token is None or not settings.repo.github:
-        what = "token for GitHub" if token is None else "repository on GitHub"
-        hint = f"set {GITHUB_TOKEN[0]}[_FILE]" if token is None else "set repo.github"
-        raise ConfigError(f"no {what}", hint=hint)
-    repo = settings.repo
     return GitHub(repo.github, token, base=repo.base, api=repo.api, mirror=root)

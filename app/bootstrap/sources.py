@@ -14,6 +14,7 @@ from app.core.errors import UsageError
 from app.services.doctor import Surroundings
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
+GITEA_TOKEN = ("K8TRE_TUI_GITEA_TOKEN", "GITEA_TOKEN")
 REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
 SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
@@ -79,14 +80,15 @@ def has_sources(sources: Sources, settings: Settings, environ: Mapping[str, str]
 def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) -> Surroundings:
     """What is there besides the sources: settings, a checkout, boundaries, credentials."""
     settings = config.settings
-    github = find_secret(environ, *GITHUB_TOKEN)
+    name, names = ("gitea", GITEA_TOKEN) if settings.repo.gitea else ("github", GITHUB_TOKEN)
+    forge = find_secret(environ, *names)
     slack = find_secret(environ, *SLACK_BOT_TOKEN)
     return Surroundings(
         str(config.file or ""),
         settings.repo.path or next(filter(_is_checkout, sources.snapshots), ""),
         settings.check.boundaries or ("the demo's own" if sources.demo else ""),
         (
-            ("github", github.origin if github else "", f"set {GITHUB_TOKEN[0]}[_FILE]"),
+            (name, forge.origin if forge else "", f"set {names[0]}[_FILE]"),
             ("slack", slack.origin if slack else "", f"set {SLACK_BOT_TOKEN[0]}[_FILE]"),
         ),
     )

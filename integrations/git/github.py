@@ -113,9 +113,9 @@ class GitHub:
             found = await session.pull_request(self._owner, change.branch, base, "open")
             if found is None and not change.again:
                 await self._refuse_declined(session, change, base)
-            moved = await self._push(session, change, base)
+            await self._push(session, change, base)
             if found is not None:
-                return await self._refresh(session, change, found, moved=moved)
+                return await self._refresh(session, change, found)
             return await self._open(session, change, base)
 
     def _client(self) -> ForgeClient:
@@ -142,8 +142,8 @@ class GitHub:
                 hint="`--again` opens a new one",
             )
 
-    async def _push(self, session: _Session, change: ProposedChange, base: str) -> bool:
-        """Bring the branch to one commit on the base; False when it is there already."""
+    async def _push(self, session: _Session, change: ProposedChange, base: str) -> None:
+        """Bring the branch to one commit on the base, unless it is there already."""
         for attempt in range(_TRIES):
             head = await session.head(base)
             if head is None:
@@ -155,25 +155,26 @@ class GitHub:
             branch = await session.head(change.branch)
             if branch is not None:
                 if await session.tree_and_parent(branch) == (tree, head):
-                    return False
+                    return
                 await session.check_ours(base, change)
             commit = await session.make_commit(change.commit_message, tree, head)
             if (
                 await session.point(change.branch, commit, branch)
                 and await session.head(base) == head
             ):
-                return True
+                return
             await self._sleep(float(attempt))
         raise SourceUnavailable(
             f"`{base}` keeps moving", source=self.name, cause=SourceCause.CONFLICT, hint="try again"
         )
 
     async def _refresh(
-        self, session: _Session, change: ProposedChange, found: Mapping[str, Any], *, moved: bool
+        self, session: _Session, change: ProposedChange, found: Mapping[str, Any]
     ) -> Proposal:
+        """Bring our part of the body up to date; the title is the people's from the start."""
         body = merge_body(str(found.get("body") or ""), change.body)
-        if moved or body != found.get("body") or change.title != found.get("title"):
-            await session.edit(int(found["number"]), change.title, body)
+        if body != (found.get("body") or ""):
+            await session.edit(int(found["number"]), body)
         return Proposal(change.branch, str(found["html_url"]), existed=True)
 
     async def _open(self, session: _Session, change: ProposedChange, base: str) -> Proposal:
@@ -323,10 +324,8 @@ class _Session:
             raise self.fail(answer, "opening a pull request")
         return answer
 
-    async def edit(self, number: int, title: str, body: str) -> None:
-        answer = await self._client.patch(
-            f"{self._path}/pulls/{number}", {"title": title, "body": body}
-        )
+    async def edit(self, number: int, body: str) -> None:
+        answer = await self._client.patch(f"{self._path}/pulls/{number}", {"body": body})
         self._expect(answer, _OK, f"changing pull request #{number}")
 
     async def label(self, number: int) -> None:

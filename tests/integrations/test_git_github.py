@@ -94,11 +94,40 @@ async def test_propose_when_base_moved_then_rebuilt_and_own_words_of_people_kept
 ) -> None:
     await _repo(server).propose(CHANGE)
     server.pulls[0]["body"] += "\nLooks fine to me."
+    server.pulls[0]["title"] = "ours now"
     base = commit(server.folder, {"apps/lung/other.yaml": "a: 2\n"})
     again = replace(CHANGE, body=f"{BEGIN}\nallow, rebuilt\n{END}")
     assert (await _repo(server).propose(again)).existed
     assert git(server.folder, "rev-parse", f"{BRANCH}^").strip() == base
     assert server.pulls[0]["body"] == f"{BEGIN}\nallow, rebuilt\n{END}\nLooks fine to me."
+    assert server.pulls[0]["title"] == "ours now"
+
+
+async def test_propose_when_the_base_is_another_than_proved_for_then_conflict(
+    server: GitHubServer,
+) -> None:
+    repo = _repo(server)
+    proved = replace(CHANGE, base=await repo.base())
+    commit(server.folder, {"apps/lung/other.yaml": "a: 2\n"})
+    with pytest.raises(SourceUnavailable, match="was proved for") as caught:
+        await repo.propose(proved)
+    assert caught.value.cause is SourceCause.CONFLICT
+    assert server.pulls == []
+
+
+async def test_export_when_a_checkout_is_near_then_its_files_and_those_it_lacks(
+    server: GitHubServer, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    (mirror / PATH).parent.mkdir(parents=True)
+    (mirror / PATH).write_text(POLICY)
+    (mirror / "apps/lung/other.yaml").write_text("a: 9\n")
+    secret = Secret(server.token, "test")
+    repo = GitHub("tre/gitops", secret, api=server.url, sleep=Sleeper(), mirror=mirror)
+    await repo.export(await repo.base(), tmp_path / "out")
+    assert (tmp_path / "out" / PATH).read_text() == POLICY
+    assert (tmp_path / "out" / "apps/lung/other.yaml").read_text() == "a: 1\n"
+    assert _asked(server, "GET", "/git/blobs/") == 1
 
 
 async def test_propose_when_somebody_committed_to_the_branch_then_refused(

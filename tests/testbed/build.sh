@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the real servers that the testbed tests talk to.
 #
-#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium, kustomize
+#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium, kustomize, gitea
 #
 # Versions are pinned by each part's go.mod and go.sum. A binary is built again only when those, the
 # Go version or the flags change, so a second call costs nothing and keeping BIN_DIR between CI runs
@@ -72,6 +72,16 @@ build_cilium() {
   echo "$version" >"$bin/cilium-$version/sources.key"
 }
 
+# Gitea with SQLite, which takes a C compiler. What it reads at run time stays beside it.
+build_gitea() {
+  local module=code.gitea.io/gitea sources
+  CGO_ENABLED=1 GOFLAGS="$GOFLAGS -tags=sqlite,sqlite_unlock_notify" build gitea gitea $module "-X main.Version=1.26.0"
+  [[ ! -d $bin/gitea-static/templates ]] || return 0
+  sources=$(cd "$here/gitea" && go mod download -json $module | sed -n 's/.*"Dir": "\(.*\)",/\1/p')
+  mkdir -p "$bin/gitea-static"
+  cp -r --no-preserve=mode "$sources"/{templates,options,public} "$bin/gitea-static/"
+}
+
 build_kustomize() {
   build kustomize kustomize sigs.k8s.io/kustomize/kustomize/v5 ""
 }
@@ -82,6 +92,7 @@ for part in "$@"; do
     hubble) build_hubble ;;
     cilium) build_cilium ;;
     kustomize) build_kustomize ;;
+    gitea) build_gitea ;;
     *) echo "unknown part: $part" >&2; exit 2 ;;
   esac
 done

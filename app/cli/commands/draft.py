@@ -41,7 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--dry-run", action="store_true", help="only show the change")
     where.add_argument("--branch", action="store_true", help="put it on a branch (the default)")
-    where.add_argument("--pr", action="store_true", help="open a pull request on GitHub")
+    where.add_argument(
+        "--pr", action="store_true", help="open a pull request on Gitea, Forgejo or GitHub"
+    )
     add_output_options(parser, ("table", "json", "yaml"))
 
 

@@ -48,7 +48,10 @@ def _drafter(context: Context) -> Drafter | None:
     sources, settings = context.sources, context.config.settings
     try:
         checkout = build_checkout(
-            sources, settings, context.environ, pull_request=bool(settings.repo.github)
+            sources,
+            settings,
+            context.environ,
+            pull_request=bool(settings.repo.gitea or settings.repo.github),
         )
     except ConfigError:
         return None

@@ -28,6 +28,8 @@ BODY_LIMIT = 60_000
 BRANCH_LIMIT = 100
 """Gitea's limit (go-gitea `modules/structs/repo_file.go`, `MaxSize(100)`)."""
 
+_WHY = "\n### Why\n"
+
 _BRANCH = re.compile(r"[a-z0-9]+(?:[-/.][a-z0-9]+)*")
 _META = re.compile(r"<!-- k8tre-tui:meta v1 ([A-Za-z0-9_-]{1,4096}) -->")
 
@@ -192,8 +194,25 @@ def read_meta(text: str) -> Mapping[str, object]:
 
 
 def merge_body(present: str, ours: str) -> str:
-    """Put our part into a body that people may have added to around it."""
+    """Put our part into a body that people may have added to around it.
+
+    A body without our markers is a person's, and stays. A reason that was given before stays when
+    none is given now.
+    """
     start, end = present.find(BEGIN), present.find(END)
     if start < 0 or end < start:
-        return ours
+        return present if present.strip() else ours
+    if _WHY not in ours and (reason := _reason_in(present[start:end])):
+        head, heading, tail = ours.partition("\n\n### Undo")
+        ours = f"{head}\n\n{reason}{heading}{tail}" if heading else ours
     return present[:start] + ours + present[end + len(END) :]
+
+
+def _reason_in(text: str) -> str:
+    """The section with the reason: its heading and its fence, which no text inside can close."""
+    _, heading, rest = text.partition(_WHY)
+    mark, newline, inner = rest.partition("\n")
+    if not heading or not newline or set(mark) != {"`"}:
+        return ""
+    quoted, closed, _ = inner.partition(f"\n{mark}\n")
+    return f"{_WHY.lstrip()}{mark}\n{quoted}\n{mark}" if closed else ""

@@ -137,4 +137,18 @@ def test_read_meta_when_not_an_object_then_nothing() -> None:
 def test_merge_body_when_people_wrote_around_it_then_their_words_stay() -> None:
     ours = f"{BEGIN}new{END}"
     assert merge_body(f"hello\n{BEGIN}old{END}\nbye", ours) == f"hello\n{ours}\nbye"
-    assert merge_body("no markers", ours) == ours
+    assert merge_body("a person's own words", ours) == "a person's own words"
+    assert merge_body("", ours) == ours
+
+
+def test_merge_body_when_no_reason_is_given_now_then_the_one_before_stays() -> None:
+    def ours(reason: str) -> str:
+        summary = Summary("w", REF, {"a": "+x\n"}, {"a": (1, 0)}, reason=reason)
+        return body(summary, "key")
+
+    quoting = "for `x`\n```\n### Undo\n```"
+    first = f"hello\n{ours(quoting)}"
+    again = merge_body(first, ours(""))
+    assert fence(quoting) in again
+    assert merge_body(again, ours("")) == again
+    assert fence(quoting) not in merge_body(again, ours("another"))
