@@ -56,11 +56,22 @@ class Rules:
         return ""
 
     def may_read(self, caller: Caller, namespace: str) -> bool:
-        """Whether the names of a namespace may be told to this caller."""
-        members = [who for pattern, who in self.projects.items() if fnmatchcase(namespace, pattern)]
-        if not members:
-            return True
-        return any(EVERYONE in who or caller.user in who for who in members)
+        """Whether this caller may know of a namespace; of what is of cluster scope everybody may.
+
+        Only the name counts, not whether there is such a namespace.
+        """
+        fitting = [who for pattern, who in self.projects.items() if fnmatchcase(namespace, pattern)]
+        return not namespace or not fitting or any(_is_of(caller, who) for who in fitting)
+
+    def closed_to(self, caller: Caller) -> frozenset[str]:
+        """The patterns that this caller is no member of; with none the whole cluster is open."""
+        return frozenset(
+            pattern for pattern, who in self.projects.items() if not _is_of(caller, who)
+        )
+
+
+def _is_of(caller: Caller, members: frozenset[str]) -> bool:
+    return EVERYONE in members or caller.user in members
 
 
 def make_rules(settings: BotSettings, projects: Mapping[str, str]) -> Rules:

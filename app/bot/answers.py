@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.bot.disclosure import ANOTHER_PROJECT
 from app.bot.grammar import COMMAND, GRAMMARS
 from app.core.flows.times import NS_PER_S
 from app.core.model.answer import CauseCode, WhyAnswer
 from app.core.model.chat import Fact, Reply, ReplyKind, Table
 from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import RuleRef
-from app.core.model.verdict import DirectionTrace, Miss, Outcome
+from app.core.model.verdict import DirectionTrace, Miss, Outcome, Verdict
 from app.services.inventory import PolicyRow
 from app.services.wording import (
     SIGNS,
@@ -28,24 +28,53 @@ MAX_ROWS = 10
 NOTHING = "-"
 _MAX_EVIDENCE = 3
 
-Hides = Callable[[str], bool]
-"""Says whether a namespace must not be named."""
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said beside an answer: age of the data, sources that could not be read.
+
+    `closed` says that there may be namespaces which the answer was made without.
+    """
+
+    footer: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    closed: bool = False
 
 
-def why_reply(answer: WhyAnswer, footer: tuple[str, ...], hides: Hides) -> Reply:
-    """The answer to `why-blocked`; of policies that must not be named only the verdict is told."""
-    guarded = _is_guarded(answer, hides)
+def why_reply(answer: WhyAnswer, told: Told) -> Reply:
+    """The answer to `why-blocked`: never marked as certain where something was not read."""
     mark, words = headline(answer)
+    doubts = tuple(_doubts(answer, told))
+    if doubts and mark is not Verdict.UNKNOWN:
+        mark, words = Verdict.UNKNOWN, f"{words}, as far as is known"
     asked = request_words(answer.request)
-    if guarded:  # a request may be one that flows show
-        mark, words, asked = answer.verdict, answer.verdict.value.upper(), ""
     return Reply(
         ReplyKind.ANSWER,
         f"{SIGNS[mark]} {words} {asked}{_ends(answer)}",
-        facts=tuple(_guarded_facts(answer) if guarded else _why_facts(answer)),
-        table=_directions(answer, hides),
-        footer=footer,
+        facts=(*_why_facts(answer, told), *doubts),
+        table=_directions(answer),
+        footer=told.footer,
     )
+
+
+def _doubts(answer: WhyAnswer, told: Told) -> Iterator[Fact]:
+    """What takes the certainty away beyond what the answer itself does not know."""
+    for source in told.unread:
+        yield Fact("Not read", source)
+    traces = (answer.egress, answer.ingress)
+    if told.closed and any(one.outcome is Outcome.NOT_APPLICABLE for one in traces):
+        yield Fact(
+            "Not known",
+            "whether the end that no policy of yours applies to belongs to a namespace that I may "
+            "not tell you about: then its policies decide, too",
+        )
+
+
+def _has_path(named: str) -> bool:
+    """Whether an end was named by an address with a path: `https://NAME/x`, `NAME.ORG/x`."""
+    host, slash, path = named.rpartition("://")[2].partition("/")
+    is_name = "://" in named or ("." in host and ":" not in host)
+    return bool(slash and is_name and path.strip("/"))
 
 
 def _ends(answer: WhyAnswer) -> str:
@@ -56,7 +85,7 @@ def _ends(answer: WhyAnswer) -> str:
     return f"{source} → {target.removesuffix(f':{answer.port}')}:{answer.port}/{answer.protocol}"
 
 
-def _why_facts(answer: WhyAnswer) -> Iterator[Fact]:
+def _why_facts(answer: WhyAnswer, told: Told) -> Iterator[Fact]:
     cause = answer.cause
     tail = (
         "" if cause.code is CauseCode.NONE else f" ({cause.code.value}, {cause.confidence.value})"
@@ -70,34 +99,21 @@ def _why_facts(answer: WhyAnswer) -> Iterator[Fact]:
     for evidence in seen[:_MAX_EVIDENCE]:
         yield Fact("Seen", evidence.text)
     for fix in answer.fixes[:1]:
-        yield Fact("Change", f"{fix.title}. {fix.opens}".strip())
+        within = " (of what you may read)" if told.closed and fix.opens else ""
+        yield Fact("Change", f"{fix.title}. {fix.opens}".strip() + within)
     for unknown in answer.not_known:
         yield Fact("Not known", unknown)
+    if answer.verdict is Verdict.REDIRECTED and _has_path(answer.asked_to):
+        yield Fact("Not known", "what becomes of the path: --http asks for a request")
 
 
-def _is_guarded(answer: WhyAnswer, hides: Hides) -> bool:
-    """Whether the verdict is another project's decision."""
-    deciding = [one for one in (answer.egress, answer.ingress) if one.outcome is Outcome.DENIED]
-    return any(hides(ref.namespace) for trace in deciding for ref in trace.selected_by)
-
-
-def _guarded_facts(answer: WhyAnswer) -> Iterator[Fact]:
-    yield Fact("Cause", f"{ANOTHER_PROJECT} does not admit it ({answer.cause.code.value})")
-    yield Fact("Not known", "what its policies say: only its members may read them here")
-
-
-def _directions(answer: WhyAnswer, hides: Hides) -> Table:
-    rows = [
-        row for trace in (answer.egress, answer.ingress) for row in _direction_rows(trace, hides)
-    ]
+def _directions(answer: WhyAnswer) -> Table:
+    rows = [row for trace in (answer.egress, answer.ingress) for row in _direction_rows(trace)]
     return Table(("Direction", "Verdict", "Policy", "Rule", "File"), tuple(rows[:MAX_ROWS]))
 
 
-def _direction_rows(trace: DirectionTrace, hides: Hides) -> Iterator[tuple[str, ...]]:
+def _direction_rows(trace: DirectionTrace) -> Iterator[tuple[str, ...]]:
     start = (direction_title(trace.direction), trace.outcome.value)
-    if any(hides(ref.namespace) for ref in trace.selected_by):
-        yield (*start, ANOTHER_PROJECT, NOTHING, NOTHING)
-        return
     cells = [_rule_cells(rule) for rule in deciding_rules(trace)]
     if not cells and trace.outcome is Outcome.DENIED:
         cells = [_miss_cells(miss) for miss in trace.nearest[:1]]
@@ -186,8 +202,8 @@ def help_reply(topic: str) -> Reply:
 
 
 _ENDS = (
-    "NS/POD (a prefix will do), deploy:NS/NAME, svc:NS/NAME:PORT, label:NS/k=v, an address, "
-    "a name with a dot, entity:world"
+    "NS/POD (a prefix will do), POD, POD.NS, deploy:NS/NAME, svc:NS/NAME:PORT, label:NS/k=v, "
+    "an address, a name with a dot, entity:world"
 )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.bot.access import Rules
-from app.bot.answers import footer_of, help_reply, inventory_reply, why_reply
-from app.bot.disclosure import Disclosure, disclosure_for
+from app.bot.answers import Told, footer_of, help_reply, inventory_reply, why_reply
+from app.bot.disclosure import Disclosure, disclosure_for, echo
 from app.bot.grammar import (
     COMMAND,
     ChatCommand,
@@ -21,10 +21,11 @@ from app.bot.words import split_words
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import Ambiguous, K8treError, NotFound
 from app.core.flows.times import NS_PER_S
-from app.core.model.asked import Asked
+from app.core.model.asked import Asked, EndKind
 from app.core.model.chat import Caller, Choice, Fact, Reply, ReplyKind
 from app.services import ask, inventory
 from app.services.picture import Picture
+from app.services.view import Views
 
 MAX_CHOICES = 20
 
@@ -38,6 +39,25 @@ class Context:
     rules: Rules
     flows: FlowEvidence | None = None
     cluster: str = ""
+    views: Views = field(default_factory=Views)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there may be namespaces that the caller must not know of."""
+        return bool(self.rules.closed_to(self.caller))
+
+    def hides(self, namespace: str) -> bool:
+        """Whether the caller must not know of a namespace."""
+        return not self.rules.may_read(self.caller, namespace)
+
+    def seen(self) -> Context:
+        """The same question about what the caller may see, and nothing else."""
+        if not self.is_closed:
+            return self
+        key = self.rules.closed_to(self.caller)
+        members = frozenset(pattern for pattern in self.rules.projects if pattern not in key)
+        picture, flows = self.views.of(self.picture, self.flows, self.hides, (key, members))
+        return replace(self, picture=picture, flows=flows)
 
     @property
     def footer(self) -> tuple[str, ...]:
@@ -50,27 +70,47 @@ class Context:
 
 
 def handle(text: str, context: Context) -> Reply:
-    """Answer a command as typed. What goes wrong in the asking is a reply too."""
-    disclosure = disclosure_for(context.caller, context.rules, context.picture)
+    """Answer a command as typed. What goes wrong in the asking is a reply too.
+
+    The answer is made from what the caller may see, so that what they may not see changes nothing.
+    """
     try:
         command = parse_command(split_words(text))
-        reply = _answer(command, context, disclosure)
-    except Ambiguous as error:
-        reply = _choices(text, error, disclosure)
     except K8treError as error:
-        reply = _mistake(error)
-    return disclosure.reply(reply)
+        return _mistake(error)
+    if isinstance(command, Help):
+        return help_reply(command.topic)
+    seen = context.seen()
+    asked = command.asked if isinstance(command, WhyBlocked) else None
+    disclosure = disclosure_for(context.caller, context.rules, seen.picture, asked=asked)
+    try:
+        return disclosure.reply(_answer(command, seen))
+    except Ambiguous as error:
+        return _choices(command, error, disclosure)
+    except K8treError as error:
+        return _told_back(command, disclosure).reply(_mistake(error))
 
 
-def _answer(command: ChatCommand, context: Context, disclosure: Disclosure) -> Reply:
+def _told_back(command: ChatCommand, disclosure: Disclosure) -> Disclosure:
+    """For mistakes, which repeat what was named, part by part."""
     match command:
         case WhyBlocked(asked):
-            if _is_others_business(asked, disclosure):
-                return Reply(ReplyKind.REFUSAL, "neither end belongs to a project of yours")
-            answer = ask.why(context.picture, context.flows, asked)
-            return why_reply(answer, context.footer, disclosure.hides)
+            ends = (asked.source, asked.destination)
+            return echo(disclosure, *(part for end in ends for part in (end.namespace, end.name)))
         case Inventory(namespace):
-            return _inventory(namespace, context, disclosure)
+            return echo(disclosure, namespace)
+    return disclosure
+
+
+def _answer(command: ChatCommand, context: Context) -> Reply:
+    match command:
+        case WhyBlocked(asked):
+            _refuse_closed(asked, context)
+            answer = ask.why(context.picture, context.flows, asked)
+            told = Told(context.footer, tuple(_unread(context.picture)), context.is_closed)
+            return why_reply(answer, told)
+        case Inventory(namespace):
+            return _inventory(namespace, context)
         case Help(topic):
             return help_reply(topic)
         case WhoAmI():
@@ -79,18 +119,32 @@ def _answer(command: ChatCommand, context: Context, disclosure: Disclosure) -> R
             return Reply(ReplyKind.ANSWER, "I am here", footer=context.footer)
 
 
-def _is_others_business(asked: Asked, disclosure: Disclosure) -> bool:
-    namespaces = [end.namespace for end in (asked.source, asked.destination)]
-    named = [namespace for namespace in namespaces if namespace]
-    return bool(named) and all(map(disclosure.hides, named))
+def _refuse_closed(asked: Asked, context: Context) -> None:
+    """A pod that is only thought of has no policies to ask about where nothing may be seen."""
+    known = context.picture.cluster.namespaces
+    for end in (asked.source, asked.destination):
+        if context.is_closed and end.kind is EndKind.LABEL and end.namespace not in known:
+            raise NotFound(f"no pod in namespace `{end.namespace}`", hint=_WHO)
 
 
-def _inventory(namespace: str, context: Context, disclosure: Disclosure) -> Reply:
-    if disclosure.hides(namespace) or namespace not in context.picture.cluster.namespaces:
-        # The same words for both, or asking would tell which projects there are.
+_WHO = f"{COMMAND} whoami lists those you may read"
+
+
+def _unread(picture: Picture) -> list[str]:
+    """Every source that could not be read, or is not read any more."""
+    return [
+        f"{state.source} is {state.phase}: {state.reason}".removesuffix(": ")
+        for state in picture.sources.values()
+        if not state.is_read and state.phase != "off"
+    ]
+
+
+def _inventory(namespace: str, context: Context) -> Reply:
+    if namespace not in context.picture.cluster.namespaces:
+        # The same words for hidden and missing ones: nothing tells which projects there are.
         raise NotFound(
             f"there is no namespace `{namespace}` that I may tell you about",
-            hint=f"{COMMAND} whoami lists those you may read",
+            hint=_WHO,
         )
 
     def wanted(name: str) -> bool:
@@ -98,50 +152,36 @@ def _inventory(namespace: str, context: Context, disclosure: Disclosure) -> Repl
 
     rows = inventory.policy_rows(context.picture, wanted)
     endpoints = len(inventory.endpoint_rows(context.picture, wanted))
-    return inventory_reply(namespace, rows, endpoints, context.footer)
+    reply = inventory_reply(namespace, rows, endpoints, context.footer)
+    unread = tuple(Fact("Not read", one) for one in _unread(context.picture))
+    return replace(reply, facts=(*unread, *reply.facts))
 
 
 def _who_am_i(context: Context) -> Reply:
-    readable = [
-        name
-        for name in sorted(context.picture.cluster.namespaces)
-        if context.rules.may_read(context.caller, name)
-    ]
     facts = (
         Fact("You are", context.caller.user, code=True),
         Fact("Here", context.caller.channel, code=True),
-        Fact("You may read", ", ".join(readable) or "no namespace"),
+        Fact("You may read", ", ".join(sorted(context.picture.cluster.namespaces)) or "nothing"),
         Fact("Detail", context.rules.level.value),
     )
     return Reply(ReplyKind.ANSWER, "What you may ask", facts=facts, footer=context.footer)
 
 
-def _choices(text: str, error: Ambiguous, disclosure: Disclosure) -> Reply:
-    """Offer what was meant; the ambiguous word of the command is replaced by the choice."""
-    words = split_words(text)
-    readable = [one for one in error.choices if not disclosure.hides(_namespace_of(one))]
-    meant = next((word for word in words[1:] if _fits(word, error.choices)), "")
-    choices = tuple(
-        Choice(one, " ".join(one if word == meant else _quoted(word) for word in words))
-        for one in readable[:MAX_CHOICES]
-        if meant
-    )
-    if not choices:
+def _choices(command: ChatCommand, error: Ambiguous, disclosure: Disclosure) -> Reply:
+    """Offer what was meant; each choice is the same question with that one end named in full."""
+    if not isinstance(command, WhyBlocked) or not error.place:
         return _mistake(replace(error, choices=(), hint="name it in full"))
-    return Reply(ReplyKind.CHOICES, f"{error.message}: which one?", choices=choices)
-
-
-def _namespace_of(choice: str) -> str:
-    return choice.rpartition(":")[2].partition("/")[0]
-
-
-def _fits(word: str, choices: tuple[str, ...]) -> bool:
-    bare = word.rpartition(":")[2] if "/" in word.rpartition(":")[2] else word
-    return any(choice.rpartition(":")[2].startswith(bare) for choice in choices)
-
-
-def _quoted(word: str) -> str:
-    return f'"{word}"' if " " in word else word
+    choices = tuple(
+        Choice(disclosure.text(one), command.ask_again(**{error.place: one}))
+        for one in error.choices
+    )
+    unique = {choice.label: choice for choice in reversed(choices)}
+    offered = tuple(reversed(unique.values()))[:MAX_CHOICES]
+    end = command.asked.source if error.place == "from" else command.asked.destination
+    count = len(error.choices)
+    more = f", the first {len(offered)} are" if len(unique) > len(offered) else ""
+    summary = f"{error.place.upper()} `{end.text}` fits {count} pods{more}: which one?"
+    return Reply(ReplyKind.CHOICES, summary, choices=offered)
 
 
 def _mistake(error: K8treError) -> Reply:

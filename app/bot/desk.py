@@ -19,6 +19,7 @@ from app.core.model.chat import Incoming, Reply, ReplyKind
 from app.core.text import clean
 from app.ports import Clock
 from app.services.picture import Picture
+from app.services.view import Views
 from app.services.workspace import Workspace
 
 _log = logging.getLogger("k8tre_tui.bot")
@@ -61,6 +62,7 @@ class Desk:
     audit: Audit
     clock: Clock
     limit: RateLimit = field(default_factory=RateLimit)
+    views: Views = field(default_factory=Views)
 
     async def answer(self, incoming: Incoming) -> Reply:
         """Give the reply, and leave a line in the audit log."""
@@ -86,7 +88,7 @@ class Desk:
         known = self.known()
         if not known.picture.revision:
             return Reply(ReplyKind.FAILURE, "nothing has been read yet: ask again"), "failed"
-        context = Context(caller, known.picture, self.rules, known.flows, known.cluster)
+        context = Context(caller, known.picture, self.rules, known.flows, known.cluster, self.views)
         reply = await asyncio.to_thread(handle, incoming.text, context)
         return reply, _DECISIONS.get(reply.kind, "answered")
 

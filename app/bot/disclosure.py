@@ -1,9 +1,10 @@
 """What of an answer may be written into a chat, which is outside the TRE.
 
-Two things happen to every string of a reply. Whatever belongs to a namespace the caller may not
-read (pods, addresses, files, the namespace itself) becomes `another project`. At the level
-`minimal`, names that researchers choose are shortened: a workspace's pod to a digest, an address
-outside to its block, a name outside that no policy lists to its last two labels and a digest.
+An answer is made from what its caller may see (`app.services.view`). Two things remain: names of
+closed namespaces in texts about objects that may be seen (`app.bot.closed`), and, at the level
+`minimal`, what researchers choose: pods, addresses and names outside, paths. Each word of an answer
+is looked up among what the picture knows; a name or address that it does not know to be an
+operator's is shortened. What the caller wrote is written as it came.
 """
 
 from __future__ import annotations
@@ -11,45 +12,66 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from app.bot.access import Level, Rules
-from app.core.model.chat import Caller, Choice, Fact, Reply, Table
+from app.bot.closed import ANOTHER_PROJECT, closed_names
+from app.core.diagnose.services import service_names
+from app.core.model.asked import Asked
+from app.core.model.chat import Caller, Fact, Reply, Table
 from app.core.model.cluster import Cluster, Endpoint
+from app.core.model.verdict import DnsRequest, HttpRequest, SniRequest
 from app.services.picture import Picture
 
-ANOTHER_PROJECT = "another project"
+__all__ = ["ANOTHER_PROJECT", "Disclosure", "disclosure_for", "echo"]
 
-_ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]|/\d)")
-_NAME = re.compile(
-    r"(?<![\w./-])(?<!k8s:)(?<!any:)"  # label keys have dots too, and a source before them
-    r"(?:[a-z0-9_](?:[-a-z0-9_]*[a-z0-9_])?\.)+[a-z]{2,}(?![\w/-]|\.\w)",
-    re.IGNORECASE,
+_WORD = re.compile(r"[^\s`'\"(),;=|<>{}*…]+")
+_REQUEST = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE) (\S+)")
+_TAIL = re.compile(r"(?::\d+(?:/\w+)?)?[.:!?]*\Z")
+"""A port or a line behind a word, and what ends a sentence."""
+_NAME = re.compile(r"(?i)[a-z0-9_](?:[-a-z0-9_]*\.)+(?=[-a-z0-9_]*[a-z])[-a-z0-9_]+\Z")
+_QUANTITY = re.compile(r"\d+\.\d+[a-zA-Z]{1,2}\Z")
+_FIELDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        spec specs metadata status rules dns http egress ingress egressDeny ingressDeny toPorts
+        ports port toFQDNs matchName matchPattern endpointSelector podSelector namespaceSelector
+        labels namespace matchLabels matchExpressions fromEndpoints toEndpoints serverNames toCIDR
+        toCIDRSet fromCIDR fromCIDRSet toServices toEntities fromEntities from to
+        """,
+    )
 )
-_URL_PATH = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) \S+")
-_FILE_ENDINGS = (".yaml", ".yml", ".json")
+"""Fields that our own sentences name by their path, as `rules.dns`."""
 _DIGEST_LENGTH = 8
-_IPV4_BLOCK = 24
-_IPV6_BLOCK = 48
+_BLOCKS = {4: 24, 6: 48}
+_LABELS_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """Rewrites strings for one caller and one picture."""
+    """Rewrites strings for one caller, one picture and one question."""
 
-    steps: tuple[Callable[[str], str], ...]
-    hides: Callable[[str], bool]
-    """Says whether a namespace must not be named."""
+    steps: tuple[Callable[[str], str], ...] = ()
+    own: tuple[str, ...] = ()
+    """What the caller wrote, which is told as it came."""
 
     def text(self, text: str) -> str:
         """The string as it may be written."""
+        if not self.own:
+            return self._rewrite(text)
+        kept = "|".join(map(re.escape, sorted(self.own, key=len, reverse=True)))
+        parts = re.split(rf"(?<![\w.-])({kept})(?![\w-]|\.\w)", text)
+        return "".join(part if at % 2 else self._rewrite(part) for at, part in enumerate(parts))
+
+    def _rewrite(self, text: str) -> str:
         for step in self.steps:
             text = step(text)
         return text
 
     def reply(self, reply: Reply) -> Reply:
-        """The reply as it may be written. What a choice asks for is not text and stays."""
+        """The reply as it may be written. The footer is the settings' and ours alone."""
         table = reply.table
         return replace(
             reply,
@@ -57,81 +79,113 @@ class Disclosure:
             facts=tuple(Fact(one.label, self.text(one.text), one.code) for one in reply.facts),
             table=table
             and Table(table.head, tuple(tuple(map(self.text, row)) for row in table.rows)),
-            choices=self._choices(reply.choices),
-            footer=tuple(map(self.text, reply.footer)),
         )
 
-    def _choices(self, choices: Iterable[Choice]) -> tuple[Choice, ...]:
-        """Choices that read the same are one: pods of a workload have the same policies."""
-        by_label: dict[str, Choice] = {}
-        for choice in choices:
-            label = self.text(choice.label)
-            by_label.setdefault(label, Choice(label, choice.command))
-        return tuple(by_label.values())
 
-
-def disclosure_for(caller: Caller, rules: Rules, picture: Picture) -> Disclosure:
-    """What this caller may read of this picture."""
-    cluster = picture.cluster
-    hidden = frozenset(
-        namespace for namespace in cluster.namespaces if not rules.may_read(caller, namespace)
-    )
+def disclosure_for(
+    caller: Caller, rules: Rules, picture: Picture, *, asked: Asked | None = None
+) -> Disclosure:
+    """What this caller may be told of this picture, which is what they may see of it."""
     steps: list[Callable[[str], str]] = []
-    if hidden:
-        steps.append(_replacer(dict.fromkeys(_tokens(cluster, hidden), ANOTHER_PROJECT)))
+    if patterns := rules.closed_to(caller):
+        steps.append(closed_names(lambda name: not rules.may_read(caller, name), patterns))
     if rules.level is Level.MINIMAL:
-        steps += [_replacer(_short_names(cluster)), _without_paths, _shorten_outside(cluster)]
-
-    def hides(namespace: str) -> bool:
-        return not rules.may_read(caller, namespace)
-
-    return Disclosure(tuple(steps), hides)
+        steps.append(_Minimal.of(picture).text)
+    return Disclosure(tuple(steps), tuple(_own_words(asked)) if asked else ())
 
 
-def _tokens(cluster: Cluster, hidden: frozenset[str]) -> Iterator[str]:
-    """Everything that names something of a hidden namespace.
-
-    A bare name that something readable has too tells nothing, and stays.
-    """
-    named = list(_named(cluster))
-    readable = {name for namespace, name in named if namespace not in hidden}
-    yield from hidden
-    for namespace, name in named:
-        if namespace in hidden:
-            yield f"{namespace}/{name}"
-            if name not in readable:
-                yield name
-    for endpoint in cluster.endpoints:
-        if endpoint.namespace in hidden:
-            yield from map(str, endpoint.addresses)
-    for service in cluster.services:
-        if service.namespace in hidden:
-            yield from map(str, service.cluster_ips)
-    for policy in cluster.policies:
-        if policy.ref.namespace in hidden:
-            yield f"{policy.ref.namespace}/{policy.ref.name}"
-            yield policy.file or policy.ref.namespace
+def echo(disclosure: Disclosure, *words: str) -> Disclosure:
+    """The same, where these words of the caller are told back to them, too."""
+    return replace(disclosure, own=(*disclosure.own, *filter(None, words)))
 
 
-def _named(cluster: Cluster) -> Iterator[tuple[str, str]]:
-    """Namespace and name of every pod, workload and Service."""
-    for endpoint in cluster.endpoints:
-        yield endpoint.namespace, endpoint.name
-        if endpoint.workload is not None:
-            yield endpoint.namespace, endpoint.workload.name
-    for service in cluster.services:
-        yield service.namespace, service.name
+def _own_words(asked: Asked) -> Iterator[str]:
+    """The ends as they were named, and the request."""
+    for end in (asked.source, asked.destination):
+        yield from filter(None, (end.text, f"{end.namespace}/{end.name}" * bool(end.namespace)))
+        yield from (end.name,) if "." in end.name else ()
+        yield from (str(end.address),) if end.address else ()
+    match asked.request:
+        case HttpRequest(method, path, host):
+            yield f"{method} {path}"
+            yield from (f"{method} http://{host}{path}", host) if host else ()
+        case DnsRequest(name) | SniRequest(name):
+            yield name
 
 
-def _replacer(names: Mapping[str, str]) -> Callable[[str], str]:
-    """Replace whole names; the longest that fits wins, with a port or line behind it kept off."""
-    if not names:
-        return str
-    longest_first = sorted(names, key=len, reverse=True)
-    pattern = re.compile(
-        r"(?<![\w.-])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![\w-]|\.\w)"
-    )
-    return lambda text: pattern.sub(lambda match: names[match.group()], text)
+@dataclass(frozen=True, slots=True)
+class _Minimal:
+    """Knows the words of a picture that may be told, and what stands for the others."""
+
+    pods: Mapping[str, str]
+    operators: frozenset[str]
+    """Names, label keys, paths and files that operators wrote, in lower case."""
+    inside: frozenset[str]
+    parts: frozenset[str] = field(default=_FIELDS)
+
+    @staticmethod
+    def of(picture: Picture) -> _Minimal:
+        cluster = picture.cluster
+        inside = frozenset(map(str, _inside_addresses(cluster)))
+        words = frozenset(word.lower() for word in (*_operators(picture), *_files(picture)))
+        return _Minimal(_short_names(cluster), words, inside)
+
+    def text(self, text: str) -> str:
+        return _WORD.sub(self._word, _REQUEST.sub(self._request, text))
+
+    def _request(self, match: re.Match[str]) -> str:
+        method, target = match.groups()
+        if target.rstrip(".,;`'\")").lower() in self.operators:
+            return match.group()
+        return f"{method} …"
+
+    def _word(self, match: re.Match[str]) -> str:
+        word = match.group()
+        if "://" in word:
+            scheme, _, rest = word.partition("://")
+            host, slash, _ = rest.partition("/")
+            return f"{scheme}://{self._without_tail(host)}{'/…' if slash else ''}"
+        return self._without_tail(word)
+
+    def _without_tail(self, word: str) -> str:
+        if (found := self._address(word.rstrip(".:"))) is not None:
+            return found + word[len(word.rstrip(".:")) :]
+        tail = _TAIL.search(word)
+        at = tail.start() if tail else len(word)
+        return self._thing(word[:at]) + word[at:]
+
+    def _thing(self, word: str) -> str:
+        """A pod, an address, a name, or a word like any other."""
+        if (pod := self.pods.get(word)) is not None:
+            return pod
+        if (address := self._address(word)) is not None:
+            return address
+        if self._is_ours(word):
+            return word
+        return "/".join(self._name(part) for part in word.split("/"))
+
+    def _address(self, word: str) -> str | None:
+        bare = word.strip("[]")
+        try:
+            address = ip_address(bare)
+        except ValueError:
+            return None
+        if str(address) in self.inside:
+            return word
+        return str(ip_network(f"{address}/{_BLOCKS[address.version]}", strict=False))
+
+    def _is_ours(self, word: str) -> bool:
+        bare = word.lower()
+        if bare in self.operators or bare.rpartition(":")[2] in self.operators:
+            return True
+        return all(re.sub(r"\[\d+\]", "", part) in self.parts for part in word.split("."))
+
+    def _name(self, word: str) -> str:
+        if not _NAME.match(word) or _QUANTITY.match(word) or self._is_ours(word):
+            return word
+        labels = word.lower().split(".")
+        shown = labels[-_LABELS_KEPT:] if len(labels) > _LABELS_KEPT else labels[-1:]
+        return f"….{'.'.join(shown)} (sha256:{_digest(word.lower())})"
 
 
 def _short_names(cluster: Cluster) -> Mapping[str, str]:
@@ -153,37 +207,6 @@ def _short_name(endpoint: Endpoint) -> str:
     return f"{stem}-…#{_digest(endpoint.key)[:4]}"
 
 
-def _without_paths(text: str) -> str:
-    return _URL_PATH.sub(r"\1 …", text)
-
-
-def _shorten_outside(cluster: Cluster) -> Callable[[str], str]:
-    inside = {str(address) for address in _inside_addresses(cluster)}
-    listed = frozenset(_listed_names(cluster))
-
-    def shorten_address(match: re.Match[str]) -> str:
-        text = match.group()
-        try:
-            address = ip_address(text)
-        except ValueError:
-            return text
-        if text in inside:
-            return text
-        bits = _IPV4_BLOCK if address.version == 4 else _IPV6_BLOCK  # noqa: PLR2004  # IP versions
-        return str(ip_network(f"{address}/{bits}", strict=False))
-
-    def shorten_name(match: re.Match[str]) -> str:
-        name = match.group().lower()
-        if name in listed or name.endswith(_FILE_ENDINGS):
-            return match.group()
-        return f"….{'.'.join(name.split('.')[-2:])} (sha256:{_digest(name)})"
-
-    def shorten(text: str) -> str:
-        return _NAME.sub(shorten_name, _ADDRESS.sub(shorten_address, text))
-
-    return shorten
-
-
 def _inside_addresses(cluster: Cluster) -> Iterator[object]:
     for endpoint in cluster.endpoints:
         yield from endpoint.addresses
@@ -195,15 +218,33 @@ def _inside_addresses(cluster: Cluster) -> Iterator[object]:
         yield from route.addresses
 
 
-def _listed_names(cluster: Cluster) -> Iterator[str]:
-    """Names that operators wrote themselves: in policies and labels, and on the gateway."""
+def _operators(picture: Picture) -> Iterator[str]:
+    """What operators wrote themselves: in policies and labels, on the gateway, as Services."""
+    cluster = picture.cluster
     for route in cluster.routes:
         yield from route.hostnames
+    for service in cluster.services:
+        yield from service_names(service)
+        yield f"{service.name}.{service.namespace}"
+        yield f"{service.name}.{service.namespace}.svc"
+    for namespace in cluster.namespaces.values():
+        yield from namespace.labels
     for endpoint in cluster.endpoints:
-        yield from endpoint.labels
+        for label in endpoint.labels:
+            yield str(label).rpartition(":")[2]
+        yield from endpoint.pod_labels
     for policy in cluster.policies:
+        yield policy.ref.name
         for text in _strings(policy.body):
-            yield text.rpartition(":")[2].lower()
+            yield text
+            yield text.rpartition(":")[2]
+
+
+def _files(picture: Picture) -> Iterator[str]:
+    for manifest in (*picture.cluster.policies, *picture.shadowed):
+        if manifest.source is not None:
+            yield manifest.source.file
+            yield from (file for file, _ in manifest.source.elsewhere.values())
 
 
 def _strings(tree: object) -> Iterator[str]:

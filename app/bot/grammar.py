@@ -7,8 +7,9 @@ Positional arguments and flags are equivalent, as `why-blocked FROM TO` and
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from app.core.diagnose.naming import parse_end
@@ -18,14 +19,24 @@ from app.services.ask import make_question
 
 COMMAND = "/netpol"
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+_ARROWS = frozenset({"\u2192", "->"})
+"""What stands between both ends where they are copied from an answer."""
 _PORT_AFTER_END = re.compile(r"(.+):([0-9]{1,5}(?:/[A-Za-z0-9]+)?)\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class WhyBlocked:
-    """Why may FROM not reach TO?"""
+    """Why may FROM not reach TO? `given` are its arguments by name, to ask again with another."""
 
     asked: Asked
+    given: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def ask_again(self, **instead: str) -> str:
+        """The command with some of its arguments replaced, to be typed as it is."""
+        given = {**self.given, **instead}
+        order = ("from", "to", "port", "http", "dns", "sni")
+        words = [f"--{name}={given[name]}" for name in order if given.get(name)]
+        return shlex.join(["why-blocked", *words])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,8 @@ class Grammar:
 
 def parse_command(words: Sequence[str]) -> ChatCommand:
     """Read a command. Raises `UsageError`, whose hint says what would be right."""
+    if words and words[0].lower() == COMMAND:
+        words = words[1:]
     if not words:
         return Help()
     name = ALIASES.get(words[0].lower(), words[0].lower())
@@ -99,7 +112,7 @@ def _sort(grammar: Grammar, words: Sequence[str]) -> tuple[list[str], dict[str, 
     known = (*grammar.required, *grammar.optional, *grammar.flags)
     positional: list[str] = []
     flags: dict[str, str] = {}
-    rest = iter(words)
+    rest = iter([word for word in words if word not in _ARROWS])
     for word in rest:
         if not word.startswith("--"):
             positional.append(word)
@@ -125,16 +138,16 @@ def _read_why(given: Mapping[str, str]) -> ChatCommand:
     target, port = _split_port(given["to"])
     if port and "port" in given:
         raise UsageError("the port is given twice")
-    return WhyBlocked(
-        make_question(
-            given["from"],
-            target,
-            given.get("port", port),
-            http=given.get("http", ""),
-            dns=given.get("dns", ""),
-            sni=given.get("sni", ""),
-        )
+    given = {**given, "to": target, "port": given.get("port", port)}
+    asked = make_question(
+        given["from"],
+        target,
+        given["port"],
+        http=given.get("http", ""),
+        dns=given.get("dns", ""),
+        sni=given.get("sni", ""),
     )
+    return WhyBlocked(asked, given)
 
 
 def _split_port(text: str) -> tuple[str, str]:

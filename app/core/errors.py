@@ -80,9 +80,13 @@ class NotFound(K8treError):
 
 @dataclass(eq=False)
 class Ambiguous(NotFound):
-    """More than one thing fits; `choices` are ready to be typed again."""
+    """More than one thing fits; `choices` are ready to be typed again.
+
+    `place` says which word of a question they stand for: `from`, `to`, or empty.
+    """
 
     choices: tuple[str, ...] = field(default=(), kw_only=True)
+    place: str = field(default="", kw_only=True)
 
 
 @dataclass(eq=False)

@@ -8,14 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.bot.access import Level, Rules
-from app.bot.answers import why_reply
 from app.bot.commands import Context, handle
-from app.bot.disclosure import ANOTHER_PROJECT
+from app.bot.disclosure import ANOTHER_PROJECT, disclosure_for
 from app.bot.grammar import GRAMMARS
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.model.chat import Caller, Reply, ReplyKind
 from app.core.model.flow import PolicyEvidence
-from app.core.model.verdict import HttpRequest
+from app.ports import SourceState
 from app.services.ask import make_question, why
 from app.services.picture import Picture
 
@@ -78,9 +77,10 @@ def test_refused_request_cites_the_rule_that_refused_it(context: Context) -> Non
 def test_ambiguous_end_becomes_choices_that_ask_in_full(context: Context) -> None:
     reply = handle('why project-lung/jupyter mirror/mirror-1 8080 --http "GET /x"', context)
     assert reply.kind is ReplyKind.CHOICES
+    pods = [f"project-lung/{pod}" for pod in ("jupyter-alice", "jupyter-erin")]
+    tail = "--to=mirror/mirror-1 --port=8080 '--http=GET /x'"
     assert [(one.label, one.command) for one in reply.choices] == [
-        (f"project-lung/{pod}", f'why project-lung/{pod} mirror/mirror-1 8080 --http "GET /x"')
-        for pod in ("jupyter-alice", "jupyter-erin")
+        (pod, f"why-blocked --from={pod} {tail}") for pod in pods
     ]
     answers = [handle(one.command, context) for one in reply.choices]
     assert [one.kind for one in answers] == [ReplyKind.ANSWER] * 2
@@ -146,33 +146,36 @@ def member(context: Context) -> Context:
     return dataclasses.replace(context, rules=LUNG_ONLY)
 
 
-def test_member_reads_own_policy_but_not_who_the_other_is(member: Context) -> None:
-    reply = handle("why project-heart/jupyter-bob project-lung/jupyter-alice 8888", member)
-    told = everything(reply)
-    assert "gitops/projects/lung/workspace.yaml" in told
-    assert "project-lung/jupyter-alice" in told
-    assert ANOTHER_PROJECT in told
-    assert "bob" not in told
-    assert "heart" not in told
-
-
-def test_decision_of_another_project_is_told_without_its_reasons(member: Context) -> None:
-    reply = handle("why guacamole/guacd project-heart/desktop-0 3389", member)
-    assert "DENIED" in reply.summary
-    assert facts(reply).keys() == {"Cause", "Not known"}
-    assert "desktop-in" not in everything(reply)
-
-
-def test_decision_of_another_project_is_told_without_the_request_that_flows_show(
-    member: Context,
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("project-heart/jupyter-bob", "project-lung/jupyter-alice"),
+        ("guacamole/guacd", "project-heart/desktop-0"),
+        ("project-heart/jupyter-bob", "project-gene/variant-db-0"),
+        ("jupyter-bob", "mirror/mirror-1"),
+        ("guacamole/guacd", "svc:project-heart/cohort-db"),
+        ("label:project-heart/app=jupyter", "mirror/mirror-1"),
+    ],
+)
+def test_pod_of_another_project_is_as_absent_as_one_that_never_was(
+    member: Context, source: str, destination: str
 ) -> None:
-    asked = make_question("guacamole/guacd", "project-heart/desktop-0", "3389")
-    answer = dataclasses.replace(
-        why(member.picture, None, asked), request=HttpRequest("GET", "/patient-7")
-    )
-    told = why_reply(answer, (), lambda namespace: namespace == "project-heart")
-    assert told.summary.startswith("✗ DENIED guacamole/")
-    assert "patient-7" not in everything(told)
+    def told(project: str, *, pod: str = "") -> str:
+        ends = [one.replace("project-heart", project) for one in (source, destination)]
+        return everything(
+            handle(f"why {' '.join(ends)} 8080".replace("-bob", pod or "-bob"), member)
+        )
+
+    assert told("project-heart") == told("project-nope").replace("project-nope", "project-heart")
+    assert told("project-heart", pod="-zed").replace("-zed", "-bob") == told("project-heart")
+
+
+def test_address_of_another_projects_pod_is_that_of_nobody(member: Context) -> None:
+    bob = next(one for one in member.picture.cluster.endpoints if one.name == "jupyter-bob")
+    reply = handle(f"why project-lung/jupyter-alice {bob.addresses[0]} 8888", member)
+    assert reply.summary.startswith("? ")
+    assert "bob" not in everything(reply)
+    assert any("its policies decide, too" in fact.text for fact in reply.facts)
 
 
 def test_policy_of_another_project_that_hubble_names_is_not_told(member: Context) -> None:
@@ -188,26 +191,71 @@ def test_policy_of_another_project_that_hubble_names_is_not_told(member: Context
     words = "why keycloak/keycloak-1 keycloak/keycloak-db-2 5432"
     open_to_all = dataclasses.replace(member, flows=evidence, rules=FULL)
     assert "project-heart/desktop-in" in everything(handle(words, open_to_all))
-    told = everything(handle(words, dataclasses.replace(member, flows=evidence)))
-    assert "Hubble names" in told
-    assert "desktop-in" not in told
-
-
-def test_strangers_connection_is_not_answered(member: Context) -> None:
-    reply = handle("why project-heart/jupyter-bob project-gene/variant-db-0 5432", member)
-    assert reply.kind is ReplyKind.REFUSAL
+    assert "desktop-in" not in everything(
+        handle(words, dataclasses.replace(member, flows=evidence))
+    )
 
 
 def test_hidden_and_missing_namespaces_are_told_apart_by_nobody(member: Context) -> None:
     hidden, missing = handle("inventory project-heart", member), handle("inventory nope", member)
     assert hidden.kind is missing.kind is ReplyKind.MISTAKE
-    assert hidden.summary.replace(ANOTHER_PROJECT, "nope") == missing.summary
+    assert hidden.summary == missing.summary.replace("nope", "project-heart")
 
 
-def test_choices_leave_out_other_projects(member: Context) -> None:
-    reply = handle("why project-heart/jupyter project-lung/jupyter-alice 8888", member)
-    assert reply.choices == ()
-    assert "bob" not in everything(reply)
+def test_pod_before_its_namespace_is_that_pod_and_no_name_outside(context: Context) -> None:
+    dotted = handle("why jupyter-alice.project-lung svc:mirror/mirror:80", context)
+    assert dotted == handle("why project-lung/jupyter-alice svc:mirror/mirror:80", context)
+    reversed_ends = handle("why mirror/mirror-1 jupyter-alice.project-lung 8888", context)
+    assert "project-lung/jupyter-alice" in reversed_ends.summary
+    absent = handle("why mirror/mirror-1 jupyter-zed.project-lung 8888", context)
+    assert absent.kind is ReplyKind.MISTAKE
+    assert "no pod or Service `jupyter-zed` in `project-lung`" in absent.summary
+
+
+def test_bare_name_of_one_pod_will_do(context: Context) -> None:
+    bare = handle("why jupyter-alice svc:mirror/mirror:80", context)
+    assert bare == handle("why project-lung/jupyter-alice svc:mirror/mirror:80", context)
+    several = handle("why jupyter svc:mirror/mirror:80", context)
+    assert several.kind is ReplyKind.CHOICES
+
+
+def test_choice_for_the_destination_leaves_the_source_alone(context: Context) -> None:
+    reply = handle("why project-lung/jupyter-alice project-lung/jupyter:8888", context)
+    assert reply.kind is ReplyKind.CHOICES
+    assert reply.summary.startswith("TO `project-lung/jupyter`")
+    for choice in reply.choices:
+        answer = handle(choice.command, context)
+        assert answer.kind is ReplyKind.ANSWER
+        assert "project-lung/jupyter-alice → " in answer.summary
+        assert f"→ {choice.label}:8888" in answer.summary
+
+
+def test_both_ends_can_be_chosen_one_after_the_other(context: Context) -> None:
+    first = handle("why project-lung/jupyter project-lung/jupyter 8888", context)
+    second = handle(first.choices[0].command, context)
+    assert (first.summary[:4], second.summary[:2]) == ("FROM", "TO")
+    answer = handle(second.choices[1].command, context)
+    ends = f"{first.choices[0].label} → {second.choices[1].label}:8888"
+    assert ends in answer.summary
+
+
+def test_source_that_could_not_be_read_takes_the_tick_away(context: Context) -> None:
+    question = "why keycloak/keycloak-0 keycloak/keycloak-db-1 5432"
+    assert handle(question, context).summary.startswith("✓ ")
+    down = {"hubble": SourceState("hubble", "retrying", "connection refused")}
+    picture = dataclasses.replace(context.picture, sources=down)
+    reply = handle(question, dataclasses.replace(context, picture=picture))
+    assert reply.summary.startswith("? ALLOWED, as far as is known")
+    assert facts(reply)["Not read"] == "hubble is retrying: connection refused"
+
+
+def test_names_of_closed_projects_are_kept_out_of_shared_policies(member: Context) -> None:
+    text = "CNP from-project-heart, egress[0]: names io.kubernetes.pod.namespace=project-heart"
+    told = disclosure_for(CALLER, LUNG_ONLY, member.picture).text(text)
+    assert "heart" not in told
+    assert told.count(ANOTHER_PROJECT) == 2
+    own = "project-lung/jupyter-alice, default deny"
+    assert disclosure_for(CALLER, LUNG_ONLY, member.picture).text(own) == own
 
 
 def test_whoami_lists_what_may_be_read(member: Context) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bot.grammar import ChatCommand, Help, Inventory, Ping, WhoAmI, WhyBlocked, parse_command
+from app.bot.words import split_words
 from app.core.errors import UsageError
 from app.core.model.verdict import DnsRequest, HttpRequest, Protocol, SniRequest
 from app.core.text import clean
@@ -25,6 +26,7 @@ def why(*words: str) -> WhyBlocked:
         ("why", "--from", "a/b", "--to", "c/d", "--port", "443"),
         ("why", "--to=c/d", "a/b", "443"),
         ("why", "--port", "443", "a/b", "c/d"),
+        ("/netpol", "why", "a/b", "\u2192", "c/d:443"),
     ],
 )
 def test_positions_and_flags_are_equivalent(words: tuple[str, ...]) -> None:
@@ -42,6 +44,27 @@ def test_name_and_address_take_a_port_behind_a_colon() -> None:
     assert asked.port is not None
     assert (asked.destination.text, asked.port.number) == ("packages.example.org", 53)
     assert asked.port.protocol is Protocol.UDP
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "port"),
+    [
+        ("https://pypi.org/simple/", "pypi.org", 443),
+        ("http://pypi.org:8081/simple?x=1", "pypi.org", 8081),
+        ("pypi.org/simple/", "pypi.org", None),
+    ],
+)
+def test_url_with_a_path_is_its_host_and_port(typed: str, name: str, port: int | None) -> None:
+    asked = why("why", "a/b", typed).asked
+    told = asked.destination.port
+    assert (asked.destination.name, told.number if told else None) == (name, port)
+
+
+def test_question_can_be_asked_again_with_another_end() -> None:
+    command = why("why", "a/b", "c/d:443", "--http", "GET /it's")
+    again = why(*split_words(command.ask_again(to="e/f"))).asked
+    assert (again.source.text, again.destination.text) == ("a/b", "e/f")
+    assert (again.port, again.request) == (command.asked.port, command.asked.request)
 
 
 def test_ipv6_address_is_no_end_with_a_port() -> None:
@@ -89,7 +112,7 @@ def test_other_commands_are_read(words: tuple[str, ...], command: object) -> Non
         (("why", "--to", "c/d", "--to", "c/d", "a/b"), "twice", ""),
         (("why", "a/b", "--to"), "needs a value", "as in"),
         (("why", "a/b", "c/d:443", "444"), "port is given twice", ""),
-        (("why", "nonsense", "c/d"), "`nonsense` names no end", "NS/POD"),
+        (("why", "non:sense", "c/d"), "`non:sense` names no end", "NS/POD"),
         (("why", "a/b", "c/d", "99999"), "out of range", "port"),
         (("inventory",), "needs namespace", "as in"),
         (("inventory", "Not_A_Name"), "not the name of a namespace", ""),

@@ -34,7 +34,8 @@ from app.core.diagnose.question import Leg, alike, ask, choose_port, representat
 from app.core.diagnose.redirect import redirect
 from app.core.diagnose.routed import by_path
 from app.core.diagnose.story import Story
-from app.core.model.asked import Asked, AskedPort
+from app.core.errors import Ambiguous
+from app.core.model.asked import Asked, AskedPort, End
 from app.core.model.cluster import IdentityKind, Service
 from app.core.model.verdict import (
     Direction,
@@ -114,7 +115,10 @@ def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case
     port = asked.port or asked.destination.port
     asked = replace(asked, port=port)
     everyone, reached = both_beside(
-        resolve(asked.source, engine), resolve(asked.destination, engine, port), asked, engine
+        _resolve_at("from", asked.source, engine),
+        _resolve_at("to", asked.destination, engine, port),
+        asked,
+        engine,
     )
     sources = representatives(everyone, by_node=asks_for_another(asked))
     found = redirect(_routed(reached, asked, engine), everyone, engine, port or AskedPort())
@@ -146,6 +150,17 @@ def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case
     )
     case = replace(case, denials=_denials(case))
     return case if evidence is None else _with_stories(case, everyone, evidence)
+
+
+def _resolve_at(
+    place: str, end: End, engine: Engine, port: AskedPort | None = None
+) -> tuple[ResolvedEnd, ...]:
+    """Resolve an end; an ambiguous one says which of the two it is."""
+    try:
+        return resolve(end, engine, port)
+    except Ambiguous as error:
+        error.place = place
+        raise
 
 
 def _request_in_flows(case: Case) -> Request | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from app.core.cluster.identity import identity_labels
-from app.core.diagnose.naming import parse_end, parse_port, parse_request
+from app.core.diagnose.naming import FORMS, parse_end, parse_port, parse_request
 from app.core.diagnose.routed import (
     before_others,
     behind_front,
@@ -97,6 +97,8 @@ def resolve(end: End, engine: Engine, port: AskedPort | None = None) -> tuple[Re
         service = find_service(end.namespace, end.name, engine.cluster)
         return of_service(service, engine, port)
     if end.kind is EndKind.NAME:
+        if (pod := _pod_of_name(end, engine, port)) is not None:
+            return (of_endpoint(pod, engine),)
         return of_name(end.name, engine, address=end.address, port=port)
     return of_address(_known(end.address), engine, port)
 
@@ -124,16 +126,43 @@ def _pod(end: End, engine: Engine) -> tuple[ResolvedEnd, ...]:
     return (of_endpoint(find_pod(end.namespace, end.name, engine.cluster), engine),)
 
 
+def _pod_of_name(end: End, engine: Engine, port: AskedPort | None) -> Endpoint | None:
+    """The pod of a bare `POD.NS`, which is no name that DNS knows; None where it is a name.
+
+    `fqdn:` in front says that a name is meant. Raises `NotFound` where the namespace is there and
+    no pod or Service of it is called so: as a name outside it would be answered, and wrongly.
+    """
+    name, dot, namespace = end.name.rpartition(".")
+    if not dot or end.address is not None or end.text.startswith("fqdn:"):
+        return None
+    if namespace not in engine.cluster.namespaces or engine.cluster.learned_names.get(end.name):
+        return None
+    if _in_cluster(end.name, engine, port) is not None:
+        return None
+    try:
+        return find_pod(namespace, name, engine.cluster)
+    except Ambiguous:
+        raise
+    except NotFound as error:
+        raise NotFound(
+            f"no pod or Service `{clean(name)}` in `{namespace}`",
+            hint=f"fqdn:{clean(end.name)} asks for a name outside the cluster; {error.hint}",
+        ) from error
+
+
 def find_pod(namespace: str, name: str, cluster: Cluster) -> Endpoint:
-    """Find a pod by name or unique prefix; finished pods count only when nothing else fits."""
-    here = [endpoint for endpoint in cluster.endpoints if endpoint.namespace == namespace]
+    """Find a pod by name or unique prefix; finished pods count only when nothing else fits.
+
+    Without a namespace it is looked for in all of them.
+    """
+    here = [one for one in cluster.endpoints if not namespace or one.namespace == namespace]
     exact = [endpoint for endpoint in here if endpoint.name == name]
     fitting = exact or [endpoint for endpoint in here if endpoint.name.startswith(name)]
     alive = [endpoint for endpoint in fitting if endpoint.phase not in _FINISHED] or fitting
     if not alive:
         raise _no_pod(namespace, name, here, cluster)
-    if len(alive) > 1 and not exact:
-        raise _ambiguous(f"{namespace}/{name}", alive)
+    if len(alive) > 1 and (not exact or not namespace):
+        raise _ambiguous(f"{namespace}/{name}".removeprefix("/"), alive)
     return alive[0]
 
 
@@ -149,6 +178,10 @@ def _ambiguous(text: str, endpoints: Iterable[Endpoint]) -> Ambiguous:
 
 
 def _no_pod(namespace: str, name: str, here: list[Endpoint], cluster: Cluster) -> NotFound:
+    if not namespace:
+        close = get_close_matches(name, sorted({one.name for one in here}), n=3, cutoff=0.5)
+        tail = f"; did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else ""
+        return NotFound(f"no pod is called `{clean(name)}`", hint=f"{FORMS}{tail}")
     if not here:
         known = sorted({*cluster.namespaces, *(e.namespace for e in cluster.endpoints)})
         hint = near_names(namespace, known, "namespaces")

@@ -25,6 +25,7 @@ MAX_ICMP_TYPE = 255
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([-A-Za-z0-9_]*)(\.[A-Za-z0-9_][-A-Za-z0-9_]*)*\Z")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]*)\Z")
 _PREFIX = re.compile(r"[a-z0-9][-a-z0-9.]*\Z")
+_BARE = re.compile(r"[a-z0-9][-a-z0-9]{0,252}\Z")
 _PORT_NAME = re.compile(r"(?=.{1,63}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LABEL = re.compile(r"([A-Za-z0-9$:_][-A-Za-z0-9_.:/]*)=([-A-Za-z0-9_.]*)\Z")
 _LONGEST_SHOWN = 120
@@ -76,17 +77,25 @@ def parse_end(text: str) -> End:
         namespace, name = _two_parts(text, rest)
         kinds = WORKLOAD_PREFIXES[prefix]
         return End(EndKind.WORKLOAD, text, namespace, name, workload_kinds=kinds)
-    if "/" in text and not colon:
+    return _read_bare(text) if not colon else _read_place(text)
+
+
+def _read_bare(text: str) -> End:
+    """An end without a prefix: `NS/POD`, a name with or without a path behind it, `POD`."""
+    host, slash, _ = text.partition("/")
+    if "." in host and not (slash and _address(host)):  # no namespace has a dot in its name
+        return _read_name(text, host)
+    if slash:
         return _read_pod(text, text)
-    if "." in text and not colon:
-        return _read_name(text, text)
-    if (found := _PLACE.match(text)) is not None:
-        return _read_place(text, found)
-    raise _not_an_end(text)
+    if not _BARE.match(text):
+        raise _not_an_end(text)
+    return End(EndKind.POD, text, name=text)
 
 
-def _read_place(text: str, found: re.Match[str]) -> End:
+def _read_place(text: str) -> End:
     """`ADDR:PORT`, `NAME:PORT` and URLs, as people copy them from logs."""
+    if (found := _PLACE.match(text)) is None:
+        raise _not_an_end(text)
     scheme, host, port = found["scheme"], found["host"], found["port"]
     written = port or _SCHEME_PORTS.get(scheme or "", "")
     if not written:
