@@ -47,8 +47,10 @@ class HeaderView:
     age: Span
     policies: int | None
     drops: Drops
-    favourites: tuple[tuple[str, str], ...] = ()
-    """(digit, namespace) pairs."""
+    digits: tuple[tuple[str, str], ...] = ()
+    """What the digits mean on this screen: (digit, meaning) pairs."""
+    chosen: str = ""
+    """The meaning that is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def draw_header(view: HeaderView, width: int, marks: Marks, *, folded: bool) -> 
         width,
     )
     totals = _totals(view, marks)
-    second = _spread(_favourites(view, width - width_of(plain(totals))), totals, width)
+    second = _spread(_digits(view, width - width_of(plain(totals))), totals, width)
     needed = width_of(plain((*_where(view, width), *pills, view.age))) + 3
     if needed <= width:
         if needed + len(view.clock) + 1 > width:
@@ -109,16 +111,16 @@ def _pills(pills: tuple[Pill, ...], *, detailed: bool) -> Line:
     return tuple(spans)
 
 
-def _favourites(view: HeaderView, width: int) -> Line:
+def _digits(view: HeaderView, width: int) -> Line:
     spans = [Span(" ")]
     used = 1
-    for digit, namespace in view.favourites:
-        used += len(digit) + width_of(clean(namespace)) + 4
+    for digit, meaning in view.digits:
+        used += len(digit) + width_of(clean(meaning)) + 4
         if used >= width:
             break
-        current = namespace == (view.namespace or "all")
+        current = meaning == view.chosen
         spans += [Span(f"<{digit}>", Tone.KEY)]
-        spans += [Span(f" {namespace} ", Tone.STRONG if current else Tone.DIM)]
+        spans += [Span(f" {meaning} ", Tone.STRONG if current else Tone.DIM)]
     return tuple(spans)
 
 

@@ -17,8 +17,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
-from textual.app import App
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.filter import LineFilter
@@ -34,10 +33,11 @@ from app.services.tasks import Caught, guard
 from app.services.workspace import Workspace
 from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
+from app.tui.key_order import OrderedKeys
 from app.tui.messages import Copy, Go, Save, Wander
 from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
-from app.tui.screens.frame import Frame
+from app.tui.screens.frame import COMMAND, Frame
 from app.tui.session import ReadDrafts, ReadLines, Session, no_files, no_lines
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
@@ -58,6 +58,8 @@ HUNG_UP = 128 + 1
 """The exit code of SIGHUP."""
 AGAIN_S = 2.0
 """Seconds in which a second ctrl+c quits."""
+SILENT_S = 2.0
+"""Seconds between two sentences about keys that do nothing."""
 STORM, STORM_S = 20, 10.0
 """So many unforeseen errors within so many seconds end the program: it cannot draw any more."""
 _FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
@@ -65,7 +67,7 @@ UNFORESEEN = 70
 """`EX_SOFTWARE` of sysexits.h, as on the command line."""
 
 
-class K8treApp(Sturdy, App[None], inherit_bindings=False):
+class K8treApp(Sturdy, OrderedKeys, inherit_bindings=False):
     """The terminal face of a workspace. `context` is what to call the cluster on screen."""
 
     TITLE = "k8tre-tui"
@@ -120,6 +122,7 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
         self._history = History()
         self._start = start or self._first_place()
         self._last_interrupt = -AGAIN_S
+        self._last_silent = -SILENT_S
         self.survives = False
         """Whether unforeseen errors are only shown also where nobody sees the screen: in tests."""
         self._errors_s: deque[float] = deque(maxlen=STORM)
@@ -198,8 +201,14 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
         frame = next(frames, None)
         return frame if frame is not None and frame.is_ready else None
 
+    @property
+    def has_settled(self) -> bool:
+        """Whether the screen on top has its widgets, so that keys find them."""
+        return not isinstance(self.screen, Frame) or self.screen.is_ready
+
     def tick(self) -> None:
         """Let what moves be drawn; the timer calls it ten times a second."""
+        self.renew_echo()
         self.session.meter.update(self.session.workspace.ring)
         if (screen := self.frame) is not None:
             screen.tick()
@@ -209,12 +218,37 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
         if (screen := self.frame) is not None:
             screen.draw_frame()
 
+    def take_key(self, event: events.Key | events.Paste) -> bool:
+        """Open the command line from a field, which Textual would give every character."""
+        screen = self.screen
+        if not isinstance(event, events.Key) or not isinstance(screen, Frame):
+            return False
+        begins = screen.begins_command(event.aliases)
+        if begins:
+            screen.action_run(COMMAND)
+        return begins
+
+    def on_key(self, event: events.Key) -> None:
+        """Say that a key does nothing here, at most once in a while."""
+        screen, now_s = self.screen, self.session.clock.monotonic()
+        if not isinstance(screen, Frame) or not event.is_printable:
+            return
+        bound = screen.active_bindings
+        if any(key in bound for key in event.aliases) or now_s - self._last_silent < SILENT_S:
+            return
+        self._last_silent = now_s
+        screen.say(f"`{event.character}` does nothing here; `?` lists the keys")
+
     # Places
 
     @on(Go)
     def _go(self, event: Go) -> None:
         place = event.place
         if place.context and not self._use_context(place.context):
+            return
+        named = place.args[0] if place.screen == "ns" else place.namespace
+        if named and (unknown := self.session.unknown_namespace(named)):
+            self.notify(unknown, severity="error", markup=False)
             return
         if place.screen == "quit":
             self.exit()
@@ -258,6 +292,7 @@ class K8treApp(Sturdy, App[None], inherit_bindings=False):
             self.switch_screen(screen)
         else:
             self.push_screen(screen)
+        self.renew_echo()
 
     def _use_namespace(self, name: str) -> None:
         self.session.look_at("" if name == ALL else name)

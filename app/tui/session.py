@@ -6,11 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.core.errors import BadInput
+from app.core.flows.ring import Ring
 from app.core.lint.finding import Finding
+from app.core.lint.projects import is_project
 from app.core.model.cluster import Cluster
 from app.core.model.provenance import Manifest, ObjectRef
 from app.ports import Clock
@@ -84,7 +87,7 @@ class Session:
     left_feeds: deque[FlowFeed] = field(default_factory=lambda: deque(maxlen=KEPT_FEEDS))
     """Rows of flows that one may come back to; of older ones only the place is kept."""
     _lint: PolicyLint | None = None
-    _recent: deque[str] = field(default_factory=lambda: deque(maxlen=DIGITS))
+    _numbered: list[str] = field(default_factory=list)
 
     @property
     def picture(self) -> Picture:
@@ -107,23 +110,45 @@ class Session:
         """Look at another cluster, of which nothing is known yet."""
         self.workspace, self.context = workspace, context
         self.namespace, self.meter = "", DropMeter()
-        self._recent.clear()
+        self._numbered.clear()
         self.left_feeds.clear()
 
     def look_at(self, namespace: str) -> None:
         """Look at one namespace, or at all (empty)."""
         self.namespace = namespace
-        if namespace and namespace not in self.settings.ui.favourites:
-            if namespace in self._recent:
-                self._recent.remove(namespace)
-            self._recent.appendleft(namespace)
+
+    def unknown_namespace(self, name: str) -> str:
+        """Say that there is no such namespace, and which was meant; empty where there may be.
+
+        One that only flows name is known, too: not every namespace can always be listed.
+        """
+        known = self.picture.cluster.namespaces
+        if name == ALL or not known or name in known or name in self.settings.ui.favourites:
+            return ""
+        if any(name in (flow.source.namespace, flow.destination.namespace) for flow in self.ring):
+            return ""
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else "`:ns all`"
+        return f"no namespace `{name}`; {hint}"
+
+    @property
+    def ring(self) -> Ring:
+        """The flows that are kept."""
+        return self.workspace.ring
 
     def favourites(self) -> tuple[tuple[str, str], ...]:
-        """(digit, namespace) pairs: 0 is all, then favourites, recent ones, and the others."""
-        names = dict.fromkeys(
-            (*self.settings.ui.favourites, *self._recent, *sorted(self.picture.cluster.namespaces))
+        """(digit, namespace) pairs: 0 is all, then favourites, projects, and the others.
+
+        A number once given is kept, so that a key never comes to mean another namespace.
+        """
+        namespaces = self.picture.cluster.namespaces
+        names = sorted(
+            namespaces, key=lambda name: (not is_project(name, namespaces[name].labels), name)
         )
-        return (("0", ALL), *((str(at), name) for at, name in enumerate(names, 1) if at <= DIGITS))
+        for name in (*self.settings.ui.favourites, *names):
+            if len(self._numbered) < DIGITS and name not in self._numbered:
+                self._numbered.append(name)
+        return (("0", ALL), *((str(at), name) for at, name in enumerate(self._numbered, 1)))
 
     def favourite(self, digit: int) -> str | None:
         """Give the namespace on a digit: empty for 0, None for a digit without one."""

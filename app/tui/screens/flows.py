@@ -43,6 +43,8 @@ from widgets.stream import Stream
 
 WINDOWS_S = (None, None, 60, 300, 900, 1800, 3600)
 """What the digits 0 to 6 show: 0 and 1 everything kept, then the last seconds."""
+WINDOWS = ("newest", "oldest", *(span_of(seconds) for seconds in WINDOWS_S if seconds))
+"""The same in words."""
 REGROUP_S = 1.0
 """Seconds between two countings of groups."""
 QUIET_S = 2.0
@@ -248,6 +250,10 @@ class Flows(Frame):
             "`kubectl -n kube-system port-forward svc/hubble-relay 4245:80` and that address.",
             "Without it: `--flows FILE` reads recorded flows, `--demo` plays some.",
         )
+
+    def digits(self) -> tuple[tuple[tuple[str, str], ...], str]:
+        """Digits choose how far back flows are shown."""
+        return tuple((str(at), word) for at, word in enumerate(WINDOWS)), WINDOWS[self._window]
 
     def status(self) -> StatusView:
         """Say what is filtered, whether it stands still, what was lost."""

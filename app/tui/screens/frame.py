@@ -7,7 +7,7 @@ draws on three occasions only: a new picture, a tick (at most ten a second), and
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import ClassVar
 
 from textual import events, on
@@ -42,6 +42,8 @@ from widgets.motion import Motion, Movable
 from widgets.prompt import Prompt
 from widgets.sturdy import Sturdy
 
+COMMAND = "everywhere.command"
+
 
 def shown_key(key: str) -> str:
     """Give a key as it is written on keyboards."""
@@ -68,6 +70,7 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         self.place = place
         self.filter_text = place.filter
         self._filter_before = ""
+        self._typed_in: Input | None = None
         self.is_ready = False
         """Whether the widgets are there; before that nothing may be drawn."""
 
@@ -90,6 +93,10 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
     def status(self) -> StatusView:
         """Say where one is, what is filtered, how much is shown."""
         return StatusView((self.place.screen,))
+
+    def digits(self) -> tuple[tuple[tuple[str, str], ...], str]:
+        """Say what the digits do here, as (digit, meaning) pairs, and which is in force."""
+        return (), ""
 
     def missing(self, need: Need) -> str:
         """Say why something an action needs is not there; empty when it is."""
@@ -136,7 +143,7 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         if not self.is_ready:
             return
         width = self.size.width
-        header = header_view(self.session)
+        header = header_view(self.session, *self.digits())
         lines = draw_header(header, width, self.session.marks, folded=self.session.folded)
         self.query_one("#header", Lines).show(lines)
         self.query_one("#status", Lines).show((draw_status(self.status(), width),))
@@ -164,6 +171,19 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         """Leave the keys of the prompts to whoever is being typed into."""
         typing = isinstance(self.focused, Input)
         return not (typing and action == "run" and parameters[0] in PROMPTS)
+
+    def begins_command(self, keys: Iterable[str]) -> bool:
+        """Whether a key typed into a field opens the command line: where it cannot be text."""
+        entry = self.focused
+        if not isinstance(entry, Input) or self.query_one(Prompt).is_open:
+            return False
+        (command,) = remapped((BY_ID[COMMAND],), self.session.settings.keys)
+        names = {"colon" if key == ":" else key for key in command.keys}
+        return not names.isdisjoint(keys) and self.is_command(entry)
+
+    def is_command(self, entry: Input) -> bool:
+        """Whether a `:` typed into a field begins a command: no end and no request begins so."""
+        return entry.cursor_position == 0
 
     def action_run(self, action_id: str) -> None:
         """Do an action of the registry, or say why it cannot be done."""
@@ -208,6 +228,7 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
 
     def do_command(self) -> None:
         """Open the command line."""
+        self._typed_in = self.focused if isinstance(self.focused, Input) else None
         self.query_one(Prompt).open(":", "", self._complete_command)
 
     def do_filter(self) -> None:
@@ -240,7 +261,8 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
     @on(Prompt.Cancelled)
     def _prompt_cancelled(self, event: Prompt.Cancelled) -> None:
         event.stop()
-        self.main.focus()
+        (self._typed_in or self.main).focus()
+        self._typed_in = None
         if event.mode == "/":
             self.set_filter(self._filter_before)
 

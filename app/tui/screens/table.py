@@ -139,6 +139,10 @@ class TableScreen(Frame):
         pane = self.query_one("#detail", Document)
         pane.show(self.describe(key) if key is not None else (), keep_place=False)
 
+    def digits(self) -> tuple[tuple[tuple[str, str], ...], str]:
+        """Digits choose a namespace."""
+        return self.session.favourites(), self.session.namespace or ALL
+
     def status(self) -> StatusView:
         """Say what is filtered and how much is shown."""
         view = [self.filter_text] if self.filter_text else []

@@ -209,6 +209,10 @@ class Why(DocumentScreen):
             self._chosen = int(target.removeprefix(views.FIX))
             self._draw()
 
+    def is_command(self, entry: Input) -> bool:
+        """In a port, which has none, a `:` always begins a command."""
+        return super().is_command(entry) or entry.id == "port"
+
     # Actions
 
     def do_back(self) -> None:

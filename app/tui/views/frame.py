@@ -61,8 +61,11 @@ def picture_age(session: Session, now_ns: int) -> Span:
     return Span(f"stale {span_of(age_s)}", tone)
 
 
-def header_view(session: Session) -> HeaderView:
-    """Say where one looks, whether the sources live, how old the picture is."""
+def header_view(session: Session, digits: tuple[tuple[str, str], ...], chosen: str) -> HeaderView:
+    """Say where one looks, whether the sources live, how old the picture is.
+
+    `digits` are the screen's (digit, meaning) pairs, of which one meaning may be `chosen`.
+    """
     now_ns = session.clock.now_ns()
     picture = session.picture
     return HeaderView(
@@ -74,5 +77,6 @@ def header_view(session: Session) -> HeaderView:
         age=picture_age(session, now_ns),
         policies=len(picture.cluster.policies) if session.has_read else None,
         drops=session.meter.read(now_ns),
-        favourites=session.favourites(),
+        digits=digits,
+        chosen=chosen,
     )
