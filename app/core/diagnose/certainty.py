@@ -18,6 +18,7 @@ from app.core.diagnose.ends import near_names, node_of_block
 from app.core.diagnose.look import Look, look_at
 from app.core.diagnose.namespaces import unread_namespaces
 from app.core.diagnose.rejected import refused_selecting
+from app.core.diagnose.tunnel import shut_tunnels
 from app.core.model.answer import Cause, CauseCode, Confidence
 from app.core.model.asked import EndKind
 from app.core.model.cluster import IdentityKind
@@ -50,6 +51,7 @@ class Doubt(StrEnum):
     GRANT = "whether a route may use a Service of another namespace"
     ARRIVAL = "as whom a node's own process arrives"
     ENTRY = "which node a load balancer sends to"
+    TUNNEL = "whether the host firewall shuts the tunnel between two nodes"
     LEARNT_NAMES = "which names agents have learnt for an address"
     ENGINE = "what Cilium does here"
 
@@ -85,6 +87,7 @@ COSTS: dict[Doubt, Cost] = {
     Doubt.GRANT: Cost(Confidence.LIKELY, _SEEN),
     Doubt.ARRIVAL: Cost(Confidence.LIKELY, _SEEN),
     Doubt.ENTRY: Cost(Confidence.LIKELY, _SEEN | _DENIES),
+    Doubt.TUNNEL: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.LEARNT_NAMES: Cost(Confidence.POSSIBLE, _SEEN | _DENIES),
     Doubt.ENGINE: Cost(Confidence.LIKELY, _SEEN),
 }
@@ -118,6 +121,7 @@ def doubts(case: Case) -> tuple[Doubtful, ...]:
         (Doubt.GRANT, _assumed_grants(case)),
         (Doubt.ARRIVAL, _through_the_router(case)),
         (Doubt.ENTRY, _entries(case)),
+        (Doubt.TUNNEL, shut_tunnels(case.main, case.engine) if case.main else ()),
         (Doubt.LEARNT_NAMES, _learnt_names(case)),
     )
     found = [Doubtful(doubt, text) for doubt, texts in said for text in texts]
