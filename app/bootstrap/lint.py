@@ -128,6 +128,13 @@ def write_text(file: str, text: str) -> None:
         raise BadInput(f"cannot write `{file}`: {error.strerror}", file=file) from error
 
 
+def read_demo_lines(file: str | None) -> tuple[str, ...]:
+    """The lines of a file of the demo's own tree, which its places are relative to."""
+    from integrations.demo.cluster import GITOPS
+
+    return read_lines(str(GITOPS.parent / file) if file else None)
+
+
 def read_lines(file: str | None) -> tuple[str, ...]:
     """The lines of a file, cleaned for a terminal; none when it cannot be read any more."""
     if not file:

@@ -93,8 +93,12 @@ def effect_of(
     after: Picture,
     *,
     flows: FlowEvidence | None = None,
+    manifests: Sequence[Manifest] = (),
 ) -> EffectReport:
-    """Compare two pictures; the boundaries are those of `before`."""
+    """Compare two pictures; the boundaries are those of `before`.
+
+    `manifests` are the objects read, for what is found in the policies that change.
+    """
     boundaries = before.boundaries
     pairs = pairs_between(before.engine, after.engine)
     held = set(broken_boundaries(boundaries, before.engine))
@@ -107,7 +111,7 @@ def effect_of(
         checks=tuple((one.name, one.name not in broken) for one in boundaries),
         broken=tuple(one.name for one in boundaries if one.name in broken - held),
         refused=tuple(one for one in after.engine.rejected if one.ref not in known),
-        lint=lint_policies(after, _touched(before, after)),
+        lint=lint_policies(after, _touched(before, after), manifests),
         unknown=pairs.unknown,
     )
 
@@ -126,12 +130,16 @@ def apart(picture: Picture) -> Picture:
 
 
 def effect_of_policies(
-    before: Picture, policies: tuple[Manifest, ...], *, flows: FlowEvidence | None = None
+    before: Picture,
+    policies: tuple[Manifest, ...],
+    *,
+    flows: FlowEvidence | None = None,
+    manifests: Sequence[Manifest] = (),
 ) -> EffectReport:
     """Compare a picture with itself under other policies."""
     cluster = replace(before.cluster, policies=policies)
     after = replace(before, cluster=cluster, engine=before.engine.replace(cluster))
-    return effect_of(before, after, flows=flows)
+    return effect_of(before, after, flows=flows, manifests=manifests)
 
 
 def what_if(
@@ -143,8 +151,11 @@ def what_if(
     flows: FlowEvidence | None = None,
 ) -> EffectReport:
     """Compare a picture with what it would be; see `with_changes` and `effect_of`."""
-    after = with_changes(before, manifests, upserts=upserts, deletes=deletes)
-    return effect_of(before, after, flows=flows)
+    objects = tuple(manifests)
+    after = with_changes(before, objects, upserts=upserts, deletes=deletes)
+    changed = {one.ref for one in upserts} | set(deletes)
+    kept = (*(one for one in objects if one.ref not in changed), *upserts)
+    return effect_of(before, after, flows=flows, manifests=kept)
 
 
 def flow_sentence(flows: FlowEffect | None) -> str:

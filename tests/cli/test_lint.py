@@ -440,6 +440,10 @@ def test_demo_has_its_mistakes(run: Run) -> None:
     assert {"NP001", "NP003", "NP016", "NP018", "NP021", "NP051", "NP072", "NP101"} <= codes
 
 
+def test_demo_shows_its_source_lines(run: Run) -> None:
+    assert "    |     - toEntities:\n    |       ^\n" in run("lint", "--demo").out
+
+
 def test_missing_path_is_bad_input(run: Run) -> None:
     assert run("lint", "no-such-folder").code == 2
 

@@ -46,7 +46,17 @@ from app.tui.app import K8treApp
 from app.tui.places import Place
 from app.tui.screens.why import Why
 from app.tui.views.draft import question
-from tests.tui.lab import batch, command, flows, make_app, objects, ticked, until, with_ui
+from tests.tui.lab import (
+    batch,
+    command,
+    flows,
+    make_app,
+    objects,
+    shown,
+    ticked,
+    until,
+    with_ui,
+)
 from widgets.confirm import Confirm
 
 Compare = Callable[..., bool]
@@ -168,6 +178,20 @@ SCREENS = {
     "help": (Place("flows"), ("?",)),
     "command_line": (Place("policies"), (":", "f", "l")),
 }
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_lint_looks_as_before(size: tuple[int, int], snap_compare: Compare) -> None:
+    app = make_app(start=Place("policies"))
+
+    async def linted(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        await command(pilot, app, ":lint")
+        await until(pilot, lambda: "NP072" in shown(app))
+        app.draw_frame()
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=linted)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")

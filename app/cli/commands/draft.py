@@ -87,7 +87,9 @@ def _effect(workspace: Workspace, draft: Draft) -> EffectReport:
 
     proof = draft.proof
     policies = proof.after.cluster.policies
-    return effect_of_policies(proof.before, policies, flows=workspace.evidence())
+    return effect_of_policies(
+        proof.before, policies, flows=workspace.evidence(), manifests=workspace.manifests()
+    )
 
 
 def _finish(

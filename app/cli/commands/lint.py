@@ -205,14 +205,14 @@ def _write_baseline(context: Context, report: LintReport) -> int:
 
 
 def _print(context: Context, report: LintReport) -> None:
-    from app.bootstrap.lint import read_lines
+    from app.bootstrap.lint import read_demo_lines, read_lines
     from app.cli.render.lint import print_findings, print_github, print_junit
     from app.cli.render.sarif import sarif_form
     from app.services.contract import finding_form, listing
 
     form = context.args.output
     if form == "table":
-        print_findings(context.out, report, read_lines)
+        print_findings(context.out, report, read_demo_lines if context.sources.demo else read_lines)
     elif form == "github":
         print_github(context.out, report)
     elif form == "junit":

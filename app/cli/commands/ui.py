@@ -18,7 +18,7 @@ def run(context: Context) -> int:
             "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
         )
     from app.bootstrap.drafts import load_drafts
-    from app.bootstrap.lint import read_lines
+    from app.bootstrap.lint import read_demo_lines, read_lines
     from app.bootstrap.sources import SystemClock, has_sources
     from app.bootstrap.workspace import build_contexts, build_workspace
     from app.tui.app import K8treApp
@@ -35,7 +35,7 @@ def run(context: Context) -> int:
         drafter=_drafter(context),
         contexts=build_contexts(context.sources, settings),
         read_drafts=lambda path: load_drafts((path,), context.sources),
-        read_lines=read_lines,
+        read_lines=read_demo_lines if context.sources.demo else read_lines,
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0

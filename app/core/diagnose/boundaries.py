@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from app.core.diagnose.crossings import Crossing, Crossings, EndClass, count, merged
@@ -26,6 +27,7 @@ from app.core.model.verdict import (
     Effect,
     Outcome,
     Protocol,
+    Question,
     Verdict,
 )
 from app.core.policy.engine import Engine
@@ -175,6 +177,26 @@ def newly_broken(boundaries: Sequence[Boundary], before: Engine, after: Engine) 
     suspects = [one for one in boundaries if one.name in broken]
     held = {one.boundary.name for one in judge_boundaries(suspects, before) if one.holds}
     return tuple(one.name for one in suspects if one.name in held)
+
+
+def demanded(
+    boundaries: Iterable[Boundary], engine: Engine, *, most: int
+) -> Iterator[tuple[str, Question]]:
+    """Yield at most so many connections that must be and are allowed, each with its boundary."""
+    view = Crossings(engine.strictest())
+    left = most
+    for boundary in boundaries:
+        if boundary.must is not Must.ALLOW or not left:
+            continue
+        try:
+            sources = merged(_ends(boundary.sources, view, as_source=True))
+            destinations = merged(_ends(boundary.destinations, view, as_source=False))
+        except NotFound:
+            continue
+        for port, several in _asked_ports(boundary, sources, destinations, view).items():
+            for crossing in islice(view.find(sources, several, port, allowed=True), left):
+                left -= 1
+                yield boundary.name, crossing.question
 
 
 def _judge(boundary: Boundary, engine: Engine, view: Crossings) -> Ruling:

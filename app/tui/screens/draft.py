@@ -84,10 +84,12 @@ class DraftScreen(DocumentScreen):
         self._busy = "comparing"
         self.draw_frame()
         flows, proof = self.session.workspace.evidence(), draft.proof
+        objects = self.session.workspace.manifests()
 
         def compare() -> EffectReport:
             policies = proof.after.cluster.policies
-            return effect_of_policies(apart(proof.before), policies, flows=flows)
+            before = apart(proof.before)
+            return effect_of_policies(before, policies, flows=flows, manifests=objects)
 
         report = await asyncio.to_thread(compare)
         self._show_draft(draft, report)

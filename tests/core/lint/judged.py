@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
+from app.core.diagnose.boundaries import parse_boundaries
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.lint.finding import Finding, Rule
 from app.core.lint.judge import find
@@ -75,6 +77,7 @@ def judge(
     version: str = VERSION,
     flows: Sequence[dict[str, Any]] = (),
     whole: bool = True,
+    boundaries: str = "",
 ) -> tuple[Finding, ...]:
     """What the rules find; of two objects of one name the second is shadowed."""
     found: dict[ObjectRef, Manifest] = {}
@@ -89,7 +92,8 @@ def judge(
         manifests, cilium_version=parse_version(version), shadowed=tuple(shadowed)
     )
     evidence = FlowEvidence([_flow(one) for one in flows]) if flows else None
-    scope = scope_of(make_picture(ingredients), manifests, flows=evidence, whole=whole)
+    picture = replace(make_picture(ingredients), boundaries=parse_boundaries(boundaries))
+    scope = scope_of(picture, manifests, flows=evidence, whole=whole)
     return find(scope, rules)
 
 

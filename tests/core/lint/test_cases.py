@@ -30,6 +30,7 @@ def test_case(code: str, kind: str, case: dict[str, Any]) -> None:
         version=str(case.get("version", VERSION)),
         flows=case.get("flows", ()),
         whole=case.get("whole", True),
+        boundaries=case.get("boundaries", ""),
     )
     mine = [one for one in found if one.code == code]
     assert bool(mine) is (kind == "found"), [(one.code, one.path, one.summary) for one in found]

@@ -341,8 +341,8 @@ def _names_differ(ours: Entry, theirs: Entry) -> tuple[str, str] | None:
     "works-only-through",
     Severity.INFO,
     needs=Knowledge.FLOWS,
-    why="""Connections that were seen are allowed by this one broad rule and by no other: whoever
-    narrows it breaks them.""",
+    why="""Connections that were seen, or that a declared boundary demands, are allowed by this one
+    broad rule and by no other: whoever narrows it breaks them.""",
     bad="""
     # with flows from app=web to app=db, which nothing else allows
     endpointSelector: {matchLabels: {app: db}}
@@ -359,15 +359,16 @@ def _names_differ(ours: Entry, theirs: Entry) -> tuple[str, str] | None:
 def works_only_through(view: View, scope: Scope) -> Iterator[Hit]:
     """A broad rule that alone carries what was seen."""
     broad = {entry.rule for entry in view.entries if _is_broad(entry)}
-    if not broad or scope.flows is None:
+    if not broad:
         return
-    carried: dict[str, list[str]] = {}
+    carried: dict[str, dict[str, None]] = {}
     for words, rules in scope.carried:
         if len(rules) == 1 and rules[0] in broad:
-            carried.setdefault(rules[0].path, []).append(words)
-    for path, seen in carried.items():
+            carried.setdefault(rules[0].path, {})[words] = None
+    for path, all_words in carried.items():
+        seen = list(all_words)
         few = ", ".join(seen[:_FEW]) + (f" and {len(seen) - _FEW} more" if len(seen) > _FEW else "")
-        yield Hit(path, f"only this rule allows what was seen: {few}")
+        yield Hit(path, f"only this rule allows what was seen or is demanded: {few}")
 
 
 def _is_broad(entry: Entry) -> bool:

@@ -12,6 +12,7 @@ from app.core.lint.rule import Book
 from app.core.lint.rules.blocks import blocks_of
 from app.core.lint.scope import Scope
 from app.core.lint.view import View, mapping
+from app.core.model.cluster import LocalRedirect
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.rules import CidrSelector, GroupSelector, LabelSelector
 
@@ -165,28 +166,25 @@ def dotted_service_labels(view: View, scope: Scope) -> Iterator[Hit]:
 )
 def redirect_bypasses(view: View, scope: Scope) -> Iterator[Hit]:
     """A rule for what a local redirect policy takes away."""
-    for one in scope.of_kind.get("CiliumLocalRedirectPolicy", ()):
-        front = mapping(mapping(one.body.get("spec")).get("redirectFrontend"))
-        address = mapping(front.get("addressMatcher")).get("ip")
-        service = mapping(front.get("serviceMatcher"))
-        if _is_dns_service(service):
+    for one in scope.cluster.redirects:
+        if _is_dns_service(one):
             continue  # NP010
         for peer, _ in blocks_of(view, Direction.EGRESS):
-            if address and peer.block.num_addresses == 1 and _is_at(peer, str(address)):
+            if one.address and peer.block.num_addresses == 1 and one.address in peer.block:
                 yield Hit(
                     peer.path,
-                    f"{one.ref.namespace}/{one.ref.name} redirects {address} to pods of the node",
+                    f"{one.key} redirects {one.address} to pods of the node",
                     "allow those pods",
                 )
         for item in view.items:
             for reference, path in item.peers("Services"):
                 named = mapping(mapping(reference).get("k8sService"))
-                same = (named.get("serviceName"), named.get("namespace")) == (
-                    service.get("serviceName"),
-                    service.get("namespace"),
-                )
-                if service and same:
-                    yield Hit(path, f"{one.ref.name} redirects this Service to pods of the node")
+                space = named.get("namespace") or view.ref.namespace
+                if one.service and (named.get("serviceName"), space) == (
+                    one.service,
+                    one.namespace,
+                ):
+                    yield Hit(path, f"{one.name} redirects this Service to pods of the node")
 
 
 def _is_at(peer: CidrSelector, address: str) -> bool:
@@ -196,9 +194,8 @@ def _is_at(peer: CidrSelector, address: str) -> bool:
         return False
 
 
-def _is_dns_service(service: object) -> bool:
-    name = str(mapping(service).get("serviceName") or "")
-    return name in ("kube-dns", "coredns")
+def _is_dns_service(redirect: LocalRedirect) -> bool:
+    return redirect.service in ("kube-dns", "coredns")
 
 
 @BOOK.check(
@@ -222,15 +219,9 @@ def _is_dns_service(service: object) -> bool:
 )
 def dns_redirected(view: View, scope: Scope) -> Iterator[Hit]:
     """DNS is allowed to kube-dns by its labels, and the local cache is nowhere."""
-    redirects = [
-        mapping(mapping(mapping(one.body.get("spec")).get("redirectBackend")).get(
-            "localEndpointSelector")).get("matchLabels")
-        for one in scope.of_kind.get("CiliumLocalRedirectPolicy", ())
-        if _is_dns_service(mapping(mapping(mapping(one.body.get("spec")).get(
-            "redirectFrontend")).get("serviceMatcher")))
-    ]  # fmt: skip
-    for labels in redirects:
-        pairs = {str(key): str(value) for key, value in mapping(labels).items()}
+    for one in filter(_is_dns_service, scope.cluster.redirects):
+        labels = mapping(one.selector.get("matchLabels"))
+        pairs = {str(key): str(value) for key, value in labels.items()}
         yield from _without_cache(view, scope, pairs, "a local redirect policy sends DNS to")
 
 
@@ -271,7 +262,7 @@ def node_local_dns(view: View, scope: Scope) -> Iterator[Hit]:
         if one.host_network
         and (one.pod_labels.get("k8s-app") == "node-local-dns" or "node-local-dns" in one.name)
     ]
-    if caches and not scope.of_kind.get("CiliumLocalRedirectPolicy"):
+    if caches and not any(map(_is_dns_service, scope.cluster.redirects)):
         yield from _without_cache(view, scope, None, "pods ask")
 
 
