@@ -100,7 +100,8 @@ def effect_words(picture: Picture, finding: Finding) -> str:
         none = "no verdict between any two identities changes at layer 3/4"
         return "; ".join(effect.unknown) or none
     opened = counted(len(effect.newly_allowed or ()), "connection")
-    return f"{opened} newly allowed, {len(effect.newly_denied or ())} newly denied"
+    counts = f"{opened} newly allowed, {len(effect.newly_denied or ())} newly denied"
+    return "; ".join((counts, *effect.unknown))
 
 
 def _edited(manifest: Manifest, finding: Finding) -> Manifest:

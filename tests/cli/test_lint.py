@@ -413,6 +413,13 @@ def test_fix_says_what_the_engine_sees_change(run: Run, policy: Path) -> None:
     assert "2 connections newly allowed, 0 newly denied" in ran.err  # one pair: TCP and UDP
 
 
+def test_fix_leaves_an_expression_that_stays_wrong(run: Run, policy: Path) -> None:
+    text = HEADER.replace('headers: ["X-Token:42"]', 'host: "*.example.org"')
+    policy.write_text(text)
+    run("lint", str(policy.parent), "--fix")
+    assert policy.read_text() == text
+
+
 def test_fix_leaves_what_is_not_certain(run: Run, policy: Path) -> None:
     text = POLICY.replace("toFQDNs:\n    - matchName: pypi.org", "toCIDR: [192.0.2.0/24]")
     policy.write_text(text)

@@ -176,13 +176,15 @@ def covered_rule(view: View, scope: Scope) -> Iterator[Hit]:
     for path, found in by_item.items():
         covering = [other for _, other in found if other is not None]
         if len(covering) == len(found):
-            groups.setdefault(told(covering[0].rule), []).append(path)
-    for rule, paths in groups.items():
+            entry, other = found[0][0], covering[0]
+            known = "" if entry.subject.key == other.subject.key else _as_known(entry, scope)
+            groups.setdefault(f"{told(other.rule)} allows the same{known}", []).append(path)
+    for said, paths in groups.items():
         listed = ", ".join(paths[1:_FEW]) + (" …" if len(paths) > _FEW else "")
         also = f" (also {listed})" if listed else ""
         yield Hit(
             paths[0],
-            f"it adds nothing{also}: {rule} allows the same",
+            f"it adds nothing{also}: {said}",
             "take it away, or narrow the other rule",
         )
 

@@ -15,6 +15,7 @@ from app.core.lint.view import View, mapping, nodes, told
 from app.core.model.cluster import ContainerPort, Endpoint
 from app.core.model.labels import LabelSet
 from app.core.model.verdict import Direction, Effect, Protocol
+from app.core.policy import expressions
 from app.core.policy.filters import DirectionPolicy, compile_direction
 from app.core.policy.rules import Entry
 
@@ -198,7 +199,7 @@ def loose_dot(view: View, _scope: Scope) -> Iterator[Hit]:
                     f"the dots of `{written}` stand for any character",
                     f"write `{mended}`",
                     edits=(SetScalar(parse_path(where), mended),),
-                    certain=True,
+                    certain=expressions.compiles(mended),
                 )
 
 

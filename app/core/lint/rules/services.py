@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from app.core.cluster.redirects import selects
 from app.core.lint.cover import holds_port
 from app.core.lint.finding import Hit, Knowledge, Severity
 from app.core.lint.rule import Book
 from app.core.lint.rules.blocks import blocks_of
 from app.core.lint.scope import Scope
 from app.core.lint.view import View, mapping
-from app.core.model.cluster import LocalRedirect
+from app.core.model.cluster import Endpoint, LocalRedirect
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.rules import CidrSelector, GroupSelector, LabelSelector
 
@@ -194,6 +195,14 @@ def _is_at(peer: CidrSelector, address: str) -> bool:
         return False
 
 
+def _backs(redirect: LocalRedirect, pod: Endpoint) -> bool:
+    """Whether a pod of the policy's namespace is one that traffic is sent to, host network or not.
+
+    Source: Cilium `pkg/loadbalancer/redirectpolicy/`, which asks for namespace and labels only.
+    """
+    return pod.namespace == redirect.namespace and selects(redirect.selector, pod.pod_labels)
+
+
 def _is_dns_service(redirect: LocalRedirect) -> bool:
     return redirect.service in ("kube-dns", "coredns")
 
@@ -220,6 +229,10 @@ def _is_dns_service(redirect: LocalRedirect) -> bool:
 def dns_redirected(view: View, scope: Scope) -> Iterator[Hit]:
     """DNS is allowed to kube-dns by its labels, and the local cache is nowhere."""
     for one in filter(_is_dns_service, scope.cluster.redirects):
+        pods = [pod for pod in scope.cluster.endpoints if _backs(one, pod)]
+        if pods and all(pod.host_network for pod in pods):
+            yield from _without_cache(view, scope, None, "a local redirect policy sends DNS to")
+            continue
         labels = mapping(one.selector.get("matchLabels"))
         pairs = {str(key): str(value) for key, value in labels.items()}
         yield from _without_cache(view, scope, pairs, "a local redirect policy sends DNS to")
