@@ -259,6 +259,13 @@ def _translated(source: str) -> Iterator[None]:
     except (http.HTTPError, OSError) as error:
         cause, words = _transport_cause(error)
         raise SourceUnavailable(words, source=source, cause=cause) from error
+    except UnicodeEncodeError as error:
+        raise SourceUnavailable(
+            "the credentials hold a character that no HTTP header carries",
+            source=source,
+            cause=SourceCause.UNAUTHENTICATED,
+            hint="look at the user's token in the kubeconfig",
+        ) from error
 
 
 def _transport_cause(error: BaseException) -> tuple[SourceCause, str]:

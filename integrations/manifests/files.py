@@ -80,6 +80,11 @@ def is_file(path: Path) -> bool:
     return real is not None and real.is_file()
 
 
+def is_chart(folder: Path) -> bool:
+    """Whether a folder holds a Helm chart."""
+    return is_file(folder / "Chart.yaml")
+
+
 def _inside(folder: Path, root: Path) -> str:
     root = find_checkout(folder / "file") or root
     return (

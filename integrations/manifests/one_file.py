@@ -6,7 +6,7 @@ import codecs
 from pathlib import Path
 
 from app.core.errors import BadInput
-from integrations.manifests.files import read_bytes
+from integrations.manifests.files import is_chart, read_bytes
 from integrations.manifests.found import Found
 from integrations.manifests.json_file import JsonFile
 from integrations.manifests.placeholders import Placeholders
@@ -77,7 +77,4 @@ def _leave_out_template(content: bytes, shown: str, found: Found) -> None:
 
 def in_chart_templates(path: Path) -> bool:
     """Source: Helm's chart layout: `templates/` beside `Chart.yaml`."""
-    return any(
-        folder.name == "templates" and (folder.parent / "Chart.yaml").is_file()
-        for folder in path.parents
-    )
+    return any(folder.name == "templates" and is_chart(folder.parent) for folder in path.parents)

@@ -18,6 +18,7 @@ from app.core.text import clean
 from integrations.manifests.deploy.deployment import ARGO, CLUSTER_OPTIONS, Chart, Deployment
 from integrations.manifests.deploy.tags import cluster_of, env_of
 from integrations.manifests.deploy.template import Parameters, render
+from integrations.manifests.files import is_chart
 
 GROUP = "argoproj.io/"
 KINDS = ("Application", "ApplicationSet")
@@ -142,7 +143,7 @@ def _read_source(
         found.unknown.append((one.manifest, f"`{clean(path)}` is not in this checkout"))
         return
     deployment = _deployment(one.manifest, source, one.destination, folder, place)
-    if (folder / "Chart.yaml").is_file():
+    if is_chart(folder):
         deployment = _of_chart(deployment, one, source, place)
     found.deployments.append(deployment)
 

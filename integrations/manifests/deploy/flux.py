@@ -15,6 +15,7 @@ from app.core.model.provenance import Manifest
 from app.core.text import clean
 from integrations.manifests.deploy.deployment import CLUSTER_OPTIONS, FLUX, Chart, Deployment
 from integrations.manifests.deploy.tags import cluster_of, env_of
+from integrations.manifests.files import is_chart
 
 KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io/"
 HELM_GROUP = "helm.toolkit.fluxcd.io/"
@@ -105,7 +106,7 @@ def read_releases(
             line=manifest.line_of("") or 1,
             release=_text(spec.get("releaseName"))
             or "-".join(filter(None, (target, manifest.ref.name))),
-            folder=folder if folder and (folder / "Chart.yaml").is_file() else None,
+            folder=folder if folder and is_chart(folder) else None,
             values=(*(path for path in paths if path), *found),
             options=CLUSTER_OPTIONS,
             lacks=lacks or ("values files that are not in this checkout" if None in paths else ""),

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.core.text import clean
 from integrations.manifests.deploy.deployment import Chart
+from integrations.manifests.files import is_chart
 from integrations.manifests.kustomize.kustomization import Kustomization
 from integrations.manifests.kustomize.resource import plain
 from integrations.manifests.kustomize.tree import Map, Place, Seq, text_of
@@ -32,7 +33,7 @@ def read_chart(own: Kustomization, chart: Map, namespace: str, place: Place) -> 
         clean(text_of(chart.get("namespace") or namespace)),
         *place,
         clean(release),
-        folder=folder if name and (folder / "Chart.yaml").is_file() else None,
+        folder=folder if name and is_chart(folder) else None,
         values=tuple(_values(own, chart)),
         options=tuple(_options(chart)),
         lacks=lacks,
