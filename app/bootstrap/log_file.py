@@ -6,6 +6,7 @@ import contextlib
 import logging
 import logging.handlers
 import os
+import stat
 from typing import Any
 
 
@@ -14,6 +15,9 @@ class PrivateFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> Any:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with contextlib.suppress(OSError):  # one that was there before; a device keeps its own
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o600)
         return os.fdopen(descriptor, "a", encoding=self.encoding, errors="backslashreplace")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name

@@ -70,6 +70,14 @@ def test_log_file_when_made_then_only_its_owner_can_read_it(run: Run, tmp_path: 
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
+def test_log_file_when_others_could_read_it_then_no_longer(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.touch()
+    file.chmod(0o644)
+    run("policies", "--demo", "--log-file", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize(
     "hostile",
