@@ -55,7 +55,7 @@ class CommitReader:
         named = sources.snapshots or ((self.settings.repo.path,) if self.live else ())
         paths = tuple(_inside(path, self.root, folder) for path in named)
         rendered = tuple(_inside(path, self.root, folder) for path in sources.rendered)
-        selected = Selected(sources.env, sources.clusters, rendered)
+        selected = Selected(sources.env, sources.clusters, rendered, sources.helm)
         reader = _Renamed(ManifestReader(paths, sources.sets, selected), str(folder), self.root)
         version = sources.cilium_version or self.settings.cluster.cilium_version
         workspace = Workspace(

@@ -10,6 +10,7 @@ from app.core.model.provenance import Manifest
 from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.helm import Helm
 from integrations.manifests.reader import Loaded, Selected, load
+from tests.testbed.binaries import require
 
 HELM = """\
 #!/usr/bin/env python3
@@ -272,3 +273,15 @@ def test_link_out_of_the_checkout_keeps_a_chart_unrendered(tmp_path: Path, helm:
     (tmp_path / "repo/charts/web/secret").symlink_to(tmp_path / "secret")
     with pytest.raises(BadInput, match="`secret` is a link out of the checkout"):
         Helm(helm, tmp_path / "repo").template(chart)
+
+
+@pytest.mark.testbed
+def test_real_helm_renders_the_chart(tmp_path: Path) -> None:
+    helm = str(require("helm") / "helm")
+    options = "{parameters: [{name: policies, value: 'true'}]}"
+    loaded = _load(tmp_path, {**CHART, "argo/app.yaml": _application(options)}, helm)
+    assert str(_policy(loaded).ref) == "CiliumNetworkPolicy/landing/shop-deny"
+    assert not loaded.notices
+    options = "{parameters: [{name: policies, value: 'false'}]}"
+    loaded = _load(tmp_path, {**CHART, "argo/app.yaml": _application(options)}, helm)
+    assert "CiliumNetworkPolicy" not in {one.ref.kind for one in loaded.manifests}

@@ -19,7 +19,7 @@ def require(*names: str) -> Path:
     missing = [name for name in names if not (FOLDER / name).exists()]
     if not missing:
         return FOLDER
-    script = f"tests/testbed/build.sh {FOLDER} kube hubble kustomize gitea"
+    script = f"tests/testbed/build.sh {FOLDER} kube hubble kustomize gitea helm"
     reason = f"needs {', '.join(missing)} ({script}; takes Go)"
     if os.environ.get("TESTBED") == "required":
         pytest.fail(f"TESTBED=required, but it {reason}", pytrace=False)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the real servers that the testbed tests talk to.
 #
-#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium, kustomize, gitea
+#   tests/testbed/build.sh BIN_DIR PART...      parts: hubble, kube, cilium, kustomize, gitea, helm
 #
 # Versions are pinned by each part's go.mod and go.sum. A binary is built again only when those, the
 # Go version or the flags change, so a second call costs nothing and keeping BIN_DIR between CI runs
@@ -86,6 +86,10 @@ build_kustomize() {
   build kustomize kustomize sigs.k8s.io/kustomize/kustomize/v5 ""
 }
 
+build_helm() {
+  build helm helm helm.sh/helm/v3/cmd/helm ""
+}
+
 for part in "$@"; do
   case $part in
     kube) build_kube ;;
@@ -93,6 +97,7 @@ for part in "$@"; do
     cilium) build_cilium ;;
     kustomize) build_kustomize ;;
     gitea) build_gitea ;;
+    helm) build_helm ;;
     *) echo "unknown part: $part" >&2; exit 2 ;;
   esac
 done
