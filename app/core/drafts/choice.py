@@ -344,10 +344,12 @@ def _moved(
 ) -> Iterable[PairChange]:
     """Yield what else changes: for groups, for every class of ends outside, for absent pods."""
     asked = _asked(question)
-    addresses = [one.address for one in asked if one.kind is IdentityKind.WORLD and one.address]
+    ends = [one for one in asked if one.kind is IdentityKind.WORLD]
+    addresses = [one.address for one in ends if one.address]
+    names = {name for one in ends for name in one.names}
     outside = [
         replace(one.peer, text=one.words)
-        for one in outside_classes(before, after, apart=addresses)
+        for one in outside_classes(before, after, apart=addresses, names=names)
         if one.name != WORLD
     ]
     absent = [one.endpoint for one in asked if one.endpoint is not None and one.endpoint.template]

@@ -60,14 +60,19 @@ class OutsideClass:
     by_name: bool = False
 
 
-def outside_classes(*engines: Engine, apart: Iterable[Address] = ()) -> tuple[OutsideClass, ...]:
+def outside_classes(
+    *engines: Engine, apart: Iterable[Address] = (), names: Iterable[str] = ()
+) -> tuple[OutsideClass, ...]:
     """Give the classes that the rules of all `engines` together tell apart, addresses first.
 
     The peers are those of the first engine, and mean the same ends in each. The addresses that the
-    cluster itself uses are in no class, those of `apart` each in one of its own.
+    cluster itself uses are in no class, those of `apart` each in one of its own. Names of the
+    cluster are in none either, but for those of `names`: an ExternalName or a search form leads
+    outside.
     """
     addresses = tuple(_address_classes(engines, {ip_network(one) for one in apart}))
-    found = {one.name: one for one in (*addresses, *_name_classes(engines, addresses))}
+    by_name = _name_classes(engines, addresses, frozenset(names))
+    found = {one.name: one for one in (*addresses, *by_name)}
     return tuple(found.values())
 
 
@@ -206,7 +211,7 @@ def _first_free(
 
 
 def _name_classes(
-    engines: Sequence[Engine], addresses: Sequence[OutsideClass]
+    engines: Sequence[Engine], addresses: Sequence[OutsideClass], outside: frozenset[str]
 ) -> Iterator[OutsideClass]:
     selectors = {
         selector.key: selector
@@ -217,7 +222,7 @@ def _name_classes(
     spots = tuple(_spots(engines, addresses)) if selectors else ()
     for selector in selectors.values():
         name = name_for(selector, selectors)
-        if name is None or _is_inside(name, engines):
+        if name is None or (name not in outside and _is_inside(name, engines)):
             continue
         words = selector.name.rstrip(".") or f"names of the pattern `{selector.pattern}`"
         for address, where in spots:

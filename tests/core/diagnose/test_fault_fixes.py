@@ -57,6 +57,15 @@ def key(peer: Peer) -> object:
     return peer.kind, peer.labels, peer.address if outside else None, peer.names
 
 
+def said_key(peer: Peer, asked: Question) -> object:
+    """A name's class has no address: it stands for the end of that name that is asked about."""
+    if peer.kind is IdentityKind.WORLD and peer.names and peer.address is None:
+        for end in (asked.source, asked.destination):
+            if end.kind is IdentityKind.WORLD and end.names == peer.names:
+                return key(end)
+    return key(peer)
+
+
 def everyone(engine: Engine, asked: Question) -> list[Peer]:
     pods = [engine.peer_of(endpoint) for endpoint in engine.cluster.endpoints]
     entities = [engine.peer_of_entity(name) for name in ENTITIES]
@@ -141,7 +150,12 @@ def check_fix(plan: Plan, engine: Engine, wanted: Wanted, *, everywhere: bool) -
         side = decision.egress if direction is Direction.EGRESS else decision.ingress
         assert side.outcome is not Outcome.DENIED
     said = {
-        (key(pair.source.peer), key(pair.destination.peer), pair.protocol, pair.port)
+        (
+            said_key(pair.source.peer, asked),
+            said_key(pair.destination.peer, asked),
+            pair.protocol,
+            pair.port,
+        )
         for pair in plan.opened
     }
     said |= {

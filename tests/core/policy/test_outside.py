@@ -128,6 +128,13 @@ def test_pattern_of_whole_labels_is_asked_by_a_deeper_name() -> None:
     assert "fqdn:any.name.example.com" in names(policy("p", [rule]))
 
 
+def test_a_name_of_the_cluster_that_is_asked_about_as_outside_has_a_class() -> None:
+    name = "pkgs.lab.svc.cluster.local"
+    engine = engine_of(policy("p", [{"toFQDNs": [{"matchName": name}]}]))
+    assert f"fqdn:{name}" not in [one.name for one in outside_classes(engine)]
+    assert f"fqdn:{name}" in [one.name for one in outside_classes(engine, names=[name])]
+
+
 @pytest.mark.parametrize("name", ["web.shop.svc.cluster.local", "${DOMAIN}"])
 def test_name_that_is_inside_or_not_known_is_no_class(name: str) -> None:
     assert names(policy("p", [{"toFQDNs": [{"matchName": name}]}])) == [WORLD]
