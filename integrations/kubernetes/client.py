@@ -259,7 +259,7 @@ def _translated(source: str) -> Iterator[None]:
     except (http.HTTPError, OSError) as error:
         cause, words = _transport_cause(error)
         raise SourceUnavailable(words, source=source, cause=cause) from error
-    except UnicodeEncodeError as error:
+    except ValueError as error:  # `http.client.HTTPConnection.putheader` takes no such value
         raise SourceUnavailable(
             "the credentials hold a character that no HTTP header carries",
             source=source,

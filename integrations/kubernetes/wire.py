@@ -154,10 +154,18 @@ class NodeStatus(_Wire):
     addresses: list[NodeAddress] | None = None
 
 
+class NodeSpec(_Wire):
+    """The blocks that a node's pods get their addresses from."""
+
+    podCIDR: str | None = None  # noqa: N815
+    podCIDRs: list[str] | None = None  # noqa: N815
+
+
 class NodeObject(_Wire):
-    """A node: labels and addresses."""
+    """A node: labels, addresses, and the blocks of its pods."""
 
     metadata: Meta
+    spec: NodeSpec | None = None
     status: NodeStatus | None = None
 
 

@@ -80,6 +80,12 @@ def is_file(path: Path) -> bool:
     return real is not None and real.is_file()
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder; one that no system takes does not."""
+    real = real_path(path)
+    return real is not None and real.is_dir()
+
+
 def is_chart(folder: Path) -> bool:
     """Whether a folder holds a Helm chart."""
     return is_file(folder / "Chart.yaml")

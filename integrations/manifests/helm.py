@@ -24,7 +24,7 @@ from typing import IO
 from app.core.errors import BadInput
 from app.core.text import clean
 from integrations.manifests.deploy.deployment import Chart
-from integrations.manifests.files import real_path
+from integrations.manifests.files import is_file, real_path
 
 ONE_S = 30.0
 """Seconds for one chart; large ones take two."""
@@ -111,7 +111,7 @@ class Helm:
             if count > _FILES_MAX:
                 raise BadInput(f"the chart has more than {_FILES_MAX:,} files")
         for file in inside:
-            if not file.is_file():
+            if not is_file(file):
                 raise BadInput(f"values file `{clean(file.name)}` is not in this checkout")
 
     def _run(self, words: list[str], home: str) -> str:

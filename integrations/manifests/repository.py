@@ -15,7 +15,7 @@ from integrations.manifests.checkout import Checkout
 from integrations.manifests.deploy import argocd, flux
 from integrations.manifests.deploy.deployment import FLUX, Chart, Deployment
 from integrations.manifests.deploy.tags import cluster_of, env_of
-from integrations.manifests.files import SUFFIXES
+from integrations.manifests.files import SUFFIXES, is_file, is_folder
 from integrations.manifests.found import CLUSTER_KINDS, make_ref
 from integrations.manifests.kustomize.kustomization import Built, Kustomization, is_remote
 from integrations.manifests.kustomize.resource import plain
@@ -192,12 +192,12 @@ class Repository:
     def _flux_folder(self, path: str) -> Path | None:
         """Source: Flux takes `path` from the root of the GitRepository."""
         folder = Path(os.path.normpath(self._root / path.lstrip("/")))
-        if folder.is_dir() and folder.is_relative_to(self._root):
+        if is_folder(folder) and folder.is_relative_to(self._root):
             return folder
         parts = Path(path.strip("./")).parts
         for skip in range(1, len(parts)):  # the snapshot may be a part of the repository
             inner = self._root.joinpath(*parts[skip:])
-            if inner.is_dir():
+            if is_folder(inner):
                 return inner
         return None
 
@@ -214,7 +214,9 @@ class Repository:
 
     def _inside(self, name: str) -> Path | None:
         path = Path(os.path.normpath(self._root / name))
-        return path if path.is_relative_to(self._root) and path.exists() else None
+        return (
+            path if path.is_relative_to(self._root) and (is_file(path) or is_folder(path)) else None
+        )
 
     def _name(self, folder: Path) -> str:
         if folder == self._root:

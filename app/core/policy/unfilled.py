@@ -118,11 +118,17 @@ def _any_of(selector: Any) -> Any:
         return selector
     labels = selector.get("matchLabels") or {}
     written = selector.get("matchExpressions") or []
+    if not isinstance(labels, Mapping) or not _are_expressions(written):
+        return selector  # Cilium refuses it whatever the placeholder stands for
     kept = {key: value for key, value in labels.items() if not _names((key, value))}
     there = [{"key": key, "operator": "Exists"} for key, value in labels.items()
              if _names(value) and not _names(key)]  # fmt: skip
     return {"matchLabels": kept, "matchExpressions": [*there, *(_widened(one) for one in written
             if not _is_open_exclusion(one))]}  # fmt: skip
+
+
+def _are_expressions(written: Any) -> bool:
+    return isinstance(written, list) and all(isinstance(one, Mapping) for one in written)
 
 
 def _widened(expression: Tree) -> Tree:

@@ -18,7 +18,7 @@ from app.core.text import clean
 from integrations.manifests.deploy.deployment import ARGO, CLUSTER_OPTIONS, Chart, Deployment
 from integrations.manifests.deploy.tags import cluster_of, env_of
 from integrations.manifests.deploy.template import Parameters, render
-from integrations.manifests.files import is_chart
+from integrations.manifests.files import is_chart, is_file, is_folder
 
 GROUP = "argoproj.io/"
 KINDS = ("Application", "ApplicationSet")
@@ -139,7 +139,7 @@ def _read_source(
         found.unknown.append((one.manifest, "its path is not known here"))
         return
     folder = place.root / path.strip("/")
-    if not folder.is_dir():
+    if not is_folder(folder):
         found.unknown.append((one.manifest, f"`{clean(path)}` is not in this checkout"))
         return
     deployment = _deployment(one.manifest, source, one.destination, folder, place)
@@ -159,7 +159,7 @@ def _of_chart(
     names = _texts(helm.get("valueFiles"))
     files = [_value_file(name, folder, one, place) for name in names]
     if helm.get("ignoreMissingValueFiles") is True:
-        files = [file for file in files if file is None or file.is_file()]
+        files = [file for file in files if file is None or is_file(file)]
     inline = helm.get("valuesObject") or helm.get("values")
     lacks = "" if None not in files else "values from elsewhere"
     if helm.get("fileParameters") or "$ARGOCD_" in str(helm):
@@ -188,7 +188,7 @@ def _value_file(name: str, folder: Path, one: _Application, place: Place) -> Pat
     urls = {_text(source.get("ref")): source.get("repoURL") for source in one.sources}
     own = [source.get("repoURL") for source in one.sources if not source.get("ref")]
     file = place.root / path
-    return file if urls.get(reference) in own or file.is_file() else None
+    return file if urls.get(reference) in own or is_file(file) else None
 
 
 def _parameters(parameters: Any) -> Iterator[str]:

@@ -70,7 +70,7 @@ def test_parse_reads_every_key_and_the_line() -> None:
         "[limits]\n",
         '[[boundary]]\nname = "x"\nfrom = "a/b"\nto = "c/d"\nmust = "perhaps"\n',
         '[[boundary]]\nname = "x"\nto = "c/d"\nmust = "deny"\n',
-        '[[boundary]]\nname = "x"\nfrom = "nonsense"\nto = "c/d"\nmust = "deny"\n',
+        '[[boundary]]\nname = "x"\nfrom = "who:nonsense"\nto = "c/d"\nmust = "deny"\n',
         '[[boundary]]\nname = "x"\nfrom = "a/b"\nto = "c/d"\nmust = "deny"\nports = ["99999"]\n',
         '[[boundary]]\nname = "x"\nfrom = "a/b"\nto = "c/d"\nmust = "deny"\nport = 1\n',
     ],
