@@ -16,6 +16,7 @@ DESCRIBED_BEFORE = {
     "app/config.py": "the settings are read once, before there is another thread",
     "integrations/kubernetes/snapshot.py": "a command of its own, with one thread",
     "integrations/demo/topology.py": "described beside the struct",
+    "integrations/kubernetes/plugin.py": "described beside the struct",
 }
 READ_AT_ONCE = """
 import sys, threading

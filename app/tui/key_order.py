@@ -77,8 +77,12 @@ class OrderedKeys(App[None]):
     async def _send(self, event: events.Key | events.Paste) -> None:
         self._turn += 1
         self._is_held = True
-        if not self.take_key(event):
-            await super().on_event(event)
+        try:
+            if not self.take_key(event):
+                await super().on_event(event)
+        except BaseException:  # an error is shown elsewhere; the keys after it must go on
+            self._follow(ROUNDS)
+            raise
         if isinstance(self.focused, Input) and (
             isinstance(event, events.Paste) or event.is_printable
         ):

@@ -87,6 +87,11 @@ class _Credential(msgspec.Struct, rename="camel"):
     status: _Status | None = None
 
 
+# Described here, once: two threads that describe one type first at the same time crash msgspec.
+_CREDENTIAL = msgspec.json.Decoder(_Credential)
+msgspec.json.Decoder(ExecConfig)
+
+
 class Plugin:
     """One plugin and what it gave last. Not safe for threads: its caller holds a lock."""
 
@@ -161,7 +166,7 @@ class Plugin:
         if code:
             raise self._failure(f"it ended with {code}", said)
         try:
-            given = msgspec.json.decode(out, type=_Credential)
+            given = _CREDENTIAL.decode(out)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise self._failure(
                 f"its output is no ExecCredential ({clean(str(error), 200)})"

@@ -56,6 +56,8 @@ class JsonFile:
             if self._file.endswith(_JSON_SUFFIXES) or len(self._content) > _YAML_WORTH_TRYING:
                 raise BadInput(f"not JSON: {error}", line=self._line_of(error)) from error
             return False
+        if defaults is not None and not raws and not self._content.lstrip().startswith(b"["):
+            self._found.empty_lists.add(self._file)
         for raw, line in self._located(raws):
             try:
                 self._read_object(raw, line, defaults)

@@ -85,7 +85,6 @@ def load(
     how = Charts(selected.helm, rendered.charts)
     checkout = Checkout(files, placeholders.fill, found=found, read=reader, charts=how)
     checkout.read_all()
-    _note_empty(files, found)
     plan = Repository(checkout, sets or {}).plan()
     chosen = choose(
         plan.deployments,
@@ -127,17 +126,6 @@ def _check_not_empty(files: FileSet) -> None:
         if not shown and not files.notices:
             hint = "objects are read from .yaml, .yml and .json files, also .gz"
             raise BadInput(f"no manifests under `{clean(named)}`", file=clean(named), hint=hint)
-
-
-def _note_empty(files: FileSet, found: Found) -> None:
-    """A file or pipe named on purpose and without any object; an empty list is an answer."""
-    without = {*found.skipped.get("empty", ()), *found.skipped.get("not an object", ())}
-    gave = _gave(found) | {one.file for one in found.notices if one.severity == "error"}
-    for named, shown in files.named.items():
-        if len(shown) == 1 and shown[0] in without - gave and not Path(named).is_dir():
-            is_empty = shown[0] in found.skipped.get("empty", ())
-            why = "it is empty" if is_empty else "no Kubernetes object is in it"
-            found.broken(BadInput(f"not read: {why}"), shown[0])
 
 
 def _deciding(manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -207,7 +195,8 @@ def _failed(files: FileSet, found: Found) -> Mapping[str, Notice]:
             if reasons:
                 failed[named] = reasons[0]
             elif not found.empty_lists.intersection(shown):
-                failed[named] = Notice("no Kubernetes object in it", clean(named), severity="error")
+                file = shown[0] if len(shown) == 1 else clean(named)
+                failed[named] = Notice("no Kubernetes object in it", file, severity="error")
     return failed
 
 

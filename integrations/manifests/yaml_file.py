@@ -94,6 +94,8 @@ class YamlFile:
         if root is None:
             return
         nodes = _items(root)
+        if nodes is not None and not nodes:
+            self._found.empty_lists.add(self._file)
         defaults = _defaults(root) if nodes is not None else {}
         for node in [root] if nodes is None else nodes:
             self._read_object(node, chunk, index, defaults if nodes is not None else None)

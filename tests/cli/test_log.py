@@ -56,7 +56,7 @@ def test_log_when_environment_names_it_then_is_written_as_json(
     items = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert items[0]["event"] == "command started"
     failed = next(item for item in items if item["event"] == "command failed")
-    assert (failed["level"], failed["kind"]) == ("error", "UsageError")
+    assert (failed["level"], failed["kind"]) == ("error", "NotFound")
     assert failed["hint"]
 
 
