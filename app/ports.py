@@ -168,11 +168,14 @@ class FlowSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """The new text of one file of a repository; `before` is None for a new file."""
+    """The new text of one file of a repository.
+
+    `before` is None for a new file, `after` for one that is taken away.
+    """
 
     path: str
     before: str | None
-    after: str
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)

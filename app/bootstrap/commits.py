@@ -79,7 +79,8 @@ def _lay_over(folder: Path, files: Sequence[FileChange]) -> None:
         path = folder / check_path(file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        path.write_bytes(file.after.encode())
+        if file.after is not None:
+            path.write_bytes(file.after.encode())
 
 
 def _inside(path: str, root: Path, folder: Path) -> str:

@@ -61,10 +61,17 @@ class FileEditor:
         self._put(path, text, after, edited)
 
     async def _text(self, path: str, edited: Mapping[str, FileChange]) -> str:
-        return edited[path].after if path in edited else await self._repo.read_file(path)
+        if path not in edited:
+            return await self._repo.read_file(path)
+        after = edited[path].after
+        if after is None:
+            raise NotFound(f"`{path}` goes")
+        return after
 
     @staticmethod
-    def _put(path: str, before: str | None, after: str, edited: dict[str, FileChange]) -> None:
+    def _put(
+        path: str, before: str | None, after: str | None, edited: dict[str, FileChange]
+    ) -> None:
         first = edited[path].before if path in edited else before
         edited[path] = FileChange(path, first, after)
 

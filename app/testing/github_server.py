@@ -257,6 +257,10 @@ class GitHubServer:
             raise _Refused("tree.mode is not one of the allowed values")
         if not isinstance(entry.get("path"), str) or not ("content" in entry or "sha" in entry):
             raise _Refused("Must supply a valid tree.sha or tree.content")
+        if "sha" in entry and entry["sha"] is None:
+            gone = f"0 {'0' * 40}\t{entry['path']}\0"
+            await self.git("update-index", "-z", "--index-info", stdin=gone, index=index)
+            return
         blob = entry.get("sha") or await self.git(
             "hash-object", "-w", "--stdin", stdin=entry["content"]
         )

@@ -262,9 +262,8 @@ class _Session:
         """Make the commit on the branch and give its parent."""
         files = [
             {
-                "operation": "create" if file.before is None else "update",
+                **_operation(file),
                 "path": file.path,
-                "content": base64.b64encode(file.after.encode()).decode(),
                 **({"sha": blob} if blob else {}),
             }
             for file, blob in zip(change.files, blobs, strict=True)
@@ -360,3 +359,11 @@ class _Session:
 
 def _quote(text: str) -> str:
     return quote(text, safe="/")
+
+
+def _operation(file: FileChange) -> Mapping[str, str]:
+    """What is done to a file. Source: go-gitea `modules/structs/repo_file.go`."""
+    if file.after is None:
+        return {"operation": "delete"}
+    content = base64.b64encode(file.after.encode()).decode()
+    return {"operation": "create" if file.before is None else "update", "content": content}

@@ -244,7 +244,7 @@ class _Session:
                 )
         base_tree, _ = await self.tree_and_parent(head)
         entries = [
-            {"path": file.path, "mode": "100644", "type": "blob", "content": file.after}
+            {"path": file.path, "mode": "100644", "type": "blob", **_text_of(file)}
             for file in files
         ]
         answer = await self._create("git/trees", {"base_tree": base_tree, "tree": entries})
@@ -340,3 +340,11 @@ class _Session:
 
 def _quote(text: str) -> str:
     return quote(text, safe="")
+
+
+def _text_of(file: FileChange) -> Mapping[str, str | None]:
+    """The text of an entry of a tree; no object takes the file away.
+
+    Source: GitHub REST API "Create a tree": `sha` null deletes.
+    """
+    return {"sha": None} if file.after is None else {"content": file.after}

@@ -160,12 +160,19 @@ class _Session:
         await self.git.run("read-tree", base, env=env)
         for file in files:
             mode, blob = await self._place(base, file)
+            if not blob:
+                gone = f"0 {'0' * len(base)}\t{file.path}\0".encode()
+                await self.git.run("update-index", "-z", "--index-info", stdin=gone, env=env)
+                continue
             entry = f"{mode},{blob},{check_path(file.path)}"
             await self.git.run("update-index", "--add", "--cacheinfo", entry, env=env)
         return (await self.git.run("write-tree", env=env)).strip()
 
     async def _place(self, base: str, file: FileChange) -> tuple[str, str]:
-        """Store the new text; refuse when the base is not the text the change was made from."""
+        """Store the new text, and give its mode and blob: no blob where the file goes.
+
+        Refuses when the base has not the text that the change was made from.
+        """
         mode, _ = await self._entry(base, check_path(file.path))
         if mode and mode not in _REGULAR:
             raise DraftRejected(f"`{file.path}` is a link or a folder")
@@ -176,6 +183,8 @@ class _Session:
                 cause=SourceCause.CONFLICT,
                 hint="draft again",
             )
+        if file.after is None:
+            return mode, ""
         blob = await self.git.run(
             "hash-object", "-w", "--no-filters", "--stdin", stdin=file.after.encode()
         )

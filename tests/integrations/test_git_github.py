@@ -77,6 +77,14 @@ async def test_propose_when_committing_then_no_author_is_sent(server: GitHubServ
     assert set(body) == {"message", "tree", "parents"}
 
 
+async def test_propose_when_a_file_goes_then_only_that_one(server: GitHubServer) -> None:
+    change = replace(CHANGE, files=(FileChange(PATH, POLICY, None),))
+    await _repo(server).propose(change)
+    names = git(server.folder, "ls-tree", "-r", "--name-only", BRANCH).split()
+    assert names == ["apps/lung/other.yaml"]
+    assert (await _repo(server).propose(change)).existed
+
+
 async def test_propose_when_asked_twice_then_the_open_one_and_nothing_written(
     server: GitHubServer,
 ) -> None:

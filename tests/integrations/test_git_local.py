@@ -78,6 +78,22 @@ async def test_propose_when_new_file_then_added(folder: Path) -> None:
     assert git(folder, "show", f"{BRANCH}:apps/new/a.yaml") == "a: 1\n"
 
 
+async def test_propose_when_a_file_goes_then_only_that_one(folder: Path) -> None:
+    change = replace(CHANGE, files=(FileChange(PATH, POLICY, None),))
+    await LocalGit(folder, "main").propose(change)
+    names = git(folder, "ls-tree", "-r", "--name-only", BRANCH).split()
+    assert names == ["apps/lung/other.yaml"]
+    assert (await LocalGit(folder, "main").propose(change)).existed
+
+
+async def test_propose_when_the_file_that_goes_is_another_than_it_was_then_conflict(
+    folder: Path,
+) -> None:
+    change = replace(CHANGE, files=(FileChange(PATH, POLICY + "# theirs\n", None),))
+    with pytest.raises(SourceUnavailable, match="not what the draft was made from"):
+        await LocalGit(folder, "main").propose(change)
+
+
 async def test_propose_when_work_tree_is_dirty_then_untouched(tmp_path: Path) -> None:
     work = tmp_path / "work"
     git(tmp_path, "clone", "--quiet", str(bare(tmp_path / "o.git", {PATH: POLICY})), "work")

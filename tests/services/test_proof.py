@@ -76,7 +76,7 @@ async def test_draft_when_the_change_is_merged_already_then_said_and_nothing_dra
 ) -> None:
     root = _checkout(tmp_path / "repo", FILES)
     drafter = _drafter(root)
-    merged = (await _draft(root, drafter)).change.files[0].after
+    merged = (await _draft(root, drafter)).change.files[0].after or ""
     commit(root, {FILE: merged})
     shown = _shown(root)
     with pytest.raises(NothingDenied, match="already there: the policies at commit"):
@@ -115,7 +115,7 @@ async def test_submit_when_the_base_has_it_meanwhile_then_already_there(tmp_path
     root = _checkout(tmp_path / "repo", FILES)
     drafter = _drafter(root)
     draft = await _draft(root, drafter)
-    commit(root, {FILE: draft.change.files[0].after})
+    commit(root, {FILE: draft.change.files[0].after or ""})
     with pytest.raises(NothingDenied, match="already there"):
         await drafter.submit(draft)
     assert "k8tre-tui" not in git(root, "for-each-ref")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.cli.output import Output, Style
+from app.core.drafts.diff import diff_lines
 from app.services.drafting import Draft
 from app.services.effect import EffectReport, flow_sentence
 from app.services.wording import policy_words
@@ -22,7 +23,7 @@ def print_draft(out: Output, draft: Draft, report: EffectReport) -> None:
     for name, holds in draft.checks:
         out.line(f"{'Check':<{LABEL_COLUMNS}}{'✓' if holds else '✗'} {name}")
     out.line()
-    for line in draft.diff.splitlines():
+    for line in diff_lines(draft.diff):
         out.line(out.paint(line, _DIFF_STYLES.get(line[:1])))
     out.line()
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
-def unified_diff(path: str, before: str | None, after: str) -> str:
-    """Give the change of one file, empty when there is none; `before` None is a new file.
+def unified_diff(path: str, before: str | None, after: str | None) -> str:
+    """Give the change of one file, empty when there is none.
+
+    `before` None is a new file, `after` None one that goes.
 
     Lines end at line feeds only, so a carriage return stays part of its line.
     """
@@ -18,11 +20,13 @@ def unified_diff(path: str, before: str | None, after: str) -> str:
     head = f"diff --git a/{path} b/{path}\n"
     if before is None:
         head += "new file mode 100644\n"
+    elif after is None:
+        head += "deleted file mode 100644\n"
     lines = difflib.unified_diff(
         _lines(before or ""),
-        _lines(after),
+        _lines(after or ""),
         "/dev/null" if before is None else f"a/{path}",
-        f"b/{path}",
+        "/dev/null" if after is None else f"b/{path}",
     )
     return head + "".join(_closed(line) for line in lines)
 
@@ -30,10 +34,18 @@ def unified_diff(path: str, before: str | None, after: str) -> str:
 def count_changes(diff: str) -> tuple[int, int]:
     """Give how many lines a diff adds and removes."""
     added = removed = 0
-    for line in diff.splitlines():
-        added += line.startswith("+") and not line.startswith("+++ ")
-        removed += line.startswith("-") and not line.startswith("--- ")
+    in_hunk = False
+    for line in _split(diff):
+        in_hunk = in_hunk or line.startswith("@@")
+        in_hunk = in_hunk and not line.startswith("diff --git ")
+        added += in_hunk and line.startswith("+")
+        removed += in_hunk and line.startswith("-")
     return added, removed
+
+
+def diff_lines(diff: str) -> list[str]:
+    """Give the lines of a diff as they are shown, without line ends; CRLF is one, as in a file."""
+    return [line.removesuffix("\n").removesuffix("\r") for line in _split(diff)]
 
 
 def _lines(text: str) -> list[str]:

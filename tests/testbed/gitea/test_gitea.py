@@ -69,6 +69,15 @@ async def test_propose_when_new_then_one_commit_and_a_draft_with_labels(
     assert "K8tre-Tui-Change: 0123" in made["commit"]["message"]
 
 
+async def test_propose_when_a_file_goes_then_only_that_one(server: Server, place: str) -> None:
+    change = replace(CHANGE, files=(FileChange(PATH, POLICY, None),))
+    await _repo(server, place).propose(change)
+    with pytest.raises(AssertionError, match="object does not exist"):
+        server.text(place, PATH, change.branch)
+    assert server.text(place, "apps/lung/other.yaml", change.branch) == "a: 1\n"
+    assert (await _repo(server, place).propose(change)).existed
+
+
 async def test_propose_when_asked_twice_then_the_open_one_and_no_new_commit(
     server: Server, place: str
 ) -> None:
