@@ -64,7 +64,7 @@ class _Drawn:
 
 
 class Document(Sturdy, ScrollView, can_focus=True):
-    """Paragraphs, wrapped to the width, with a cursor over the stops and a search."""
+    """Paragraphs, wrapped to the width, with a search, and a cursor over the stops if wanted."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "document--cursor",
@@ -96,13 +96,28 @@ class Document(Sturdy, ScrollView, can_focus=True):
             self.document = document
             super().__init__()
 
+    class Opened(Message):
+        """The stop under the cursor was clicked, or any stop of a text without a cursor."""
+
+        def __init__(self, document: Document, target: str) -> None:
+            self.document = document
+            self.target = target
+            super().__init__()
+
+        @property
+        def control(self) -> Document:
+            """The text it happened in."""
+            return self.document
+
     def __init__(
         self,
         paragraphs: tuple[Paragraph, ...] = (),
         *,
+        cursor: bool = True,
         id: str | None = None,  # noqa: A002  # Textual's own name
     ) -> None:
         super().__init__(id=id)
+        self._has_cursor = cursor
         self._paragraphs = paragraphs
         self._drawn: list[_Drawn] = []
         self._width = 0
@@ -150,6 +165,31 @@ class Document(Sturdy, ScrollView, can_focus=True):
             return False
         self._go(targets.index(target))
         return True
+
+    @property
+    def top(self) -> int:
+        """The first line in view."""
+        return round(self.scroll_y)
+
+    def return_to(self, target: str, top: int) -> None:
+        """Put cursor and view back where they were; to be called when the size is known."""
+        targets = [self._paragraphs[at].target for at in self._stops()]
+        if target in targets:
+            self._stop = targets.index(target)
+        self.scroll_to(y=top, animate=False, immediate=True)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """Go to a stop that is clicked; a click on the cursor opens it."""
+        at = self.top + event.y
+        number = self._drawn[at].paragraph if at < len(self._drawn) else None
+        if number is None or not (target := self._paragraphs[number].target):
+            return
+        stops = self._stops()
+        if not stops or stops[min(self._stop, len(stops) - 1)] == number:
+            self.post_message(self.Opened(self, target))
+        else:
+            self._go(stops.index(number))
 
     def show_paragraph(self, number: int) -> None:
         """Scroll so that a paragraph (0-based) stands near the top."""
@@ -213,6 +253,8 @@ class Document(Sturdy, ScrollView, can_focus=True):
         self.post_message(self.Moved(self))
 
     def _stops(self) -> list[int]:
+        if not self._has_cursor:
+            return []
         return [at for at, one in enumerate(self._paragraphs) if one.target]
 
     def _first_line(self, number: int) -> int:

@@ -35,6 +35,7 @@ class Tone(StrEnum):
     KEY = "key"
     HEADING = "heading"
     BADGE = "badge"
+    MARK = "mark"
     HUE_1 = "hue-1"
     HUE_2 = "hue-2"
     HUE_3 = "hue-3"
@@ -101,6 +102,7 @@ TONE_CSS = """
     & > .tone--key { color: $text-primary; text-style: bold; }
     & > .tone--heading { color: $text-primary; text-style: bold; }
     & > .tone--badge { text-style: reverse bold; }
+    & > .tone--mark { background: $warning 25%; color: $foreground; text-style: bold; }
     & > .tone--hue-1 { background: #1f5fa8; color: #ffffff; text-style: bold; }
     & > .tone--hue-2 { background: #7b4fa6; color: #ffffff; text-style: bold; }
     & > .tone--hue-3 { background: #0f7173; color: #ffffff; text-style: bold; }

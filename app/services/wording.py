@@ -144,6 +144,7 @@ class TraceLine:
     bearing: Bearing
     about: str
     text: str
+    rule: RuleRef | None = None
 
 
 def trace_lines(trace: DirectionTrace) -> Iterator[TraceLine]:
@@ -151,7 +152,7 @@ def trace_lines(trace: DirectionTrace) -> Iterator[TraceLine]:
     if trace.implicit:
         yield TraceLine(Bearing.NEITHER, "by itself", trace.implicit)
     for rule in trace.default_deny_by:
-        yield TraceLine(Bearing.NEITHER, "default deny", rule_words(rule))
+        yield TraceLine(Bearing.NEITHER, "default deny", rule_words(rule), rule)
     for match in trace.matched:
         tail = " (layer 7 decides)" if match.l7 else ""
         denies = match.effect is Effect.DENY
@@ -159,13 +160,15 @@ def trace_lines(trace: DirectionTrace) -> Iterator[TraceLine]:
             Bearing.AGAINST if denies else Bearing.FOR,
             "denies" if denies else "allows",
             f"{rule_words(match.rule)}{tail}",
+            match.rule,
         )
     for miss in trace.nearest:
         text = f"{rule_words(miss.rule)}: {miss.words}"
-        yield TraceLine(Bearing.NEITHER, miss.failed_on.value, text)
+        yield TraceLine(Bearing.NEITHER, miss.failed_on.value, text, miss.rule)
     for request in trace.requests:
         bearing = Bearing.FOR if request.allowed else Bearing.AGAINST
-        yield TraceLine(bearing, "layer 7", f"{rule_words(request.rule)}: {request.text}")
+        text = f"{rule_words(request.rule)}: {request.text}"
+        yield TraceLine(bearing, "layer 7", text, request.rule)
 
 
 def deciding_rules(trace: DirectionTrace) -> tuple[RuleRef, ...]:

@@ -26,11 +26,13 @@ class Scope(StrEnum):
     ENDPOINT = "endpoint"
     FLOWS = "flows"
     FLOW = "flow"
+    FILE = "file"
     WHY = "why"
     DRAFT = "draft"
     WHAT_IF = "what-if"
     SOURCES = "sources"
     LINT = "lint"
+    FINDING = "finding"
 
 
 class Need(StrEnum):
@@ -155,6 +157,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.ENDPOINT, "why", ("x",), "Ask why it cannot connect", "why"),
     Action(Scope.FLOWS, "open", ("enter",), "Open the flow", "open", (Need.FLOW,)),
     Action(Scope.FLOWS, "why", ("x",), "Why this verdict", "why", (Need.FLOW,)),
+    Action(Scope.FLOWS, "rule", ("r",), "Go to the rule that decides", "rule", (Need.FLOW,)),
     Action(Scope.FLOWS, "follow", ("s",), "Stand still, or follow the newest", "follow"),
     Action(Scope.FLOWS, "group", ("a",), "One line per connection, or every flow", "group"),
     Action(Scope.FLOWS, "sort-left", ("shift+left",), "Sort groups by the column to the left"),
@@ -177,12 +180,22 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.FLOWS, "copy-command", ("ctrl+y",), "Copy a `hubble` command", needs=(Need.FLOW,)),
     Action(Scope.FLOW, "open", ("enter",), "Open the policy or endpoint", "open"),
     Action(Scope.FLOW, "why", ("x",), "Why this verdict", "why"),
+    Action(Scope.FLOW, "rule", ("r",), "Go to the rule that decides", "rule"),
     Action(Scope.FLOW, "json", ("y",), "Show it as Hubble's JSON, or explained", "json"),
     Action(Scope.FLOW, "draft", ("e",), "Draft a rule for it", "draft"),
     Action(Scope.FLOW, "copy-command", ("ctrl+y",), "Copy a `hubble` command"),
     Action(Scope.WHY, "next-field", ("tab",), "From field to field to answer", "field"),
     Action(Scope.WHY, "last-field", ("shift+tab",), "Back to the field before"),
-    Action(Scope.WHY, "unfold", ("enter",), "Unfold the whole trace", "trace", (Need.ANSWER,)),
+    Action(
+        Scope.WHY,
+        "open",
+        ("enter",),
+        "Go to the file, policy or rule under the cursor; else unfold the whole trace",
+        "open",
+        (Need.ANSWER,),
+    ),
+    Action(Scope.WHY, "unfold", ("t",), "Unfold the whole trace", "trace", (Need.ANSWER,)),
+    Action(Scope.WHY, "rule", ("r",), "Go to the rule that decides", "rule", (Need.ANSWER,)),
     *_FIXES,
     Action(Scope.WHY, "draft", ("e",), "Draft the chosen fix", "draft", (Need.FIX,)),
     Action(Scope.WHY, "flows", ("l",), "Flows of this connection", "flows", (Need.ANSWER,)),
@@ -205,6 +218,10 @@ ACTIONS: tuple[Action, ...] = (
         label="open",
         needs=(Need.ROW,),
     ),
+    Action(Scope.FINDING, "open", ("enter",), "Go to the policy or file under the cursor", "open"),
+    Action(Scope.FILE, "open", ("enter",), "Open the policy that stands here", "policy"),
+    Action(Scope.FILE, "edit", ("E",), "Show a copy in `$EDITOR`", "editor"),
+    Action(Scope.FILE, "copy-place", ("ctrl+y",), "Copy `file:line`"),
     Action(Scope.SOURCES, "open", ("enter",), "Try the sources again, now", "retry"),
 )
 
@@ -276,6 +293,8 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.WHAT_IF, Scope.TEXT),
     (Scope.SOURCES, Scope.TEXT),
     (Scope.LINT, Scope.TABLE),
+    (Scope.FINDING, Scope.TEXT),
+    (Scope.FILE, Scope.TEXT),
     (Scope.TEXT,),
 )
 """The scopes that come together on a screen, besides those that are everywhere."""

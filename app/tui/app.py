@@ -407,6 +407,7 @@ SCREENS: dict[str, tuple[str, str]] = {
     "what-if": ("what_if", "WhatIf"),
     "lint": ("findings", "Findings"),
     "finding": ("findings", "FindingScreen"),
+    "file": ("text_file", "FileScreen"),
     "sources": ("sources", "Sources"),
     "can-i": ("sources", "Rights"),
     "log": ("sources", "Log"),

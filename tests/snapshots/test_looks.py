@@ -203,7 +203,7 @@ def test_screen_looks_as_before(screen: str, size: tuple[int, int], snap_compare
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("keys", [(), ("enter",)], ids=("folded", "unfolded"))
+@pytest.mark.parametrize("keys", [(), ("t",)], ids=("folded", "unfolded"))
 def test_answer_looks_as_before(
     size: tuple[int, int],
     keys: tuple[str, ...],

@@ -33,6 +33,7 @@ from app.testing.repo import FakeRepo
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
 from app.tui.places import Place
+from app.tui.session import ReadLines, no_lines
 
 POLICIES = """
 apiVersion: cilium.io/v2
@@ -198,6 +199,7 @@ def make_app(
     keep: int = 1000,
     drafter: Drafter | None = None,
     contexts: Contexts | None = None,
+    read_lines: ReadLines = no_lines,
 ) -> K8treApp:
     clock = clock or FakeClock()
     cluster = cluster or FakeCluster.holding(objects(), "lab")
@@ -212,6 +214,7 @@ def make_app(
         zone=UTC,
         drafter=drafter,
         contexts=contexts,
+        read_lines=read_lines,
     )
 
 

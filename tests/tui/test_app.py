@@ -319,7 +319,7 @@ async def test_flow_when_opened_then_the_verdict_comes_first_and_json_on_request
 async def test_flow_when_its_policy_is_opened_then_its_rules_show() -> None:
     app = make_app(start=Place("flow", subject=flows()[0]))
     async with driven(app) as pilot:
-        await press(pilot, "enter")
+        await press(pilot, "j", "j", "j", "enter")
         assert "policies > CNP project-lung/workspace > rules" in shown(app)
 
 
@@ -440,7 +440,7 @@ async def test_why_when_asked_in_its_fields_then_answers_and_unfolds() -> None:
         await press(pilot, "enter")
         assert "✗ DENIED" in shown(app)
         assert "service-port-not-target-port" in shown(app)
-        await press(pilot, "enter")
+        await press(pilot, "t")
         await press(pilot, "ctrl+f", "ctrl+f")
         assert "rule by rule" in shown(app)
         await press(pilot, "tab", "escape", "9")

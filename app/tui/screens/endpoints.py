@@ -9,14 +9,13 @@ from textual.binding import BindingType
 
 from app.core.cluster.commands import get_pod
 from app.core.model.cluster import Endpoint as ClusterEndpoint
-from app.services.inventory import EndpointRow, endpoint_detail, endpoint_rows, policy_rows
+from app.services.inventory import EndpointRow, endpoint_detail, endpoint_rows
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings
 from app.tui.places import Place
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.table import TableScreen
 from app.tui.views import endpoints as views
-from app.tui.views.policies import policy_key
 from widgets.document import Paragraph, paragraph
 from widgets.frame import StatusView
 from widgets.grid import Column, Row
@@ -109,14 +108,6 @@ class Endpoint(DocumentScreen):
         """Say which endpoint."""
         view = (self.filter_text,) if self.filter_text else ()
         return StatusView(("endpoints", self.place.args[0]), view=view)
-
-    def do_open(self) -> None:
-        """Open the policy under the cursor."""
-        target = self.document.target
-        for row in policy_rows(self.session.picture):
-            if str(row.ref) == target:
-                self.go(Place("policy", ("rules",), subject=policy_key(row)))
-                return
 
     def do_flows(self) -> None:
         """Show its flows."""

@@ -108,6 +108,9 @@ class Findings(TableScreen):
 class FindingScreen(DocumentScreen):
     """A finding, and below it the file that it is about, at its line."""
 
+    SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.FINDING, Scope.TEXT)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.FINDING)]
+
     def show_picture(self, picture: Picture) -> None:
         """Draw it once: it is of the moment when it was found."""
         del picture

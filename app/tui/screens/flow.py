@@ -7,19 +7,20 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from app.core.errors import K8treError
 from app.core.model.cluster import Cluster
 from app.core.model.flow import Flow
-from app.services.inventory import policy_rows
+from app.services.ask import explain_flow
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings
+from app.tui.links import place_of, rule_to_change
 from app.tui.places import Place
-from app.tui.questions import observe_command
+from app.tui.questions import observe_command, words_of
 from app.tui.screens.document import DocumentScreen
-from app.tui.screens.flows import why_of
+from app.tui.screens.frame import Frame
 from app.tui.session import judges_alike
 from app.tui.views import flows as views
-from app.tui.views.policies import policy_key
-from app.tui.views.why import short_answer
+from app.tui.views.why import question_of, short_answer
 from widgets.document import Paragraph, paragraph
 from widgets.frame import StatusView
 
@@ -59,16 +60,17 @@ class FlowScreen(DocumentScreen):
         return StatusView(("flows", views.connection_text(self.flow)), view=view)
 
     def do_open(self) -> None:
-        """Open the policy under the cursor."""
-        for row in policy_rows(self.session.picture):
-            if str(row.ref) == self.document.target:
-                self.go(Place("policy", ("rules",), subject=policy_key(row)))
-                return
-        self.do_why()
+        """Open the policy, rule or endpoint under the cursor; else say why."""
+        if not self.follow():
+            self.do_why()
 
     def do_why(self) -> None:
         """Ask why it was judged so."""
         self.go(why_of(self.flow))
+
+    def do_rule(self) -> None:
+        """Go to the rule that decides, or would have to change."""
+        go_to_rule(self, self.flow)
 
     def do_draft(self) -> None:
         """Draft a rule: first the answer, with its fixes."""
@@ -84,6 +86,30 @@ class FlowScreen(DocumentScreen):
     def do_copy_command(self) -> None:
         """Copy a command that shows such flows."""
         self.copy(observe_command(self.flow), "the command")
+
+
+def why_of(flow: Flow) -> Place:
+    """Ask why a flow was judged as it was."""
+    words = words_of(flow)
+    return Place("why", (words.source, words.destination, words.port, words.request), subject=flow)
+
+
+def go_to_rule(screen: Frame, flow: Flow) -> None:
+    """Go to the rule that decides a flow's connection, or would have to change; else say why not.
+
+    It is that of the policies as they are now, as every answer is.
+    """
+    picture = screen.session.picture
+    try:
+        answer = explain_flow(picture, flow, question_of(words_of(flow)))
+    except K8treError as error:
+        screen.say(str(error), bad=True)
+        return
+    place = place_of(rule_to_change(answer), picture)
+    if place is None:
+        screen.say(f"no rule decides this: {answer.cause.summary or 'no policy restricts it'}")
+        return
+    screen.go(place)
 
 
 def json_paragraphs(flow: Flow) -> tuple[Paragraph, ...]:

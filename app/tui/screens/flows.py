@@ -25,8 +25,10 @@ from app.services.wording import counted
 from app.tui.actions import Need, Scope, bindings
 from app.tui.causes import Causes
 from app.tui.feed import FlowFeed, FlowRows
+from app.tui.links import place_of
 from app.tui.places import ALL, Place
-from app.tui.questions import observe_command, words_of
+from app.tui.questions import observe_command
+from app.tui.screens.flow import go_to_rule, why_of
 from app.tui.screens.frame import Frame
 from app.tui.session import Session
 from app.tui.times import span_of
@@ -114,7 +116,7 @@ class Flows(Frame):
         with Horizontal(id="body"):
             yield Stream(views.COLUMNS, marks=marks, id="main")
             yield Grid(GROUP_COLUMNS, marks=marks, id="groups")
-            yield Document(id="detail")
+            yield Document(cursor=False, id="detail")
 
     def begin(self) -> None:
         """Filter as the place says."""
@@ -401,6 +403,11 @@ class Flows(Frame):
     def _opened(self) -> None:
         self.do_open()
 
+    @on(Document.Opened)
+    def _link_opened(self, event: Document.Opened) -> None:
+        if place := place_of(event.target, self.session.picture):
+            self.go(place)
+
     @on(Stream.Released)
     def _released(self) -> None:
         self._feed.stop(self.session.clock.now_ns())
@@ -427,6 +434,11 @@ class Flows(Frame):
         """Ask why it was judged so."""
         if (flow := self.flow) is not None:
             self.go(why_of(flow))
+
+    def do_rule(self) -> None:
+        """Go to the rule that decides, or would have to change."""
+        if (flow := self.flow) is not None:
+            go_to_rule(self, flow)
 
     def do_draft(self) -> None:
         """Draft a rule: first the answer, with its fixes."""
@@ -574,9 +586,3 @@ class Flows(Frame):
         """Copy a command that shows such flows."""
         if (flow := self.flow) is not None:
             self.copy(observe_command(flow), "the command")
-
-
-def why_of(flow: Flow) -> Place:
-    """Ask why a flow was judged as it was."""
-    words = words_of(flow)
-    return Place("why", (words.source, words.destination, words.port, words.request), subject=flow)

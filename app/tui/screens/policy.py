@@ -18,7 +18,7 @@ from app.tui.screens.policies import why_about
 from app.tui.views import policies as views
 from app.tui.views.findings import notices
 from app.tui.views.words import ref_text
-from widgets.document import Document, Paragraph, paragraph
+from widgets.document import Paragraph, paragraph
 from widgets.frame import StatusView
 from widgets.lines import Lines
 from widgets.spans import Span, Tone
@@ -39,6 +39,12 @@ class Policy(DocumentScreen):
     def tab(self) -> str:
         """The tab that is open."""
         return self.place.args[0] if self.place.args else TABS[0]
+
+    def begin(self) -> None:
+        """Go to the rule that is meant, if one is."""
+        super().begin()
+        if len(self.place.args) > 1 and self.place.cursor is None:
+            self.call_after_refresh(self.document.select, self.place.args[1])
 
     def compose_body(self) -> ComposeResult:
         """Lay out the tabs and the text."""
@@ -106,17 +112,23 @@ class Policy(DocumentScreen):
         self._open_tab(TABS[(TABS.index(self.tab) - 1) % (len(TABS) - 1)])
 
     def do_open(self) -> None:
-        """From a rule to its line in the YAML; from an endpoint to the endpoint."""
+        """From a rule to its line; from whatever else leads on, there."""
         target = self.document.target
-        if self._detail is None or not target:
-            return
-        if self.tab == "selects":
-            self.go(Place("endpoint", (target,)))
+        if self._detail is None or not target or self.follow():
             return
         if self.tab == "rules":
-            self._open_tab("yaml")
-            at = views.yaml_line_of(self._detail.yaml, target)
-            self.call_after_refresh(self.query_one("#main", Document).show_paragraph, at)
+            self._open_rule(self._detail, target)
+
+    def _open_rule(self, detail: PolicyDetail, path: str) -> None:
+        """Go to a rule where it is written; in no file, in the YAML as it is in force."""
+        manifest = detail.row.manifest
+        file, line = manifest.place_of(path) if manifest else (None, None)
+        if self.session.read_lines(file):
+            self.go(Place("file", (str(file), str(line))))
+            return
+        self._open_tab("yaml")
+        at = views.yaml_line_of(detail.yaml, path)
+        self.call_after_refresh(self.document.show_paragraph, at)
 
     def do_yaml(self) -> None:
         """Open the YAML."""

@@ -17,6 +17,7 @@ from app.core.model.provenance import Notice
 from app.services.picture import Picture
 from app.services.wording import counted
 from app.tui.actions import Need, Scope, bindings
+from app.tui.links import place_of
 from app.tui.places import ALL, Place
 from app.tui.screens.frame import Frame
 from app.tui.session import Session, judges_alike
@@ -95,7 +96,7 @@ class TableScreen(Frame):
         """Lay out table and detail."""
         with Horizontal(id="body"):
             yield Grid(self.COLUMNS, marks=self.session.marks, id="main")
-            yield Document(id="detail")
+            yield Document(cursor=False, id="detail")
 
     def begin(self) -> None:
         """Come back to the row one left."""
@@ -188,6 +189,11 @@ class TableScreen(Frame):
     @on(Grid.Opened)
     def _opened(self) -> None:
         self.do_open()
+
+    @on(Document.Opened)
+    def _link_opened(self, event: Document.Opened) -> None:
+        if place := place_of(event.target, self.session.picture):
+            self.go(place)
 
     @abstractmethod
     def do_open(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -19,9 +19,10 @@ from app.core.text import clean
 from app.services.ask import Inquiry
 from app.services.picture import Picture
 from app.tui.actions import Need, Scope, bindings
+from app.tui.links import place_of, rule_to_change
 from app.tui.places import Place
 from app.tui.questions import Words
-from app.tui.screens.document import DocumentScreen
+from app.tui.screens.document import DocumentScreen, TextMemo
 from app.tui.session import Session, judges_alike
 from app.tui.views import why as views
 from widgets.document import Document, Paragraph, paragraph
@@ -45,6 +46,14 @@ HINTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class WhyMemo(TextMemo):
+    """How an answer was left."""
+
+    unfolded: bool
+    chosen: int
+
+
 class Why(DocumentScreen):
     """`args` are source, destination, port and request, as far as they are known."""
 
@@ -65,8 +74,9 @@ class Why(DocumentScreen):
         super().__init__(session, place)
         self._inquiry: Inquiry | None = None
         self._answer: WhyAnswer | None = None
-        self._unfolded = False
-        self._chosen = 0
+        memo = place.cursor if isinstance(place.cursor, WhyMemo) else None
+        self._unfolded = memo is not None and memo.unfolded
+        self._chosen = memo.chosen if memo else 0
         self._asked_of: Cluster | None = None
         self._asked_at = 0.0
 
@@ -181,10 +191,11 @@ class Why(DocumentScreen):
         return self._chosen < len(fixes) and fixes[self._chosen].change != "none"
 
     def memo(self) -> Place:
-        """Remember the question."""
+        """Remember the question, and how far the answer was unfolded and read."""
         words = self.words
         args = (words.source, words.destination, words.port, words.request)
-        return replace(self.place, args=args)
+        memo = WhyMemo(self.document.target, self.document.top, self._unfolded, self._chosen)
+        return replace(self.place, args=args, cursor=memo)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -234,6 +245,21 @@ class Why(DocumentScreen):
         order = [*FIELDS, "main"]
         at = order.index(self.focused.id) if self.focused and self.focused.id in order else -1
         self.query_one(f"#{order[(at + step) % len(order)]}").focus()
+
+    def do_open(self) -> None:
+        """Go to what is under the cursor; else show or hide the trace."""
+        if not self.follow():
+            self.do_unfold()
+
+    def do_rule(self) -> None:
+        """Go to the rule that decides, or would have to change."""
+        if self._answer is None:
+            return
+        place = place_of(rule_to_change(self._answer), self.session.picture)
+        if place is None:
+            self.say("no rule decides this")
+            return
+        self.go(place)
 
     def do_unfold(self) -> None:
         """Show or hide the trace."""

@@ -8,8 +8,17 @@ from functools import partial
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import ObjectRef
 from app.services.inventory import EndpointDetail, EndpointRow
+from app.tui.links import to_policy
 from app.tui.session import Session
-from app.tui.views.words import empty, field, nothing_read, ref_text, section, source_text
+from app.tui.views.words import (
+    empty,
+    field,
+    nothing_read,
+    ref_text,
+    section,
+    source_field,
+    source_text,
+)
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column, Row
 from widgets.marks import Marks
@@ -159,9 +168,13 @@ def describe(detail: EndpointDetail, marks: Marks) -> tuple[Paragraph, ...]:
 def glance(row: EndpointRow, marks: Marks) -> tuple[Paragraph, ...]:
     """Say the same from the row alone, for the pane beside the table."""
     refs = dict.fromkeys((*row.egress, *row.ingress))
+    policies = (paragraph(ref_text(ref), target=to_policy(ref)) for ref in refs)
     return (
         *summary(row, marks),
-        *section("Policies that select it", *(paragraph(ref_text(ref)) for ref in refs)),
+        *section(
+            "Policies that select it",
+            *policies,
+        ),
         *_labels(row.endpoint),
     )
 
@@ -178,7 +191,7 @@ def summary(row: EndpointRow, marks: Marks) -> tuple[Paragraph, ...]:
         field("Node", one.node or "not known"),
         field("Identity", str(one.identity) if one.identity is not None else "not known"),
         field("Ports", _ports(one)),
-        field("Source", source_text(*source)),
+        source_field(*source),
         field("Egress", *_direction(row.egress, row.egress_default_deny, one, marks)),
         field("Ingress", *_direction(row.ingress, row.ingress_default_deny, one, marks)),
     )
@@ -224,7 +237,7 @@ def _policies(detail: EndpointDetail) -> tuple[Paragraph, ...]:
                 Span(f"  {source_text(row.file, row.line)}", Tone.DIM),
             ),
             indent=4,
-            target=str(row.ref),
+            target=to_policy(row.ref),
         )
         for row in detail.policies
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from app.core.lint.finding import Finding, Severity
-from app.tui.views.words import field, ref_text, section, source_text
+from app.tui.links import to_file, to_policy
+from app.tui.views.words import field, ref_text, section, source_field, source_text
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column, Row
 from widgets.marks import Marks
@@ -65,8 +66,8 @@ def describe(one: Finding) -> tuple[Paragraph, ...]:
     return (
         field("Finding", Span(f"{one.code} {one.name}", Tone.STRONG)),
         field("Severity", Span(one.severity.value, TONES[one.severity])),
-        field("Policy", ref_text(one.policy)),
-        field("Source", Span(source_text(one.file, one.line), Tone.ACCENT)),
+        field("Policy", ref_text(one.policy), target=to_policy(one.policy)),
+        source_field(one.file, one.line),
         field("Where", one.path or "the object"),
         paragraph(),
         paragraph(one.summary),
@@ -97,4 +98,5 @@ def _notice(one: Finding, marks: Marks) -> Paragraph:
     return Paragraph(
         (Span(f"{marks.error} {one.code} ", TONES[one.severity]), Span(f"{place}{one.summary}")),
         indent=2,
+        target=to_file(one.file, one.line),
     )

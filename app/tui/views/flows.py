@@ -21,6 +21,7 @@ from app.services.flow_words import (
     request_words,
     source_words,
 )
+from app.tui.links import to_endpoint, to_policy
 from app.tui.times import clock_time, span_of
 from app.tui.views.chips import CHIP, NO_CHIPS, Chips
 from app.tui.views.words import field, ref_text, section
@@ -126,6 +127,9 @@ def connection_text(flow: Flow) -> str:
 
 # Detail
 
+VERDICT = "verdict"
+"""The stop of what happened: it leads to why."""
+
 
 def verdict_sentence(flow: Flow, marks: Marks) -> Line:
     """Say what happened, where, and by whose decision."""
@@ -151,11 +155,11 @@ def evidence_text(evidence: PolicyEvidence) -> str:
 def describe(flow: Flow, look: FlowLook) -> tuple[Paragraph, ...]:
     """The whole flow: verdict first, then tuple, identities, evidence."""
     return (
-        Paragraph(verdict_sentence(flow, look.marks), indent=2),
+        Paragraph(verdict_sentence(flow, look.marks), indent=2, target=VERDICT),
         *_reason(flow),
         paragraph(),
-        field("From", *_whole_end(flow.source, flow.source_ip, flow.source_port)),
-        field("To", *_whole_end(flow.destination, flow.destination_ip, flow.destination_port)),
+        _end_field("From", flow.source, flow.source_ip, flow.source_port),
+        _end_field("To", flow.destination, flow.destination_ip, flow.destination_port),
         field("Protocol", port_words(flow), f"  {flow.tcp_flags}" if flow.tcp_flags else ""),
         field("Time", f"{clock_time(flow.time_ns, look.zone, millis=True)} on {flow.node or '?'}"),
         field("Seen at", _seen_at(flow)),
@@ -172,6 +176,12 @@ def _reason(flow: Flow) -> tuple[Paragraph, ...]:
     if reason is None:
         return ()
     return (paragraph(Span(reason.meaning, Tone.DIM)),)
+
+
+def _end_field(label: str, end: FlowEndpoint, ip: str, port: int) -> Paragraph:
+    """One end; a pod is a stop."""
+    target = to_endpoint(f"{end.namespace}/{end.pod}") if end.pod else ""
+    return field(label, *_whole_end(end, ip, port), target=target)
 
 
 def _whole_end(end: FlowEndpoint, ip: str, port: int) -> tuple[Span, ...]:
@@ -218,7 +228,7 @@ def _evidence(flow: Flow) -> tuple[Paragraph, ...]:
     return tuple(
         Paragraph(
             (Span(f"{word} ", Tone.DIM), Span(evidence_text(one), Tone.STRONG)),
-            target=str(ObjectRef(one.kind, one.namespace, one.name)),
+            target=to_policy(ObjectRef(one.kind, one.namespace, one.name)),
         )
         for word, group in groups
         for one in group

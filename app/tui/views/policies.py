@@ -11,6 +11,7 @@ import yaml
 from app.core.model.provenance import Notice
 from app.services.inventory import PolicyDetail, PolicyRow
 from app.services.rule_tree import NodeKind, RuleNode
+from app.tui.links import to_endpoint
 from app.tui.session import Session
 from app.tui.views.words import (
     empty,
@@ -19,6 +20,7 @@ from app.tui.views.words import (
     ref_text,
     section,
     short_kind,
+    source_field,
     source_text,
 )
 from widgets.document import Paragraph, paragraph
@@ -162,7 +164,7 @@ def summary(detail: PolicyDetail, marks: Marks) -> tuple[Paragraph, ...]:
         field("Judges", " and ".join(row.directions) or "no direction"),
         field("Selects", _selects(detail)),
         field("Rules", _rules(row)),
-        field("Source", source_text(row.file, row.line)),
+        source_field(row.file, row.line),
         *_deployed(row),
         *((field("Says", detail.description),) if detail.description else ()),
         *section("Notices", *(_notice(one, marks) for one in row.notices)),
@@ -237,13 +239,14 @@ def yaml_paragraphs(text: str) -> tuple[Paragraph, ...]:
     gutter = len(str(len(rows)))
     return tuple(
         Paragraph(
-            (Span(f"{at:>{gutter}}  ", Tone.DIM), *_yaml_line(row)), indent=gutter + 4, wraps=False
+            (Span(f"{at:>{gutter}}  ", Tone.DIM), *yaml_line(row)), indent=gutter + 4, wraps=False
         )
         for at, row in enumerate(rows, 1)
     )
 
 
-def _yaml_line(row: str) -> tuple[Span, ...]:
+def yaml_line(row: str) -> tuple[Span, ...]:
+    """Tell keys and comments from the rest of a line of YAML."""
     body = row.lstrip(" -")
     lead = row[: len(row) - len(body)]
     if body.startswith("#"):
@@ -288,7 +291,7 @@ def selected(detail: PolicyDetail) -> tuple[Paragraph, ...]:
                 Span(endpoint.name, Tone.STRONG),
                 Span(f"  {' '.join(map(str, endpoint.addresses))}", Tone.DIM),
             ),
-            target=endpoint.key,
+            target=to_endpoint(endpoint.key),
         )
         for endpoint in detail.endpoints
     )

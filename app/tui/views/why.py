@@ -20,6 +20,7 @@ from app.services.wording import (
     request_words,
     trace_lines,
 )
+from app.tui.links import deciding_rule, rule_to_change, to_policy, to_rule
 from app.tui.questions import Words, split_request, words_of
 from app.tui.session import Session
 from app.tui.views.words import field, section
@@ -95,8 +96,8 @@ def describe(
         yield field("", Span(answer.cause.detail, Tone.DIM))
     yield from _look_at(answer)
     yield from _paths(answer, marks)
-    yield field("Egress", *_direction(answer.egress, _from(answer), marks))
-    yield field("Ingress", *_direction(answer.ingress, _to(answer), marks))
+    yield _direction("Egress", answer.egress, _from(answer), marks)
+    yield _direction("Ingress", answer.ingress, _to(answer), marks)
     yield from _seen(answer)
     yield from _fixes(answer, chosen)
     for unknown in answer.not_known:
@@ -139,7 +140,12 @@ def _sure(answer: WhyAnswer) -> str:
 def _look_at(answer: WhyAnswer) -> Iterator[Paragraph]:
     at = place(answer.cause.file, answer.cause.line)
     if at or answer.cause.look_at:
-        yield field("Look at", Span(at, Tone.ACCENT), Span(f"  {answer.cause.look_at}"))
+        yield field(
+            "Look at",
+            Span(at, Tone.ACCENT),
+            Span(f"  {answer.cause.look_at}"),
+            target=rule_to_change(answer),
+        )
 
 
 def _paths(answer: WhyAnswer, marks: Marks) -> Iterator[Paragraph]:
@@ -152,11 +158,11 @@ def _paths(answer: WhyAnswer, marks: Marks) -> Iterator[Paragraph]:
         yield field("Backends" if not at else "", verdict, text)
 
 
-def _direction(trace: DirectionTrace, who: str, marks: Marks) -> Line:
-    return (
-        policy_verdict(trace.outcome.value, marks),
-        Span(f"  {direction_sentence(trace, who)}"),
-    )
+def _direction(label: str, trace: DirectionTrace, who: str, marks: Marks) -> Paragraph:
+    verdict = policy_verdict(trace.outcome.value, marks)
+    rule = deciding_rule(trace)
+    target = to_rule(rule) if rule else ""
+    return field(label, verdict, Span(f"  {direction_sentence(trace, who)}"), target=target)
 
 
 def _seen(answer: WhyAnswer) -> Iterator[Paragraph]:
@@ -243,13 +249,17 @@ def _trace(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
 
 
 def _rules(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
-    selected = ", ".join(policy_words(ref) for ref in trace.selected_by) or "no policy"
-    yield field("Selected by", selected, width=13)
+    if not trace.selected_by:
+        yield field("Selected by", "no policy", width=13)
+    for at, ref in enumerate(trace.selected_by):
+        label = "" if at else "Selected by"
+        yield field(label, policy_words(ref), width=13, target=to_policy(ref))
     for one in trace_lines(trace):
         glyph, tone = _BEARING_LOOKS[one.bearing]
         sign = Span(f"{getattr(marks, glyph)} ", tone)
         about = Span(f"{one.about:<{ABOUT_COLUMNS}}", Tone.DIM)
-        yield Paragraph((sign, about, Span(one.text)), indent=ABOUT_COLUMNS + 4)
+        target = to_rule(one.rule) if one.rule else ""
+        yield Paragraph((sign, about, Span(one.text)), indent=ABOUT_COLUMNS + 4, target=target)
     for doubt in trace.uncertain:
         yield field("Uncertain", Span(doubt, Tone.WARN), width=13)
 

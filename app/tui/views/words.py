@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.core.model.kinds import SHORT_KINDS
 from app.core.model.provenance import ObjectRef
 from app.services.wording import place
+from app.tui.links import to_file
 from app.tui.session import Session
 from widgets.document import Paragraph, heading, paragraph
 from widgets.spans import Line, Span, Tone, line
@@ -21,9 +22,16 @@ def ref_text(ref: ObjectRef) -> str:
     return f"{short_kind(ref.kind)} {where}{ref.name}"
 
 
-def field(label: str, *parts: str | Span, width: int = 11) -> Paragraph:
+def field(label: str, *parts: str | Span, width: int = 11, target: str = "") -> Paragraph:
     """Make a labelled line whose continuation stands under its text."""
-    return Paragraph((Span(f"{label:<{width}}", Tone.DIM), *line(*parts)), indent=width)
+    spans = (Span(f"{label:<{width}}", Tone.DIM), *line(*parts))
+    return Paragraph(spans, indent=width, target=target)
+
+
+def source_field(file: str | None, line_number: int | None) -> Paragraph:
+    """Where an object is written: a stop that leads to the line."""
+    text = Span(source_text(file, line_number), Tone.ACCENT if file else Tone.PLAIN)
+    return field("Source", text, target=to_file(file, line_number))
 
 
 def empty(*texts: str) -> tuple[Line, ...]:
