@@ -54,7 +54,7 @@ class CommitReader:
         sources = self.sources
         named = sources.snapshots or ((self.settings.repo.path,) if self.live else ())
         paths = tuple(_inside(path, self.root, folder) for path in named)
-        rendered = tuple(_inside(path, self.root, folder) for path in sources.rendered)
+        rendered = tuple(_committed(path, self.root, folder) for path in sources.rendered)
         selected = Selected(sources.env, sources.clusters, rendered, sources.helm)
         reader = _Renamed(ManifestReader(paths, sources.sets, selected), str(folder), self.root)
         version = sources.cilium_version or self.settings.cluster.cilium_version
@@ -87,6 +87,12 @@ def _inside(path: str, root: Path, folder: Path) -> str:
     """A named path's place in the exported commit; what lies elsewhere stays where it is."""
     real = Path(path).resolve()
     return str(folder / real.relative_to(root)) if real.is_relative_to(root) else path
+
+
+def _committed(path: str, root: Path, folder: Path) -> str:
+    """A rendered path's place in the exported commit, where it is committed at all."""
+    inside = _inside(path, root, folder)
+    return inside if Path(inside).exists() else path
 
 
 @dataclass(slots=True)
@@ -125,7 +131,11 @@ class _Renamed:
             path: (self._text(file), line) for path, (file, line) in source.elsewhere.items()
         }
         by = tuple(map(self._text, source.deployed_by))
-        return replace(source, file=self._text(source.file), elsewhere=elsewhere, deployed_by=by)
+        maker = source.made_by
+        if maker is not None:
+            maker = replace(maker, file=self._text(maker.file))
+        file = self._text(source.file)
+        return replace(source, file=file, elsewhere=elsewhere, deployed_by=by, made_by=maker)
 
     def _notice(self, notice: Notice) -> Notice:
         file = self._text(notice.file) if notice.file else notice.file

@@ -14,7 +14,7 @@ from app.core.drafts.paths import check_path
 from app.core.drafts.render import render_document
 from app.core.drafts.splice import read_object, splice
 from app.core.errors import DraftRejected, NotFound
-from app.core.model.provenance import ObjectRef
+from app.core.model.provenance import Maker, ObjectRef
 from app.ports import FileChange, PolicyRepo
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
@@ -52,6 +52,8 @@ class FileEditor:
                 f"{change.policy} is in no file that is known",
                 hint="give the checkout it is deployed from with --snapshot",
             )
+        if source.made_by is not None:
+            raise _not_by_hand(change.policy, source.made_by)
         path = check_path(self._place(source.file))
         text = await self._text(path, edited)
         written = read_object(text, change.policy, line=source.line)
@@ -98,7 +100,7 @@ class FileEditor:
         return True
 
     async def _list_resource(self, path: str, beside: str, edited: dict[str, FileChange]) -> None:
-        """Add the new file to the kustomization that lists its neighbour.
+        """Add the new file to the kustomization that lists its neighbour, or is its neighbour.
 
         Without one the folder is deployed as it is; a neighbour that a kustomization deploys and
         none lists by name is a case for a person.
@@ -122,6 +124,8 @@ class FileEditor:
             text = await self._text(path, edited)
         except NotFound:
             return False
+        if path == file:
+            return True
         tree = read_object(text, _KUSTOMIZATION)
         resources = tree.get("resources") if isinstance(tree, dict) else None
         folder = posixpath.dirname(path)
@@ -129,6 +133,16 @@ class FileEditor:
             isinstance(entry, str) and posixpath.normpath(posixpath.join(folder, entry)) == file
             for entry in resources or ()
         )
+
+
+def _not_by_hand(policy: ObjectRef, maker: Maker) -> DraftRejected:
+    """Why an object cannot be edited, and the nearest place for a change of it."""
+    at = f", deployed at {maker.file}:{maker.line}" if maker.file else ""
+    where = f"beside `{maker.file}`" if maker.file else "in the checkout that deploys it"
+    return DraftRejected(
+        f"{policy} is rendered by {maker.what}{at}",
+        hint=f"change the chart's values, or draft a policy of its own {where}",
+    )
 
 
 def _with_placeholders(change: Change, text: str, sets: Mapping[str, str]) -> Change:

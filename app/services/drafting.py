@@ -194,7 +194,7 @@ class Drafter:
             policy=first.policy,
             diffs=diffs,
             counts={path: count_changes(diff) for path, diff in diffs.items()},
-            deployed_by=first.source.deployed_by if first.source else (),
+            deployed_by=_reached(plan),
             risk=str(risk),
             reason=request.reason,
             effect=_effect(plan),
@@ -252,9 +252,16 @@ def _effect(plan: Plan) -> tuple[str, ...]:
     ]
     if redirected:
         lines.append(f"layer 7 rules still decide each request ({', '.join(redirected)})")
-    overlays = {
-        name for change in plan.changes if change.source for name in change.source.deployed_by
-    }
-    if overlays:
-        lines.append(f"changes what is deployed by {', '.join(sorted(overlays))}")
+    if overlays := _reached(plan):
+        lines.append(f"changes what is deployed by {', '.join(overlays)}")
+    judged = {one for change in plan.changes if change.source for one in change.source.deployed_by}
+    if others := [one for one in overlays if one not in judged]:
+        shown = ", ".join(sorted(judged))
+        lines.append(f"judged as {shown} deploys it; not judged for {', '.join(others)}")
     return tuple(lines)
+
+
+def _reached(plan: Plan) -> tuple[str, ...]:
+    """The folders whose deployments change, of every environment."""
+    sources = [change.source for change in plan.changes if change.source]
+    return tuple(sorted({name for one in sources for name in one.reach or one.deployed_by}))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.core.documents.split import split_documents
-from app.core.model.provenance import Manifest, Source
+from app.core.model.provenance import Maker, Manifest, Source
 from app.core.text import clean
 from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.found import Found
@@ -27,6 +27,11 @@ def sources_of(text: str) -> Mapping[int, str]:
     """The `# Source:` of each document of what Helm printed, by its number."""
     matches = ((index, _SOURCE.search(one.text)) for index, one in enumerate(split_documents(text)))
     return {index: clean(match[1]) for index, match in matches if match}
+
+
+def made_by(chart: Chart) -> Maker:
+    """Who renders the objects of a chart, for whoever would change them."""
+    return Maker(f"the Helm chart `{chart.name}`", chart.file, chart.line)
 
 
 def read_output(
@@ -47,9 +52,10 @@ def read_output(
         inside = origin.partition("/")[2]
         template = folder / inside
         if not inside or not template.is_file():
-            source = Source(clean(str(named)), 1)
+            source = Source(clean(str(named)), 1, made_by=made_by(chart))
         else:
-            source = Source(clean(str(named / inside)), _line_of(manifest, template))
+            line = _line_of(manifest, template)
+            source = Source(clean(str(named / inside)), line, made_by=made_by(chart))
         built.manifests.append(replace(manifest, source=source))
     return built
 

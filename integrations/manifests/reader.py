@@ -151,8 +151,11 @@ class _Placed:
         every = list(plan.built.values())
         parts = {path for one in every for path in one.patches}
         reached = {checkout.real(path) for one in every for path in one.files}
+        reach = plan.reach(checkout.files.shown)
         manifests = [
-            one for deployment in chosen.deployments for one in plan.of(deployment).manifests
+            _reaching(one, reach)
+            for deployment in chosen.deployments
+            for one in plan.of(deployment).manifests
         ]
         undeployed: list[Manifest] = []
         named = {name for name in checkout.files.named if Path(name).is_file()}
@@ -166,6 +169,14 @@ class _Placed:
                 undeployed += [_orphan(one) for one in objects if one.ref.kind in LINE_KINDS]
         aside = {checkout.files.shown[one] for one in parts if one in checkout.files.shown}
         return cls(manifests, undeployed, parts, aside)
+
+
+def _reaching(manifest: Manifest, reach: Mapping[str, tuple[str, ...]]) -> Manifest:
+    """Say of an object which deployments its file is part of, where they are several."""
+    source = manifest.source
+    if source is None or source.file not in reach:
+        return manifest
+    return replace(manifest, source=replace(source, reach=reach[source.file]))
 
 
 def _is_named(shown: str, files: FileSet, named: set[str]) -> bool:

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from app.core.errors import BadInput
-from app.core.model.provenance import Manifest, Notice
+from app.core.model.provenance import Maker, Manifest, Notice
 from app.core.text import clean
-from integrations.manifests.chart_output import sources_of
+from integrations.manifests.chart_output import made_by, sources_of
 from integrations.manifests.deploy.deployment import Chart
 from integrations.manifests.files import find_files, read_bytes
 from integrations.manifests.found import Found
@@ -25,6 +25,7 @@ from integrations.manifests.repository import in_namespace
 
 _ORIGIN = "config.kubernetes.io/origin"
 _HELM_CHART = "helm.sh/chart"
+_INSTANCE = "app.kubernetes.io/instance"
 _PATH = re.compile(r"^path: (\S+)", re.MULTILINE)
 
 
@@ -45,11 +46,14 @@ class Rendered:
 
     def placed(self, charts: Iterable[Chart]) -> list[Manifest]:
         """Give the objects; those without a namespace go where their chart is deployed to."""
-        namespaces = {name: one.namespace for one in charts for name in (one.release, one.name)}
-        return [
-            _from(in_namespace(one, namespaces.get(origin.partition("/")[0]) or "default"), origin)
-            for one, origin in self.objects
-        ]
+        charts = list(charts)
+        placed = []
+        for manifest, origin in self.objects:
+            found = _charts_of(manifest, origin.partition("/")[0], charts)
+            namespace = found[-1].namespace if found else ""
+            chart = found[0] if len(found) == 1 else None
+            placed.append(_from(in_namespace(manifest, namespace or "default"), origin, chart))
+        return placed
 
 
 def read_rendered(paths: Sequence[str]) -> Rendered:
@@ -87,7 +91,18 @@ def _origin_of(manifest: Manifest, sources: Mapping[int, str]) -> str:
     return clean(re.sub(r"-v?\d[\w.+-]*$", "", str(labels.get(_HELM_CHART, ""))))
 
 
-def _from(manifest: Manifest, origin: str) -> Manifest:
-    if manifest.source is None or not origin:
+def _charts_of(manifest: Manifest, name: str, charts: Sequence[Chart]) -> Sequence[Chart]:
+    """The deployed charts that an object may be of; of several, those of its own release."""
+    found = [one for one in charts if name and name in (one.name, one.release, one.chart)]
+    labels = manifest.body.get("metadata", {}).get("labels") or {}
+    release = labels.get(_INSTANCE) or ""
+    own = [one for one in found if release in (one.release, one.name)]
+    return own or found
+
+
+def _from(manifest: Manifest, origin: str, chart: Chart | None) -> Manifest:
+    if manifest.source is None:
         return manifest
-    return replace(manifest, source=replace(manifest.source, deployed_by=(origin,)))
+    maker = made_by(chart) if chart else Maker(f"`{origin or 'what was rendered'}`")
+    by = (origin,) if origin else manifest.source.deployed_by
+    return replace(manifest, source=replace(manifest.source, deployed_by=by, made_by=maker))

@@ -46,6 +46,18 @@ class Plan:
         """What a deployment gives."""
         return self.built[id(deployment)]
 
+    def reach(self, shown: Mapping[Path, str]) -> Mapping[str, tuple[str, ...]]:
+        """The deployments of each file that is part of several, by the file's name in output."""
+        by_file: dict[Path, set[str]] = {}
+        for deployment in self.deployments:
+            for path in self.of(deployment).files:
+                by_file.setdefault(path, set()).add(deployment.shown)
+        return {
+            shown[path]: tuple(sorted(names))
+            for path, names in by_file.items()
+            if len(names) > 1 and path in shown
+        }
+
     @property
     def is_controlled(self) -> bool:
         """Whether Argo CD or Flux deploys anything of this checkout."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.core.drafts.change import Change, ChangeKind
 from app.core.drafts.edits import Append, Edit, Path, SetScalar, parse_path, value_at
+from app.core.drafts.places import place_beside
 from app.core.drafts.proposal import slug
 from app.core.drafts.rules import (
     cilium_element,
@@ -251,14 +252,7 @@ def new_policies(side: Side, engine: Engine, rule: dict[str, Any], title: str) -
     name = _free_name(side, engine)
     body = new_policy(name, side.subject, side.direction, [rule], side.sentence)
     ref = ObjectRef(CNP, side.subject.namespace, name)
-    beside = next(
-        (
-            policy.manifest.source
-            for policy in engine.policies
-            if policy.ref.namespace == ref.namespace and is_editable(policy.manifest)
-        ),
-        None,
-    )
+    beside = place_beside(side.subject, engine)
     kind = ChangeKind.NEW_POLICY
     yield Change(kind, title, "a policy of its own", ref, body=body, source=beside)
 
@@ -279,8 +273,9 @@ def _free_name(side: Side, engine: Engine) -> str:
 
 
 def is_editable(manifest: Manifest) -> bool:
-    """Say whether a draft may change it: not when its file is deployed by nothing."""
-    return manifest.source is None or not manifest.source.orphan
+    """Say whether a draft may change it: not an orphan, nor what a chart renders."""
+    source = manifest.source
+    return source is None or not (source.orphan or source.made_by)
 
 
 def _has(manifest: Manifest, path: Path) -> bool:

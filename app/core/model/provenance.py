@@ -21,13 +21,24 @@ class ObjectRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Maker:
+    """What renders an object: in words, and where this checkout deploys it (no file: nowhere)."""
+
+    what: str
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The document an object was read from.
 
     `lines` maps a path inside the object, as `spec.egress[1].toPorts[0]`, to its 1-based line.
     `elsewhere` holds the fields that another file wrote, a patch or a kustomization: their file as
     shown and line. `deployed_by` names the folders that it is deployed from (empty: none, or not
-    known). `orphan` says that a checkout deploys objects, and nothing deploys this one.
+    known), `reach` those of every environment of the checkout. `orphan` says that a checkout
+    deploys objects, and nothing deploys this one. `made_by` is the chart that renders it, if one
+    does: then nobody edits the object itself.
     """
 
     file: str
@@ -39,6 +50,8 @@ class Source:
     elsewhere: Mapping[str, tuple[str, int]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    reach: tuple[str, ...] = field(default=(), compare=False)
+    made_by: Maker | None = None
 
     def place_of(self, path: str) -> tuple[str, int]:
         """Give file and line of `path`, or of its nearest ancestor that has them."""

@@ -48,6 +48,8 @@ class Chart:
     """Other words for `helm template`."""
     lacks: str = ""
     """Why it is not rendered although it lies here."""
+    chart: str = ""
+    """The chart's own name, where `name` is that of a release."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def read_releases(
         paths = [locate(one) for one in files if isinstance(one, str)] if files else []
         one = Chart(
             name=clean(manifest.ref.name),
+            chart=clean(name.rstrip("/").rpartition("/")[2]),
             namespace=target or manifest.ref.namespace,
             file=manifest.file or "",
             line=manifest.line_of("") or 1,
