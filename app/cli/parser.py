@@ -48,6 +48,9 @@ COMMANDS = (
     Command("draft", "write the change that would allow a connection", "app.cli.commands.draft"),
     Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
     Command("check", "say whether the boundaries hold", "app.cli.commands.check"),
+    Command(
+        "alerts", "say what was refused, why, and what is not usual", "app.cli.commands.alerts"
+    ),
     Command("lint", "find policies that do not do what they say", "app.cli.commands.lint"),
     Command("snapshot", "write down what was read", "app.cli.commands.snapshot"),
     Command(

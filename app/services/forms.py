@@ -17,55 +17,22 @@ from app.core.model.answer import CauseCode, Confidence, StepStatus
 from app.core.model.verdict import Dimension, Effect, Outcome, Protocol, Verdict
 from app.services.contract import SCHEMA
 from app.services.doctor import Health
+from app.services.form_parts import (
+    Document,
+    Listing,
+    Notice,
+    Place,
+    PlacedRef,
+    Ref,
+    Schema,
+    Severity,
+)
+from app.services.insight_forms import Alerts
 from app.services.rule_tree import NodeKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-Schema = Literal["k8tre-tui/v1"]
-Severity = Literal["error", "warning", "info"]
 Change = Literal["add-rule", "extend-rule", "new-policy", "none"]
-
-
-class Ref(msgspec.Struct, kw_only=True):
-    """An object of the cluster; `namespace` is empty where its kind has none."""
-
-    kind: str
-    namespace: str
-    name: str
-
-
-class Place(msgspec.Struct, kw_only=True):
-    """A line of a file that was read; null where the object came from a live cluster."""
-
-    file: str | None
-    line: int | None
-
-
-class Notice(Place, kw_only=True):
-    """What must be known about what was read."""
-
-    severity: Severity
-    text: str
-    object: Ref | None
-
-
-class Document(msgspec.Struct, kw_only=True):
-    """Any document."""
-
-    schema: Schema
-
-
-class Listing(Document, kw_only=True):
-    """Any list; `items` is empty where there is nothing."""
-
-    notices: list[Notice]
-
-
-class PlacedRef(Ref, kw_only=True):
-    """An object, and where it was read."""
-
-    file: str | None
-    line: int | None
 
 
 class Policy(PlacedRef, kw_only=True):
@@ -602,6 +569,7 @@ FORMS: dict[str, type[msgspec.Struct]] = {
     "what-if": WhatIf,
     "draft": Draft,
     "check": Check,
+    "alerts": Alerts,
     "doctor": Doctor,
     "rights": Rights,
     "report": Report,

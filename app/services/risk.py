@@ -17,21 +17,12 @@ from typing import Any
 from app.core.drafts.choice import Plan
 from app.core.lint.projects import is_project
 from app.core.model.cluster import IdentityKind, Namespace
+from app.core.model.metadata import METADATA
 from app.core.model.verdict import Peer, Question, Verdict
 from app.core.policy.engine import Engine
 from app.core.policy.parse import policy_ref
 from app.services.lint import public_suffixes
 from app.services.proof import Proof
-
-METADATA = (
-    "169.254.169.254",
-    "169.254.170.2",
-    "168.63.129.16",
-    "100.100.100.200",
-    "fd00:ec2::254",
-)
-"""Where clouds answer for credentials: AWS, Azure, Google, OpenStack; ECS tasks; Azure's
-WireServer; Alibaba; AWS over IPv6. Source: each vendor's page on instance metadata."""
 
 OUTSIDE = ("100.0.0.1", "203.0.113.77", "2001:db8::77")
 """Addresses for the outside at large: one of each half of IPv4, and one of IPv6."""

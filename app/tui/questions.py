@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from app.core.model.flow import Flow, FlowEndpoint
-
-ENTITIES = frozenset({"host", "remote-node", "kube-apiserver", "health", "ingress"})
+from app.core.flows.asking import end_asked
+from app.core.model.flow import Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +37,14 @@ def split_request(text: str) -> tuple[str, str]:
 
 def words_of(flow: Flow) -> Words:
     """Ask about the connection a flow belongs to; a reply is turned around."""
-    source = _end(flow.source, flow.source_ip, flow.source_names)
-    destination = _end(flow.destination, flow.destination_ip, flow.destination_names)
+    source = end_asked(flow.source, flow.source_ip, flow.source_names)
+    destination = end_asked(flow.destination, flow.destination_ip, flow.destination_names)
     number = flow.destination_port
     if flow.is_reply:
         source, destination, number = destination, source, flow.source_port
     protocol = {"ICMPv4": "ICMP"}.get(flow.protocol, flow.protocol)
     port = f"{number}/{protocol}" if protocol else ""
     return Words(source, destination, port, _request(flow))
-
-
-def _end(end: FlowEndpoint, ip: str, names: tuple[str, ...]) -> str:
-    if end.pod:
-        return f"pod:{end.namespace}/{end.pod}"
-    if names:
-        return f"fqdn:{names[0]}={ip}" if ip else f"fqdn:{names[0]}"
-    reserved = (label.removeprefix("reserved:") for label in end.labels)
-    entity = next((name for name in reserved if name in ENTITIES), "")
-    if entity:
-        return f"entity:{entity}"
-    return f"ip:{ip}" if ip else "entity:world"
 
 
 def _request(flow: Flow) -> str:

@@ -25,6 +25,7 @@ PRINTED = {
     "lint": ("lint",),
     "rules": ("lint", "--rules"),
     "check": ("check",),
+    "alerts": ("alerts",),
     "doctor": ("doctor",),
     "rights": ("doctor", "--can-i"),
     "report": ("doctor", "--report"),

@@ -1,0 +1,118 @@
+"""One flow as a sighting of a connection: client, server, port, and what it shows of it.
+
+Answers are turned round, so that the port is always the server's. Hubble says of traces, verdicts
+and layer 7 messages whether they are answers, of drops it does not: there a packet that no client
+sends (SYN and ACK together), or that goes from a low port to an ephemeral one without opening
+anything, is one.
+
+Source: Cilium `pkg/hubble/parser/threefour/parser.go` (`decodeIsReply`: traces and verdicts only);
+Linux `net.ipv4.ip_local_port_range` (32768 and up).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from app.core.insights.party import Directory, FlowParty
+from app.core.model.flow import EVENT_L7, Flow, FlowEndpoint
+
+EPHEMERAL = 32_768
+WITH_PORTS = frozenset({"TCP", "UDP", "SCTP"})
+TRACE = 4
+_REFUSED = frozenset({"DROPPED", "AUDIT"})
+_PASSED = frozenset({"FORWARDED", "REDIRECTED"})
+
+
+class Shows(Enum):
+    """What a flow shows of its connection."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    ANSWERED = "answered"
+    RESET = "reset"
+    OTHER = "other"
+
+
+class Sight(NamedTuple):
+    """One flow. `host` is the server's address, `client_port` 0 where the protocol has none."""
+
+    time_ns: int
+    client: FlowParty
+    server: FlowParty
+    host: str
+    port: int
+    protocol: str
+    client_port: int
+    shows: Shows
+    flow: Flow
+
+    @property
+    def pair(self) -> tuple[FlowParty, FlowParty, int, str]:
+        """What connections are grouped by."""
+        return self.client, self.server, self.port, self.protocol
+
+
+def is_answer(flow: Flow) -> bool:
+    """Whether a flow goes from the server to the client."""
+    if flow.is_reply is not None:
+        return flow.is_reply and flow.protocol in WITH_PORTS
+    if flow.l7 is not None:
+        return flow.l7.type == "RESPONSE"
+    if flow.protocol not in WITH_PORTS:
+        return False
+    if flow.protocol == "TCP":
+        flags = flow.tcp_flags.split(",")
+        if "SYN" in flags:
+            return "ACK" in flags
+    return flow.source_port < EPHEMERAL <= flow.destination_port and flow.source_port > 0
+
+
+def sight_of(flow: Flow, directory: Directory) -> Sight | None:
+    """See what a flow shows; None for one that is no connection's (no address, a socket's)."""
+    if not flow.source_ip or not flow.protocol:
+        return None
+    answer = is_answer(flow)
+    if answer:
+        client, server = flow.destination, flow.source
+        client_ip, host = flow.destination_ip, flow.source_ip
+        client_names, names = flow.destination_names, flow.source_names
+        client_port, port = flow.destination_port, flow.source_port
+    else:
+        client, server = flow.source, flow.destination
+        client_ip, host = flow.source_ip, flow.destination_ip
+        client_names, names = flow.source_names, flow.destination_names
+        client_port, port = flow.source_port, flow.destination_port
+    return Sight(
+        flow.time_ns,
+        directory.party(client, client_ip, client_names),
+        directory.party(server, host, names),
+        host,
+        port,
+        flow.protocol,
+        client_port,
+        _shows(flow, answer=answer),
+        flow,
+    )
+
+
+def _shows(flow: Flow, *, answer: bool) -> Shows:
+    if flow.verdict in _REFUSED:
+        return Shows.REFUSED
+    if flow.verdict not in _PASSED:
+        return Shows.OTHER
+    if not answer:
+        return Shows.PASSED
+    if "RST" in flow.tcp_flags:
+        return Shows.RESET
+    return Shows.ANSWERED
+
+
+def is_message(flow: Flow) -> bool:
+    """Whether a flow is a message of layer 7, which a proxy wrote down."""
+    return flow.event == EVENT_L7 or flow.l7 is not None
+
+
+def pod_of(end: FlowEndpoint) -> str:
+    """`NS/POD`, empty where the end is none."""
+    return f"{end.namespace}/{end.pod}" if end.pod else ""

@@ -1,0 +1,71 @@
+"""Fills the JSON forms of insights (docs/forms.md §4.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.core.flows.times import format_time
+from app.core.insights.alert import Alert, AlertCause, Alerts
+from app.core.model.provenance import Notice, RuleRef
+from app.services.contract import SCHEMA, Form, listing, ref_form
+
+
+def alert_form(alert: Alert, alerts: Alerts) -> Form:
+    """One alert of a list; the window and the losses are those of the list."""
+    return {
+        "schema": SCHEMA,
+        "id": alert.id,
+        "kind": alert.kind,
+        "state": alert.state.value,
+        "severity": alert.severity.value,
+        "from": alert.source,
+        "to": alert.destination,
+        "port": alert.port,
+        "protocol": alert.protocol,
+        "cause": _cause_form(alert.cause),
+        "block": alert.block.value if alert.block else None,
+        "tried": alert.tried.value if alert.tried else None,
+        "boundary": alert.boundary or None,
+        "audit": alert.audited,
+        "first": format_time(alert.first_ns),
+        "last": format_time(alert.last_ns),
+        "count": alert.count,
+        "attempts": alert.attempts,
+        "window_s": alerts.window_s,
+        "lost_events": alerts.lost,
+        "flows": list(alert.flows),
+        "pods": list(alert.pods),
+        "evidence": list(alert.evidence),
+        "not_known": list(alert.not_known),
+    }
+
+
+def alerts_form(alerts: Alerts, items: Iterable[Alert], notices: Sequence[Notice] = ()) -> Form:
+    """Some alerts of a list, with what the list as a whole has seen."""
+    form = listing((alert_form(one, alerts) for one in items), notices)
+    return form | {
+        "seen": alerts.seen,
+        "window_s": alerts.window_s,
+        "lost_events": alerts.lost,
+        "forgotten": alerts.forgotten,
+    }
+
+
+def _cause_form(cause: AlertCause) -> Form:
+    return {
+        "code": cause.code,
+        "summary": cause.summary,
+        "confidence": cause.confidence.value,
+        "rule": _rule_form(cause.rule) if cause.rule is not None else None,
+        "file": cause.file,
+        "line": cause.line,
+    }
+
+
+def _rule_form(rule: RuleRef) -> Form:
+    return {
+        "policy": ref_form(rule.policy),
+        "path": rule.path,
+        "file": rule.file,
+        "line": rule.line,
+    }
