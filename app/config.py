@@ -152,6 +152,21 @@ class CheckSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """Whom `alerts --notify` tells of alerts; a bearer token is ALERTS_TOKEN."""
+
+    alertmanager: str = _key(
+        "address of a Prometheus Alertmanager, as http://HOST:9093", bound=_URL
+    )
+    webhook: str = _key("address that is sent alerts as JSON (docs/forms.md 4.6)", bound=_URL)
+    severity: str = _key(
+        "from which severity on: high, medium, low or expected",
+        default="medium",
+        bound=Bound(choices=("high", "medium", "low", "expected")),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BotSettings:
     """The chat bot: where it answers, whom, and how much it says. Ids, never names."""
 
@@ -178,6 +193,7 @@ class Settings:
     ui: UiSettings = UiSettings()
     repo: RepoSettings = RepoSettings()
     check: CheckSettings = CheckSettings()
+    alerts: AlertSettings = AlertSettings()
     bot: BotSettings = BotSettings()
     projects: Mapping[str, str] = field(
         default_factory=dict,

@@ -317,3 +317,36 @@ class FlowHistory(Protocol):
     async def close(self) -> None:
         """Keep what is queued, and let another process write."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One alert as it is sent to those who are called.
+
+    `labels` say which alert it is and never change while it lasts; `annotations` are for people.
+    `ends_ns` is 0 while it goes on. `form` is the alert as docs/forms.md §4.6 has it.
+    """
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_ns: int
+    ends_ns: int
+    form: Mapping[str, Any]
+
+
+class Pager(Protocol):
+    """Where alerts are sent so that somebody is called."""
+
+    @property
+    def name(self) -> str:
+        """What to call it on screen."""
+        ...
+
+    @property
+    def wants_repeats(self) -> bool:
+        """Whether what goes on must be sent again and again, or it counts as over."""
+        ...
+
+    async def send(self, pages: Sequence[Page], now_ns: int) -> None:
+        """Send alerts. Raises `SourceUnavailable` when they did not arrive."""
+        ...

@@ -63,3 +63,17 @@ def test_alerts_when_there_are_no_flows_then_it_says_how_to_give_some(
 
 def test_alerts_when_followed_as_one_document_then_it_is_refused(run: Run) -> None:
     assert run("alerts", "--demo", "-f", "-o", "json").code == 2
+
+
+def test_alerts_when_nobody_is_named_to_be_told_then_it_says_where(run: Run) -> None:
+    ran = run("alerts", "--demo", "--notify")
+    assert ran.code == 2
+    assert "alerts.alertmanager" in ran.err
+
+
+def test_alerts_when_the_pager_does_not_answer_then_the_alerts_are_printed_all_the_same(
+    run: Run,
+) -> None:
+    ran = run("alerts", "--demo", "--webhook", "http://127.0.0.1:1", "-o", "jsonl")
+    assert ran.jsonl
+    assert "webhook 127.0.0.1:1: alerts were not delivered" in ran.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
     from app.core.insights.alert import Alert, Alerts
     from app.ports import FlowRequest
     from app.services.insights import AlertBook
+    from app.services.paging import Paging
     from app.services.picture import Picture
 
 EXAMPLE = """  k8tre-tui alerts --demo
   k8tre-tui alerts --snapshot ./gitops --flows events.log.gz --severity medium -o jsonl
-  k8tre-tui alerts -f --since 1h --fail-on high
+  k8tre-tui alerts -f --since 1h --alertmanager http://alertmanager.monitoring:9093
 
 a block is isolation (nothing was meant to allow it), a fault (a rule was, and does not match), or
 no policy's; exit code 1 when something of severity --fail-on or worse has not ended"""
@@ -56,6 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=AlertSeverity.HIGH.value,
         help="the mildest severity that makes the exit code 1 (default: high)",
     )
+    told = parser.add_argument_group("whom else to tell (with [alerts] of the settings: --notify)")
+    told.add_argument("--notify", action="store_true", help="tell those whom the settings name")
+    told.add_argument("--alertmanager", default="", metavar="URL", help="a Prometheus Alertmanager")
+    told.add_argument("--webhook", default="", metavar="URL", help="an address that takes JSON")
     add_namespace_options(parser)
     add_output_options(parser)
 
@@ -81,6 +87,8 @@ async def _once(context: Context) -> int:
     await _read(context, book, request)
     alerts = book.alerts(picture, 0 if _is_recorded(context) else request.until_ns or _now_ns())
     _print(context, alerts, picture)
+    if (paging := _paging(context)) is not None:
+        await _notify(context, paging, alerts)
     return _code(context, alerts)
 
 
@@ -121,7 +129,7 @@ async def _follow(context: Context) -> int:
 
     workspace = build_workspace(context.sources, context.config.settings)
     await workspace.load()
-    book, changes = AlertBook(), Changes()
+    book, changes, paging = AlertBook(), Changes(), _paging(context)
     worst = 0
     async with Tasks(workspace.report) as tasks:
         running = tasks.start("workspace", workspace.run())
@@ -132,9 +140,34 @@ async def _follow(context: Context) -> int:
             alerts = book.alerts(picture, _now_ns())
             told = list(changes.of(alerts))
             _tell(context, alerts, _chosen(context, told))
+            if paging is not None:
+                await _notify(context, paging, alerts)
             worst = max(worst, _code(context, alerts))
             await asyncio.sleep(EVERY_S)
     return worst
+
+
+def _paging(context: Context) -> Paging | None:
+    """Who is told besides; None where nobody is asked for. Raises `UsageError`."""
+    from app.bootstrap.paging import build_pagers
+    from app.core.errors import UsageError
+    from app.services.paging import Paging
+
+    args, settings = context.args, context.config.settings
+    if not (args.notify or args.alertmanager or args.webhook):
+        return None
+    pagers = build_pagers(settings, alertmanager=args.alertmanager, webhook=args.webhook)
+    if not pagers:
+        raise UsageError(
+            "--notify, and the settings name nobody", hint="alerts.alertmanager or alerts.webhook"
+        )
+    return Paging(pagers, AlertSeverity(settings.alerts.severity))
+
+
+async def _notify(context: Context, paging: Paging, alerts: Alerts) -> None:
+    chosen = replace(alerts, items=tuple(_chosen(context, alerts.items)))
+    for trouble in await paging.tell(chosen, _now_ns()):
+        context.out.say(f"warning: {trouble}")
 
 
 def _tell(context: Context, alerts: Alerts, items: Iterable[Alert]) -> None:
@@ -180,8 +213,6 @@ def _code(context: Context, alerts: Alerts) -> int:
 
 
 def _request(context: Context) -> FlowRequest:
-    from dataclasses import replace
-
     from app.services.moments import parse_moment
 
     args, now_ns = context.args, _now_ns()
