@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
@@ -125,6 +126,7 @@ class Document(Sturdy, ScrollView, can_focus=True):
         self._sought = ""
         self._wraps = True
         self._styles: Styles = {}
+        self._base = Style.null()
 
     @property
     def paragraphs(self) -> tuple[Paragraph, ...]:
@@ -295,9 +297,9 @@ class Document(Sturdy, ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view."""
-        base = self.rich_style
         if not self._styles:
-            self._styles = tone_styles(self)
+            self._styles, self._base = tone_styles(self), self.rich_style
+        base = self._base
         left, top = round(self.scroll_x), round(self.scroll_y)
         index = top + y
         if index >= len(self._drawn):

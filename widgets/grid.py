@@ -241,6 +241,7 @@ class Grid(Sturdy, ScrollView, can_focus=True):
         self._layout: tuple[tuple[int, int], ...] = ()
         self._strips: LRUCache[tuple[Hashable, bool], Strip] = LRUCache(KEPT_STRIPS)
         self._styles: Styles = {}
+        self._base = Style.null()
 
     @property
     def rows(self) -> Rows:
@@ -412,9 +413,9 @@ class Grid(Sturdy, ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the widget: the header, a row, or why there are none."""
         width = self.scrollable_content_region.width
-        base = self.rich_style
         if not self._styles:
-            self._styles = tone_styles(self)
+            self._styles, self._base = tone_styles(self), self.rich_style
+        base = self._base
         if y == 0:
             strip = self._draw_header()
         elif not len(self._rows):
@@ -429,7 +430,7 @@ class Grid(Sturdy, ScrollView, can_focus=True):
 
     def _draw_header(self) -> Strip:
         spans = [Segment(" ")]
-        style = self.rich_style + self.get_component_rich_style("grid--header", partial=True)
+        style = self._base + self.get_component_rich_style("grid--header", partial=True)
         for at, cells in self._layout:
             column = self._columns[at]
             title = column.title
@@ -463,8 +464,7 @@ class Grid(Sturdy, ScrollView, can_focus=True):
 
     def _row_segments(self, index: int) -> list[Segment]:
         cells = self._rows.cells(index)
-        base = self.rich_style
-        blank = Segment(" ", base)
+        blank = Segment(" ", self._base)
         drawn = [blank]
         for at, width in self._layout:
             fitted = fit_line(cells[at], width, right=self._columns[at].right)

@@ -103,7 +103,12 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.GLOBAL, "history-last", ("-",), "Swap with the last place"),
     Action(Scope.GLOBAL, "diagnostics", ("!",), "Show what went wrong lately"),
     Action(Scope.GLOBAL, "header", ("ctrl+e",), "Fold the header"),
-    Action(Scope.GLOBAL, "retry", ("ctrl+r",), "Try every waiting source again, now"),
+    Action(
+        Scope.GLOBAL,
+        "retry",
+        ("ctrl+r",),
+        "Try every waiting source again; paint anew",
+    ),
     Action(Scope.GLOBAL, "save", ("ctrl+s",), "Save this screen as a picture (SVG)"),
     Action(Scope.GLOBAL, "quit", ("ctrl+q",), "Quit"),
     _move("down", ("j", "down"), "Down"),

@@ -1,7 +1,7 @@
 """The application: one workspace, a history of places, one timer, one watcher of pictures.
 
 Background work never touches a widget: it ends in `_watch_pictures`, which hands each new picture
-to the screen that is shown. The timer lets that screen draw at most ten times a second; a screen
+to the screen that is shown. The timer lets that screen draw at most five times a second; a screen
 that is not shown draws nothing. Nothing a source does ends the application.
 """
 
@@ -34,7 +34,7 @@ from app.services.workspace import Workspace
 from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
 from app.tui.key_order import OrderedKeys
-from app.tui.messages import Copy, Go, Save, Wander
+from app.tui.messages import Copy, Go, Repaint, Save, Wander
 from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
 from app.tui.screens.frame import COMMAND, Frame
@@ -42,13 +42,14 @@ from app.tui.session import ReadDrafts, ReadLines, Session, no_files, no_lines
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
+from widgets.painting import Painting
 from widgets.sturdy import Sturdy
 
 if TYPE_CHECKING:
     from app.services.drafting import Drafter
 
-FRAME_S = 0.1
-"""Seconds between paints of what moves."""
+FRAME_S = 0.2
+"""Seconds between paints of what moves; what a key does is painted at once."""
 HEADER_S = 1.0
 """Seconds between paints of ages and countdowns."""
 ROOMY = 120
@@ -67,7 +68,7 @@ UNFORESEEN = 70
 """`EX_SOFTWARE` of sysexits.h, as on the command line."""
 
 
-class K8treApp(Sturdy, OrderedKeys, inherit_bindings=False):
+class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
     """The terminal face of a workspace. `context` is what to call the cluster on screen."""
 
     TITLE = "k8tre-tui"
@@ -207,7 +208,7 @@ class K8treApp(Sturdy, OrderedKeys, inherit_bindings=False):
         return not isinstance(self.screen, Frame) or self.screen.is_ready
 
     def tick(self) -> None:
-        """Let what moves be drawn; the timer calls it ten times a second."""
+        """Let what moves be drawn; the timer calls it five times a second."""
         self.renew_echo()
         self.session.meter.update(self.session.workspace.ring)
         if (screen := self.frame) is not None:
@@ -343,6 +344,10 @@ class K8treApp(Sturdy, OrderedKeys, inherit_bindings=False):
             self.notify(f"sent {event.what} to the terminal's clipboard (OSC 52)", markup=False)
         else:
             self.notify(f"{event.what} is too long for a terminal's clipboard", markup=False)
+
+    @on(Repaint)
+    def _repaint(self) -> None:
+        self.forget_terminal()
 
     @on(Save)
     def _save(self) -> None:

@@ -27,6 +27,10 @@ class Save(Message):
     """Save a picture of the screen."""
 
 
+class Repaint(Message):
+    """Send the whole screen anew: something else may have written to the terminal."""
+
+
 class Copy(Message):
     """Put text on the clipboard; `what` names it in the answer."""
 

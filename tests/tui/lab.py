@@ -200,12 +200,13 @@ def make_app(
     drafter: Drafter | None = None,
     contexts: Contexts | None = None,
     read_lines: ReadLines = no_lines,
+    kind: type[K8treApp] = K8treApp,
 ) -> K8treApp:
     clock = clock or FakeClock()
     cluster = cluster or FakeCluster.holding(objects(), "lab")
     source = source or FakeFlows((batch(),), "hubble")
     workspace = Workspace([cluster], [source], clock=clock, keep_flows=keep, jitter=lambda: 1.0)
-    return K8treApp(
+    return kind(
         workspace,
         settings or Settings(ui=UiSettings(glyphs="unicode")),
         clock=clock,

@@ -1,7 +1,7 @@
 """The frame around every screen: header, body, status line, prompt, footer, and the keys.
 
 A screen says which scopes its keys come from and implements a `do_…` method for each action. It
-draws on three occasions only: a new picture, a tick (at most ten a second), and a key.
+draws on three occasions only: a new picture, a tick (at most five a second), and a key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from app.tui.actions import (
     of_scopes,
     remapped,
 )
-from app.tui.messages import Copy, Go, Save, Wander
+from app.tui.messages import Copy, Go, Repaint, Save, Wander
 from app.tui.places import Place, complete, parse_command
 from app.tui.session import Session
 from app.tui.themes import THEMES
@@ -333,8 +333,9 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         self.session.folded = not self.session.folded
 
     def do_retry(self) -> None:
-        """Try every waiting source again."""
+        """Try every waiting source again, and paint the screen anew."""
         self.session.workspace.retry()
+        self.post_message(Repaint())
         self.say("trying the sources again")
 
     def do_save(self) -> None:
