@@ -145,6 +145,14 @@ class RepoSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """What was parsed of files, kept so that they are read faster the next time."""
+
+    enabled: bool = _key("keep it on disk, for its owner only", default=True)
+    folder: str = _key("where; empty means the user's cache folder. It may be deleted any time")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
     """Boundaries that no draft may break."""
 
@@ -192,6 +200,7 @@ class Settings:
     flows: FlowSettings = FlowSettings()
     ui: UiSettings = UiSettings()
     repo: RepoSettings = RepoSettings()
+    cache: CacheSettings = CacheSettings()
     check: CheckSettings = CheckSettings()
     alerts: AlertSettings = AlertSettings()
     bot: BotSettings = BotSettings()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from app.bootstrap.drafts import load_boundaries
 from app.bootstrap.flows import asks_relay, build_flow_sources, build_history, live_reader
 from app.bootstrap.sources import Sources, SystemClock
-from app.config import Settings
+from app.config import APP, Settings
 from app.core.model.provenance import Manifest
 from app.ports import ClusterReader
 from app.services.contexts import Contexts
@@ -85,20 +85,29 @@ def build_readers(
     if live is not None:
         readers.append(_located(live, sources, settings))
     elif sources.snapshots:
-        readers.append(_files(sources.snapshots, sources))
+        readers.append(_files(sources.snapshots, sources, settings))
     return tuple(readers)
 
 
-def _files(paths: tuple[str, ...], sources: Sources) -> ClusterReader:
+def _files(paths: tuple[str, ...], sources: Sources, settings: Settings) -> ClusterReader:
     from integrations.manifests.reader import ManifestReader, Selected
 
     selected = Selected(sources.env, sources.clusters, sources.rendered, sources.helm)
-    return ManifestReader(paths, sources.sets, selected)
+    return ManifestReader(paths, sources.sets, selected, cache=cache_folder(settings))
+
+
+def cache_folder(settings: Settings) -> Path | None:
+    """Where parsed files are kept; None where they are not to be."""
+    if not settings.cache.enabled:
+        return None
+    from platformdirs import user_cache_path
+
+    return Path(settings.cache.folder or user_cache_path(APP) / "manifests")
 
 
 def _located(live: ClusterReader, sources: Sources, settings: Settings) -> ClusterReader:
     checkout = sources.snapshots or ((settings.repo.path,) if settings.repo.path else ())
-    return LocatedReader(live, _files(checkout, sources)) if checkout else live
+    return LocatedReader(live, _files(checkout, sources, settings)) if checkout else live
 
 
 def save_snapshot(

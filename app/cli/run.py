@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from app.bootstrap.collector import relax_collector
 from app.cli.context import Context
 from app.cli.logged import run_logged
 from app.cli.output import Output, Style, standard_input, standard_output
@@ -33,6 +34,7 @@ _SAID = 300
 
 def run(argv: Sequence[str]) -> int:
     """Run the command in `argv`; every error becomes one line and an exit code."""
+    relax_collector()
     stdout, stderr = standard_output(sys.stdout), standard_output(sys.stderr)
     out = Output.of(stdout, stderr, os.environ, plain="--no-color" in argv)
     try:

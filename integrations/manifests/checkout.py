@@ -21,6 +21,7 @@ from integrations.manifests.files import (
     KUSTOMIZATION_NAMES,
     FileSet,
     find_checkout,
+    is_chart,
     read_bytes,
     real_path,
 )
@@ -121,12 +122,16 @@ class Checkout:
     def objects(self, file: Path) -> Sequence[Manifest] | None:
         """The objects of a file; None when it is no file of this checkout."""
         real = self.real(file)
-        if real is None or not real.is_file() or not self._take(real):
+        if real is None:
+            return None
+        if real not in self._objects and not (real.is_file() and self._take(real)):
             return None
         return self._read(real)
 
     def real(self, path: Path) -> Path | None:
         """Where a path leads, asked of the system once; None when it leads nowhere."""
+        if path in self.files.shown:
+            return path
         if path not in self._real:
             self._real[path] = real_path(path)
         return self._real[path]
@@ -175,12 +180,19 @@ class Checkout:
 
     def roots(self, file: Path) -> Sequence[Any] | None:
         """The documents of a file as trees; None when it is no file of this checkout."""
+        text = self.text(file)
+        return None if text is None else self._parse(text[0], (text[1], 1))
+
+    def text(self, file: Path) -> tuple[str, str] | None:
+        """The text of a file and its name in output; None when it is no file of this checkout.
+
+        Raises BadInput when it cannot be read.
+        """
         real = self.real(file)
         if real is None or not real.is_file() or not self._take(real):
             return None
         shown = self.files.shown[real]
-        text = read_bytes(real, shown).decode("utf-8-sig", errors="replace")
-        return self._parse(text, (shown, 1))
+        return read_bytes(real, shown).decode("utf-8-sig", errors="replace"), shown
 
     def inline(self, text: str, place: Place) -> Sequence[Any]:
         """The documents of a text that stands in a file; a block scalar begins on the next line."""
@@ -219,6 +231,15 @@ class Checkout:
 
     def _encloses(self, real: Path) -> bool:
         return self._base_of(real) is not None or real.is_relative_to(self.root)
+
+    def holds_chart(self, folder: Path) -> bool:
+        """Whether a folder is a Helm chart's."""
+        return is_chart(folder)
+
+    @property
+    def charts_from(self) -> tuple[bool, tuple[str, ...]]:
+        """Whether a program renders charts, and which of them were rendered elsewhere."""
+        return self._helm.is_there, tuple(sorted(self._given))
 
     def chart(self, chart: Chart) -> Built:
         """The objects of a chart, where it lies here and a helm program renders it."""

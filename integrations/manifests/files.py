@@ -34,18 +34,23 @@ class FileSet:
     named: dict[str, list[str]] = field(default_factory=dict)
     """What the operator named → the files it led to, as shown."""
     notices: list[Notice] = field(default_factory=list)
+    _inside: dict[tuple[Path, Path], str] = field(default_factory=dict)
 
-    def add(self, path: Path, root: Path, named: str = "") -> None:
-        """Take a file in, unless it is there already."""
-        real = real_path(path)
-        if real is None:
-            return
-        if named:
-            self.named[named].append(self.shown.get(real) or clean(os.path.normpath(path)))
-        if real in self.shown:
-            return
-        self.shown[real] = clean(os.path.normpath(path))
-        self.folders[real] = clean(_inside(real.parent, real_path(root) or root))
+    def add(self, path: Path, real: Path, root: Path, named: str) -> None:
+        """Take a file in, unless it is there already; `real` is where its path leads."""
+        known = self.shown.get(real)
+        shown = known or clean(os.path.normpath(path))
+        self.named[named].append(shown)
+        if known is None:
+            self.shown[real] = shown
+            self.folders[real] = self._name_of(real.parent, root)
+
+    def _name_of(self, folder: Path, root: Path) -> str:
+        found = self._inside.get((folder, root))
+        if found is None:
+            found = clean(_inside(folder, real_path(root) or root))
+            self._inside[folder, root] = found
+        return found
 
     def add_stream(self, path: Path) -> None:
         """Take in what was named and is no file of a folder: standard input, a pipe, a device."""
@@ -117,10 +122,10 @@ def find_files(paths: Iterable[str]) -> FileSet:
             raise BadInput(f"`{clean(text, 200)}`: {words}", file=clean(text, 200)) from error
         files.named[text] = []
         if kind == "folder":
-            for file in _walk(path, files.notices):
-                files.add(file, path, text)
-        elif kind == "file":
-            files.add(path, path.parent, text)
+            for file, real in _walk(path, files.notices):
+                files.add(file, real, path, text)
+        elif kind == "file" and (real_file := real_path(path)) is not None:
+            files.add(path, real_file, path.parent, text)
         elif kind == "stream":
             files.add_stream(path)
         else:
@@ -140,24 +145,44 @@ def _kind(path: Path) -> str:
     return "file" if path.is_file() else "stream"
 
 
-def _walk(root: Path, notices: list[Notice]) -> Iterator[Path]:
+def _walk(root: Path, notices: list[Notice]) -> Iterator[tuple[Path, Path]]:
+    """Yield each file of a tree with where its path leads: links are asked of the system alone."""
+
     def leave_out(path: Path | str, why: str) -> None:
         notices.append(Notice(f"not read: {why}", file=clean(str(path)), severity="error"))
 
-    def unreadable(error: OSError) -> None:
-        leave_out(str(error.filename), error.strerror or "unreadable")
-
     real_root = root.resolve()
-    for folder, folders, names in os.walk(root, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder) / name
-            if not (name.endswith(SUFFIXES) or name in KUSTOMIZATION_NAMES):
-                continue
-            if reason := _not_of_tree(path, real_root):
-                leave_out(path, reason)
-                continue
-            yield path
+    waiting = [(root, real_root)]
+    while waiting:
+        folder, real_folder = waiting.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            leave_out(str(error.filename), error.strerror or "unreadable")
+            continue
+        inner = []
+        for entry in entries:
+            name = entry.name
+            if _leads_to_folder(entry):
+                if not (name.startswith(".") or entry.is_symlink()):
+                    inner.append((folder / name, real_folder / name))
+            elif name.endswith(SUFFIXES) or name in KUSTOMIZATION_NAMES:
+                path, real = folder / name, real_folder / name
+                if not entry.is_file(follow_symlinks=False):
+                    if reason := _not_of_tree(path, real_root):
+                        leave_out(path, reason)
+                        continue
+                    real = real_path(path) or real
+                yield path, real
+        waiting += reversed(inner)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _not_of_tree(path: Path, root: Path) -> str:

@@ -26,9 +26,20 @@ def read_file(path: Path, shown: str, placeholders: Placeholders, found: Found) 
     """Add what a file holds to `found`, as objects or as the reason why it was not read."""
     try:
         content = decoded(read_bytes(path, shown))
-        if in_chart_templates(path):
-            _leave_out_template(content, shown, found)
-            return
+    except BadInput as error:
+        found.broken(error, shown)
+        return
+    read_content(content, path, shown, placeholders, found)
+
+
+def read_content(
+    content: bytes, path: Path, shown: str, placeholders: Placeholders, found: Found
+) -> None:
+    """Add what the text of a file, in UTF-8, holds."""
+    if in_chart_templates(path):
+        _leave_out_template(content, shown, found)
+        return
+    try:
         if (
             content.lstrip()[:1] in (b"{", b"[")
             and JsonFile(content, shown, placeholders, found).read()
@@ -77,4 +88,6 @@ def _leave_out_template(content: bytes, shown: str, found: Found) -> None:
 
 def in_chart_templates(path: Path) -> bool:
     """Source: Helm's chart layout: `templates/` beside `Chart.yaml`."""
+    if "templates" not in path.parts:
+        return False
     return any(folder.name == "templates" and is_chart(folder.parent) for folder in path.parents)

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,10 @@ from integrations.manifests.checkout import Charts, Checkout
 from integrations.manifests.deploy.choice import Chosen, choose
 from integrations.manifests.files import FileSet, find_files
 from integrations.manifests.found import DECIDING_KINDS, LINE_KINDS, Found
+from integrations.manifests.kept import open_pack
+from integrations.manifests.kept_builds import Builder
+from integrations.manifests.kept_parts import FileReader
 from integrations.manifests.notices import listing
-from integrations.manifests.one_file import read_file
 from integrations.manifests.placeholders import Placeholders
 from integrations.manifests.rendered import read_rendered
 from integrations.manifests.repository import Plan, Repository, in_namespace, open_placeholders
@@ -69,10 +70,15 @@ class Loaded:
 
 
 def load(
-    paths: Iterable[str], sets: Mapping[str, str] | None = None, selected: Selected = _ANY
+    paths: Iterable[str],
+    sets: Mapping[str, str] | None = None,
+    selected: Selected = _ANY,
+    *,
+    cache: Path | None = None,
 ) -> Loaded:
     """Read every object under `paths` as it is deployed; `sets` gives values for placeholders.
 
+    `cache` is the folder in which what was read is kept for the next time.
     Raises BadInput when a path does not exist or the environment asked for does not; everything
     else that cannot be read is a notice of severity `error`.
     """
@@ -80,12 +86,14 @@ def load(
     _check_not_empty(files)
     placeholders = Placeholders(sets or {})
     found = Found(notices=files.notices)
-    reader = partial(read_file, placeholders=placeholders, found=found)
+    pack = open_pack(cache, _told(files, sets or {}, selected))
+    reader = FileReader(pack, placeholders, found)
     rendered = read_rendered(selected.rendered)
     how = Charts(selected.helm, rendered.charts)
     checkout = Checkout(files, placeholders.fill, found=found, read=reader, charts=how)
     checkout.read_all()
-    plan = Repository(checkout, sets or {}).plan()
+    plan = Repository(checkout, sets or {}, Builder(checkout, reader.digests, pack).build).plan()
+    pack.close()
     chosen = choose(
         plan.deployments,
         lambda one: plan.of(one).manifests,
@@ -118,6 +126,14 @@ def load(
         failed=_failed(files, found),
         chosen=chosen,
     )
+
+
+def _told(files: FileSet, sets: Mapping[str, str], selected: Selected) -> Iterable[str]:
+    """What tells a reading from others, besides the files themselves."""
+    yield from (str(Path(name).absolute()) for name in files.named)
+    yield from files.named
+    yield from (f"{name}={value}" for name, value in sorted(sets.items()))
+    yield from ("rendered", *selected.rendered)
 
 
 def _check_not_empty(files: FileSet) -> None:
@@ -289,7 +305,11 @@ class ManifestReader:
         paths: Sequence[str],
         sets: Mapping[str, str] | None = None,
         selected: Selected = _ANY,
+        *,
+        cache: Path | None = None,
     ) -> None:
+        """`cache` is the folder in which what was read is kept for the next time."""
+        self._cache = cache
         self._paths = tuple(paths)
         self._sets = dict(sets or {})
         self._selected = selected
@@ -305,7 +325,9 @@ class ManifestReader:
         Raises BadInput when a path does not exist, SourceUnavailable when one gave nothing because
         it could not be read.
         """
-        loaded = await asyncio.to_thread(load, self._paths, self._sets, self._selected)
+        loaded = await asyncio.to_thread(
+            load, self._paths, self._sets, self._selected, cache=self._cache
+        )
         for path, reason in loaded.failed.items():
             raise SourceUnavailable(
                 str(reason), source=clean(path), cause=SourceCause.UNREADABLE, hint=_HINT

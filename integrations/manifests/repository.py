@@ -19,7 +19,6 @@ from integrations.manifests.files import SUFFIXES, is_file, is_folder
 from integrations.manifests.found import CLUSTER_KINDS, make_ref
 from integrations.manifests.kustomize.kustomization import Built, Kustomization, is_remote
 from integrations.manifests.kustomize.resource import plain
-from integrations.manifests.kustomize.target import build
 from integrations.manifests.kustomize.tree import Map, Seq, placed, text_of
 from integrations.manifests.placeholders import Placeholders, fill_values
 
@@ -67,8 +66,14 @@ class Plan:
 class Repository:
     """Finds deployments and builds them, each folder once."""
 
-    def __init__(self, checkout: Checkout, sets: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        checkout: Checkout,
+        sets: Mapping[str, str],
+        build: Callable[[Kustomization], Built],
+    ) -> None:
         self._checkout = checkout
+        self._built = build
         self._sets = sets
         self._root = checkout.root
         self._raw: dict[tuple[Path, str], Built] = {}
@@ -264,7 +269,7 @@ class Repository:
             own = self._generated(deployment)
         key = (deployment.folder, repr(sorted(plain_edits(deployment.edits).items())))
         if key not in self._raw:
-            self._raw[key] = build(self._checkout, _edited(own, deployment))
+            self._raw[key] = self._built(_edited(own, deployment))
         return self._raw[key]
 
     def _generated(self, deployment: Deployment) -> Kustomization:

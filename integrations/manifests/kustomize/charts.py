@@ -11,8 +11,7 @@ from typing import Any
 
 from app.core.text import clean
 from integrations.manifests.deploy.deployment import Chart
-from integrations.manifests.files import is_chart
-from integrations.manifests.kustomize.kustomization import Kustomization
+from integrations.manifests.kustomize.kustomization import Files, Kustomization
 from integrations.manifests.kustomize.resource import plain
 from integrations.manifests.kustomize.tree import Map, Place, Seq, text_of
 
@@ -20,7 +19,9 @@ _HOME = "charts"
 _FLAGS = {"includeCRDs": "--include-crds", "skipTests": "--skip-tests", "skipHooks": "--no-hooks"}
 
 
-def read_chart(own: Kustomization, chart: Map, namespace: str, place: Place) -> Chart:
+def read_chart(
+    own: Kustomization, chart: Map, namespace: str, *, place: Place, files: Files
+) -> Chart:
     """Give the chart of one entry; `namespace` is the kustomization's."""
     name, release, version, repo = (
         text_of(chart.get(key) or "") for key in ("name", "releaseName", "version", "repo")
@@ -33,7 +34,7 @@ def read_chart(own: Kustomization, chart: Map, namespace: str, place: Place) -> 
         clean(text_of(chart.get("namespace") or namespace)),
         *place,
         clean(release),
-        folder=folder if name and is_chart(folder) else None,
+        folder=folder if name and files.holds_chart(folder) else None,
         values=tuple(_values(own, chart)),
         options=tuple(_options(chart)),
         lacks=lacks,

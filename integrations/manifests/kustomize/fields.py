@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from integrations.manifests.kustomize.errors import Refused
@@ -45,13 +46,16 @@ class FieldSpec:
 
         Source: kyaml `utils/pathsplitter.go` (`PathSplitter`).
         """
-        return tuple(
-            step.replace("\\/", "/") for step in _UNESCAPED_SLASH.split(self.path.lstrip("/"))
-        )
+        return _steps(self.path)
 
     def selects(self, resource: Resource) -> bool:
         """Say whether it is about this kind of object."""
-        return self.gvk.selects(resource.group, resource.version, resource.kind)
+        return self.gvk.selects(*resource.gvk)
+
+
+@lru_cache(maxsize=4096)
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(step.replace("\\/", "/") for step in _UNESCAPED_SLASH.split(path.lstrip("/")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,10 @@ class Files(Protocol):
         """The bytes of a small file; None when it is not there."""
         ...
 
+    def holds_chart(self, folder: Path) -> bool:
+        """Whether a folder is a Helm chart's."""
+        ...
+
     def chart(self, chart: Chart) -> Built:
         """The objects of a Helm chart, or the chart itself where it is not rendered."""
         ...

@@ -22,6 +22,7 @@ def fix_references(resources: Resources, references: Iterable[Reference]) -> Non
     renamed = [one for one in resources if one.previous]
     if not renamed:
         return
+    firsts = [(one, one.original_id[:3]) for one in resources]
     for reference in references:
         targets = [
             one for one in renamed if any(_selects(reference.target, i) for i in one.previous)
@@ -29,14 +30,11 @@ def fix_references(resources: Resources, references: Iterable[Reference]) -> Non
         if not targets:
             continue
         for spec in reference.fields:
-            for resource in resources:
-                first = resource.original_id
-                if not spec.gvk.selects(first.group, first.version, first.kind):
+            for resource, first in firsts:
+                if not spec.gvk.selects(*first):
                     continue
                 fixer = _Fixer(resource, spec, reference.target, _reachable(resource, targets))
-                own = FieldSpec(
-                    spec.path, Gvk(resource.group, resource.version, resource.kind), spec.create
-                )
+                own = FieldSpec(spec.path, Gvk(*resource.gvk), spec.create)
                 set_fields(resource, (own,), fixer.fix)
     resources.changed()
 

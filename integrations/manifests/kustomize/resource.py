@@ -125,16 +125,12 @@ class Resource:
         self._tree = tree
 
     @property
-    def group(self) -> str:
-        """The part of `apiVersion` before the slash."""
-        version = text_of(self.body.get("apiVersion", ""))
-        return version.partition("/")[0] if "/" in version else ""
-
-    @property
-    def version(self) -> str:
-        """The part of `apiVersion` after the slash."""
-        version = text_of(self.body.get("apiVersion", ""))
-        return version.partition("/")[2] if "/" in version else version
+    def gvk(self) -> tuple[str, str, str]:
+        """Group, version and kind that it has now."""
+        body = self.body
+        group, slash, version = text_of(body.get("apiVersion", "")).partition("/")
+        kind = text_of(body.get("kind", ""))
+        return (group, version, kind) if slash else ("", group, kind)
 
     @property
     def kind(self) -> str:
@@ -167,12 +163,15 @@ class Resource:
     @property
     def cluster_scoped(self) -> bool:
         """Whether kustomize knows that it has no namespace."""
-        return is_cluster_scoped(self.group, self.version, self.kind)
+        return is_cluster_scoped(*self.gvk)
 
     @property
     def id(self) -> Id:
         """What it is now."""
-        return Id(self.group, self.version, self.kind, self.name, self.effective_namespace)
+        gvk = self.gvk
+        scoped = is_cluster_scoped(*gvk)
+        namespace = NO_NAMESPACE if scoped else self.namespace or "default"
+        return Id(*gvk, self.name, namespace)
 
     @property
     def effective_namespace(self) -> str:

@@ -73,11 +73,7 @@ class Selector:
         )
 
     def _fits_kind(self, resource: Resource) -> bool:
-        return (
-            self._fits("group", resource.group)
-            and self._fits("version", resource.version)
-            and self._fits("kind", resource.kind)
-        )
+        return all(map(self._fits, ("group", "version", "kind"), resource.gvk))
 
     def _fits(self, key: str, text: str) -> bool:
         pattern = self._patterns.get(key)

@@ -195,7 +195,8 @@ class _Target:
                 self.attempt(place, made.run)
         for chart, place in own.maps("helmCharts"):
             namespace = own.text("namespace") or scope.namespace
-            rendered = self._files.chart(read_chart(own, chart, namespace, place))
+            asked = read_chart(own, chart, namespace, place=place, files=self._files)
+            rendered = self._files.chart(asked)
             self.built.charts += rendered.charts
             self.built.patches |= rendered.patches
             self.built.notices += rendered.notices
