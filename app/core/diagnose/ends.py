@@ -42,6 +42,7 @@ from app.core.model.cluster import (
 )
 from app.core.model.verdict import Peer, Protocol
 from app.core.policy.engine import Engine
+from app.core.policy.outside import CLUSTER_DOMAIN
 from app.core.text import clean
 
 __all__ = [
@@ -55,7 +56,6 @@ __all__ = [
     "resolve",
 ]  # fmt: skip
 
-CLUSTER_DOMAIN = "cluster.local"
 _MOST_CHOICES = 12
 _FINISHED = frozenset({"Succeeded", "Failed"})
 

@@ -16,6 +16,7 @@ from app.core.model.cluster import Address, Cluster, Endpoint, Network, Service
 from app.core.model.provenance import Manifest, ObjectRef, RuleRef
 from app.core.model.verdict import Direction, Effect
 from app.core.policy.engine import Engine
+from app.core.policy.outside import names_leading_outside
 from app.core.policy.parse import policy_ref
 from app.core.policy.rules import Entry
 
@@ -76,6 +77,11 @@ class Scope:
         """What is known of every pod."""
         labels = {name: one.labels for name, one in self.cluster.namespaces.items()}
         return Facts(labels, self.cluster.config.cluster_name)
+
+    @cached_property
+    def names_outside(self) -> frozenset[str]:
+        """The names of the cluster that lead outside, as an ExternalName's."""
+        return names_leading_outside(self.engine)
 
     @cached_property
     def views(self) -> tuple[View, ...]:

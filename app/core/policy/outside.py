@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from app.core.model.cluster import Address, Cluster, IdentityKind, Network
+from app.core.model.cluster import Address, Cluster, IdentityKind, Network, Service
 from app.core.model.labels import K8S_SOURCE
 from app.core.model.verdict import Effect, Peer
 from app.core.policy.engine import Engine
@@ -43,6 +43,8 @@ NEVER_OUTSIDE: tuple[Network, ...] = tuple(
 FILLERS = ("any", "other-name", "x1", "zz-9")
 """What a pattern's stars stand for in the name that is asked; the first that fits fewest others."""
 _MOST_EXCEPTED = 3
+_SERVICE_AND_NAMESPACE = 2
+CLUSTER_DOMAIN = "cluster.local"
 _STARS = re.compile(r"[*]+")
 
 
@@ -67,8 +69,8 @@ def outside_classes(
 
     The peers are those of the first engine, and mean the same ends in each. The addresses that the
     cluster itself uses are in no class, those of `apart` each in one of its own. Names of the
-    cluster are in none either, but for those of `names`: an ExternalName or a search form leads
-    outside.
+    cluster are in none either, but for those that lead outside (`names_leading_outside`) and those
+    of `names`.
     """
     addresses = tuple(_address_classes(engines, {ip_network(one) for one in apart}))
     by_name = _name_classes(engines, addresses, frozenset(names))
@@ -219,14 +221,80 @@ def _name_classes(
         for policy in engine.policies
         for selector in policy.fqdn_selectors
     }
-    spots = tuple(_spots(engines, addresses)) if selectors else ()
-    for selector in selectors.values():
-        name = name_for(selector, selectors)
-        if name is None or (name not in outside and _is_inside(name, engines)):
-            continue
-        words = selector.name.rstrip(".") or f"names of the pattern `{selector.pattern}`"
+    if not selectors:
+        return
+    spots = tuple(_spots(engines, addresses))
+    leading = names_leading_outside(engines[0]) | outside
+    for name, words in _asked_names(selectors, leading, engines).items():
         for address, where in spots:
             yield _named(engines[0], name, address, f"{words}{where}")
+
+
+def _asked_names(
+    selectors: Mapping[str, FqdnSelector], leading: frozenset[str], engines: Sequence[Engine]
+) -> dict[str, str]:
+    """A name for each selector, and each of the cluster's that leads outside, with words."""
+    found: dict[str, str] = {}
+    for selector in selectors.values():
+        name = name_for(selector, selectors)
+        if name is not None and (name in leading or not _is_inside(name, engines)):
+            words = selector.name.rstrip(".") or f"names of the pattern `{selector.pattern}`"
+            found.setdefault(name, words)
+    for name in sorted(leading):
+        if any(one.selects_name(name) for one in selectors.values()):
+            found.setdefault(name, name)
+    return found
+
+
+def names_leading_outside(engine: Engine) -> frozenset[str]:
+    """Give the names of the cluster that DNS answers with addresses outside.
+
+    An ExternalName is an alias of a name elsewhere, a headless Service gives the addresses of its
+    slices, whoever has them; Cilium learns them for the name that was asked.
+    Source: Kubernetes DNS specification 1.1.0 sections 2.4 and 2.5; Cilium
+    `pkg/fqdn/messagehandler/message_handler.go` `UpdateOnDNSMsg` (`qname`).
+    """
+    cluster = engine.cluster
+    learned = (
+        name
+        for name, addresses in cluster.learned_names.items()
+        if name.endswith(f".{CLUSTER_DOMAIN}") and any(_is_outside(one, engine) for one in addresses)
+    )
+    served = (
+        f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}"
+        for service in cluster.services
+        if _leads_outside(service, engine)
+    )
+    return frozenset((*learned, *served))
+
+
+def _leads_outside(service: Service, engine: Engine) -> bool:
+    target = service.external_name.rstrip(".").lower()
+    if target:
+        return not _names_a_service(target, engine.cluster)
+    backends = service.backends or ()
+    return service.is_headless and any(_is_outside(one.address, engine) for one in backends)
+
+
+def _is_outside(address: Address, engine: Engine) -> bool:
+    return engine.peer_of_address(address).kind is IdentityKind.WORLD
+
+
+def _names_a_service(name: str, cluster: Cluster) -> bool:
+    """Whether a name of the cluster domain can only be a Service's, or a pod's of one.
+
+    Others of that domain are search forms, `api.example.org.NS.svc.cluster.local`, which CoreDNS
+    answers with the addresses of `api.example.org` where `autopath` is on.
+    Source: CoreDNS `plugin/autopath/README.md`; Kubernetes DNS specification 1.1.0 section 2.
+    """
+    inside = name.removesuffix(f".{CLUSTER_DOMAIN}")
+    if not inside.endswith(".svc"):
+        return inside != name
+    labels = inside.removesuffix(".svc").split(".")
+    if len(labels) == _SERVICE_AND_NAMESPACE:
+        return True
+    known = ((one.namespace, one.name) for one in cluster.services)
+    return len(labels) == _SERVICE_AND_NAMESPACE + 1 and (labels[2], labels[1]) in known
 
 
 def _named(engine: Engine, name: str, address: Address | None, words: str) -> OutsideClass:
@@ -265,11 +333,11 @@ def _candidates(pattern: str) -> Iterator[str]:
 
 def _is_inside(name: str, engines: Sequence[Engine]) -> bool:
     """Whether a name is the cluster's own: a Service's, or learned only for its addresses."""
-    if name.endswith((".svc", ".cluster.local")):
-        return True
-    known = engines[0].cluster.learned_names.get(name, ())
-    kinds = {engines[0].peer_of_address(one).kind for one in known}
-    return bool(kinds) and IdentityKind.WORLD not in kinds
+    cluster = engines[0].cluster
+    known = cluster.learned_names.get(name, ())
+    if known:
+        return not any(_is_outside(one, engines[0]) for one in known)
+    return _names_a_service(name, cluster)
 
 
 def _spots(

@@ -255,3 +255,41 @@ def test_blocks_and_names_of_two_engines_are_told_apart_together() -> None:
         "ip:198.51.100.0",
         "fqdn:a.example.com",
     ]
+
+
+def external(name: str, target: str) -> Manifest:
+    spec = {"type": "ExternalName", "externalName": target}
+    return manifest("Service", name, "lab", spec=spec)
+
+
+def test_names_of_services_that_lead_outside_are_classes() -> None:
+    rule = {"toFQDNs": [{"matchPattern": "*.lab.svc.cluster.local"}]}
+    objects = external("files", "files.example.org"), external("own", "web.lab.svc.cluster.local")
+    assert names(policy("p", [rule]), *objects) == [WORLD, "fqdn:files.lab.svc.cluster.local"]
+    assert names(policy("p", [rule])) == [WORLD]
+
+
+def test_headless_service_with_addresses_outside_is_a_class_and_one_of_pods_is_none() -> None:
+    rule = {"toFQDNs": [{"matchName": f"{name}.lab.svc.cluster.local"} for name in ("db", "desks")]}
+    slices = [
+        manifest(
+            "EndpointSlice",
+            name,
+            "lab",
+            labels={"kubernetes.io/service-name": name},
+            addressType="IPv4",
+            endpoints=[{"addresses": [address]}],
+            ports=[{"port": 5432}],
+        )
+        for name, address in (("db", "203.0.113.9"), ("desks", "10.0.0.1"))
+    ]
+    spec = {"clusterIP": "None", "ports": [{"port": 5432}]}
+    services = [manifest("Service", name, "lab", spec=spec) for name in ("db", "desks")]
+    assert names(policy("p", [rule]), *services, *slices) == [WORLD, "fqdn:db.lab.svc.cluster.local"]
+
+
+def test_search_form_of_a_name_outside_is_a_class_and_a_pod_of_a_service_is_none() -> None:
+    search = "api.example.lab.svc.cluster.local", "web-0.web.lab.svc.cluster.local"
+    rule = {"toFQDNs": [{"matchName": name} for name in search]}
+    service = manifest("Service", "web", "lab", spec={"clusterIP": "None"})
+    assert names(policy("p", [rule]), service) == [WORLD, f"fqdn:{search[0]}"]

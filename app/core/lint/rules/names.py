@@ -360,6 +360,8 @@ def fqdn_of_the_cluster(view: View, scope: Scope) -> Iterator[Hit]:
     for entry in _egress(view):
         for name in names_of(entry):
             written = name.text.lower().rstrip(".")
+            if any(map(name.selects_name, scope.names_outside)):
+                continue
             if written.endswith(_CLUSTER_SUFFIXES):
                 yield Hit(
                     name.path,
