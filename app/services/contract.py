@@ -243,6 +243,8 @@ def matrix_form(row: MatrixRow) -> Form:
         "protocol": row.protocol,
         "ports": row.ports,
         "verdict": row.verdict.value,
+        "confidence": row.known.confidence.value,
+        "not_known": list(row.known.not_known),
         "outside": row.outside or None,
         "egress": {"by": [ref_form(ref) for ref in row.egress_by]},
         "ingress": {"by": [ref_form(ref) for ref in row.ingress_by]},
@@ -339,6 +341,7 @@ def ruling_form(ruling: Ruling) -> Form:
         "holds": ruling.holds,
         "asked": ruling.asked,
         "problem": ruling.problem or None,
+        "not_known": list(ruling.not_known),
         "file": boundary.file or None,
         "line": boundary.line or None,
         "breaches": [

@@ -197,7 +197,7 @@ class Drafter:
             deployed_by=_reached(plan),
             risk=str(risk),
             reason=request.reason,
-            effect=_effect(plan),
+            effect=_effect(plan, proof),
             checks=checks,
             requested_by=request.requested_by,
             base=proof.commit,
@@ -221,7 +221,7 @@ class Drafter:
             inquiry=inquiry,
             request=request,
             opens=plan.opens,
-            effect=_effect(plan),
+            effect=_effect(plan, proof),
             checks=checks,
             broadens=plan.broadens,
             risk=risk,
@@ -243,8 +243,8 @@ def _diff(files: Sequence[FileChange]) -> str:
     return "".join(unified_diff(file.path, file.before, file.after) for file in files)
 
 
-def _effect(plan: Plan) -> tuple[str, ...]:
-    lines = [plan.opens]
+def _effect(plan: Plan, proof: Proof) -> tuple[str, ...]:
+    lines = [plan.opens, *(f"not known: {text}" for text in proof.not_known)]
     redirected = [
         direction.value
         for direction in Direction

@@ -78,11 +78,15 @@ def with_changes(
         if objects.pop(ref, None) is None:
             raise NotFound(f"there is no {ref} to delete")
     objects.update({one.ref: one for one in upserts})
-    cluster = picture.cluster
+    cluster, gone = picture.cluster, {*deletes, *(one.ref for one in upserts)}
     ingredients = Ingredients(
         tuple(objects.values()),
+        settings=picture.settings,
+        notices=tuple(one for one in picture.notices if one.ref not in gone),
         cilium_version=cluster.config.cilium_version,
         learned_names=cluster.learned_names,
+        shadowed=picture.shadowed,
+        rights=picture.rights,
     )
     only = {ref.kind for ref in (*deletes, *(one.ref for one in upserts))} <= POLICY_KINDS
     return make_picture(ingredients, before=picture, only_policies=only)

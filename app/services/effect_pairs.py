@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.core.diagnose.doubts import unread_words
 from app.core.diagnose.ends import hypothetical
+from app.core.diagnose.pairwise import Known, PairDoubts, told
 from app.core.errors import UsageError
 from app.core.model.cluster import Endpoint
 from app.core.model.labels import ANY_SOURCE, K8S_SOURCE
 from app.core.model.provenance import ObjectRef
-from app.core.model.verdict import Direction, Protocol, Verdict
+from app.core.model.unread import could_decide
+from app.core.model.verdict import Direction, Protocol, Question, Verdict
 from app.core.policy.difference import PairChange, difference
 from app.core.policy.engine import Engine
 from app.core.policy.groups import GroupKey, IdentityGroup, key_of_peer
@@ -27,6 +30,8 @@ from app.core.policy.selectors import CLUSTER_KEY, NAMESPACE_KEY, NAMESPACE_LABE
 from app.services.matrix import By, name_of
 
 PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+_MOST_DOUBTED = 2_000
+"""Changes that are looked at for what they do not rest on; it is told of the whole list."""
 
 Port = tuple[Protocol, int]
 ShownPorts = Mapping[Port, int | None]
@@ -97,6 +102,7 @@ def pairs_between(before: Engine, after: Engine) -> PairsReport:
         ) from error
     for endpoint in absent:
         found += moved_absent(endpoint, before, after, peers, [*asked])
+    unknown += _uncertain(found, before, after)
     changes = [_change(one, told) for one in found]
     allowed = _listed((one for one in changes if one.before is Verdict.DENIED), asked)
     denied = _listed((one for one in changes if one.after is Verdict.DENIED), asked)
@@ -142,6 +148,27 @@ def _asked_ports(before: Engine, after: Engine) -> Iterator[tuple[Port, int | No
 
 
 # What is not known
+
+
+def _uncertain(found: Sequence[PairChange], before: Engine, after: Engine) -> tuple[str, ...]:
+    """Say what the change does not rest on: of the pairs that were found, and of all others.
+
+    Whatever was not read may hide pairs that change, or keep others from changing.
+    """
+    several: dict[tuple[GroupKey, GroupKey], Question] = {}
+    for one in found[:_MOST_DOUBTED]:
+        question = Question(one.source.peer, one.destination.peer, one.port, one.protocol)
+        several.setdefault((one.source.key, one.destination.key), question)
+    doubts = [PairDoubts(engine) for engine in (before, after)]
+    known = [
+        Known(not_known=unread_words(filter(could_decide, after.cluster.unread), None)),
+        *(
+            one.about(asked, one.engine.decide(asked))
+            for asked in several.values()
+            for one in doubts
+        ),
+    ]
+    return told(known)
 
 
 def _selecting_nobody(

@@ -317,13 +317,15 @@ class By(msgspec.Struct, kw_only=True):
 
 
 class MatrixRow(msgspec.Struct, kw_only=True):
-    """One pair on some ports of a protocol; `outside`: see `Pair`."""
+    """One pair on some ports of a protocol, how sure its verdict is; `outside`: see `Pair`."""
 
     source: str = msgspec.field(name="from")
     destination: str = msgspec.field(name="to")
     protocol: str
     ports: str
     verdict: Verdict
+    confidence: Confidence
+    not_known: list[str]
     outside: str | None
     egress: By
     ingress: By
@@ -452,7 +454,10 @@ class Breach(msgspec.Struct, kw_only=True):
 
 
 class Boundary(Place, kw_only=True):
-    """One boundary; `problem` says why nothing could be decided."""
+    """One boundary; `problem` says why nothing could be decided.
+
+    While `not_known` is not empty, what is said holds as far as is known.
+    """
 
     name: str
     must: Must
@@ -460,6 +465,7 @@ class Boundary(Place, kw_only=True):
     holds: bool
     asked: int
     problem: str | None
+    not_known: list[str]
     breaches: list[Breach]
 
 

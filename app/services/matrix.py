@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.core.diagnose.pairwise import CERTAIN, Known, PairDoubts
 from app.core.errors import UsageError
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import ObjectRef
@@ -32,8 +33,8 @@ MOST_PAIRS = 4_000_000
 ALWAYS_ASKED = frozenset({Protocol.TCP, Protocol.UDP, Protocol.ICMP})
 
 Spans = frozenset[tuple[Protocol, Span]]
-_Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...]]
-"""What pieces must agree on to share a row: verdict, and who decided each direction."""
+_Key = tuple[Verdict, tuple[ObjectRef, ...], tuple[ObjectRef, ...], Known]
+"""What pieces must agree on to share a row: verdict, who decided each direction, how sure it is."""
 
 
 class By(StrEnum):
@@ -56,11 +57,16 @@ class Party:
     ports: frozenset[tuple[Protocol, int]] = frozenset()
     outside: str = ""
     only_destination: bool = False
+    another: Peer | None = None
+    """A second pod of several: whether they may connect to each other is asked of two."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """One pair on some ports of a protocol, and the policies that decided each direction."""
+    """One pair on some ports of a protocol, and the policies that decided each direction.
+
+    `known` says how sure the verdict is, as `why` would be of it.
+    """
 
     source: str
     destination: str
@@ -69,6 +75,7 @@ class MatrixRow:
     verdict: Verdict
     egress_by: tuple[ObjectRef, ...]
     ingress_by: tuple[ObjectRef, ...]
+    known: Known = CERTAIN
     outside: str = ""
 
 
@@ -80,7 +87,7 @@ def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
 
     Raises `UsageError` when there are more than `MOST_PAIRS` pairs.
     """
-    asker = _Asker(picture.engine)
+    asker = _Asker(picture.engine, PairDoubts(picture.engine))
     parties = find_parties(picture, by)
     _refuse_flood(len(parties))
     for source in parties:
@@ -121,7 +128,8 @@ def _pods(picture: Picture, by: By) -> Iterator[Party]:
         for one in members:
             ports |= targets.get(one.key, set())
         peer = picture.engine.peer_of(first)
-        yield Party(name_of(members, by), first.namespace, peer, frozenset(ports))
+        another = picture.engine.peer_of(members[1]) if len(members) > 1 else None
+        yield Party(name_of(members, by), first.namespace, peer, frozenset(ports), another=another)
 
 
 _PREFIXES = {
@@ -180,6 +188,7 @@ class _Asker:
     """Asks the engine piece by piece; where ports are cut is kept for pairs that agree on it."""
 
     engine: Engine
+    doubts: PairDoubts
     spans: dict[object, Spans] = field(default_factory=dict)
     cuts: dict[object, dict[Protocol, tuple[Span, ...]]] = field(default_factory=dict)
 
@@ -209,9 +218,13 @@ class _Asker:
         return found
 
     def _ask(self, source: Party, destination: Party, protocol: Protocol, port: int) -> _Key:
-        question = Question(source.peer, destination.peer, port, protocol)
+        peer = destination.peer
+        if source is destination and destination.another is not None:
+            peer = destination.another
+        question = Question(source.peer, peer, port, protocol)
         decision: Decision = self.engine.decide(question)
-        return decision.verdict, decision.egress.by, decision.ingress.by
+        known = self.doubts.about(question, decision)
+        return decision.verdict, decision.egress.by, decision.ingress.by, known
 
     def _named_spans(self, source: Party, destination: Party) -> dict[Protocol, tuple[Span, ...]]:
         """By protocol the pieces that a rule or a declaration tells apart, in order."""

@@ -41,6 +41,7 @@ class Picture:
     shadowed: tuple[Manifest, ...] = ()
     rights: tuple[Right, ...] = ()
     boundaries: tuple[Boundary, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,10 @@ def make_cluster(ingredients: Ingredients, *, before: Cluster | None = None) -> 
     if before is not None and (policies := _same_but_policies(ingredients, before)) is not None:
         cluster = replace(before, policies=policies, learned_names=ingredients.learned_names)
         return _with_unread(cluster, ingredients)
-    cluster = build_cluster(ingredients.manifests, settings=ingredients.settings)
-    config = cluster.config
-    if ingredients.cilium_version is not None:
-        config = replace(config, cilium_version=ingredients.cilium_version)
-    cluster = replace(cluster, config=config, learned_names=ingredients.learned_names)
+    cluster = build_cluster(
+        ingredients.manifests, settings=ingredients.settings, version=ingredients.cilium_version
+    )
+    cluster = replace(cluster, learned_names=ingredients.learned_names)
     return _with_unread(cluster, ingredients)
 
 
@@ -109,6 +109,7 @@ def make_picture(
         shadowed=ingredients.shadowed,
         rights=ingredients.rights,
         boundaries=before.boundaries if before else (),
+        settings=ingredients.settings,
     )
 
 

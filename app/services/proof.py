@@ -13,6 +13,7 @@ from typing import Protocol
 
 from app.core.diagnose.boundaries import newly_broken
 from app.core.diagnose.evidence import FlowEvidence
+from app.core.diagnose.pairwise import PairDoubts, told
 from app.core.drafts.choice import NothingDenied, Plan, side_trace
 from app.core.errors import DraftRejected
 from app.core.lint.finding import Finding, Severity
@@ -49,13 +50,15 @@ class Commits(Protocol):
 class Proof:
     """What was judged: the pictures before and after, and the commit that they hold for.
 
-    `checks` are sentences with whether they hold; all of them do, or there is no proof.
+    `checks` are sentences with whether they hold; all of them do, or there is no proof. Whether the
+    connection is allowed afterwards may hinge on what is `not_known`.
     """
 
     commit: str
     before: Picture
     after: Picture
     checks: tuple[tuple[str, bool], ...]
+    not_known: tuple[str, ...] = ()
 
 
 async def ask_at(
@@ -145,9 +148,12 @@ def _judge(commit: str, before: Picture, after: Picture, plan: Plan) -> Proof:
     _refuse_rejected(before, after)
     touched = _touched(before, after)
     _refuse_lint(before, after, touched)
+    question = plan.trace.question
+    not_known = told([PairDoubts(after.engine).about(question, after.engine.decide(question))])
+    allows = "the policy engine allows the connection afterwards"
     checks = [
         ("every edited file parses to exactly the intended objects", True),
-        ("the policy engine allows the connection afterwards", True),
+        (f"{allows}, as far as is known" if not_known else allows, True),
         ("Cilium's own checks take every policy that changes", True),
         ("lint finds no new error in the policies that change", True),
     ]
@@ -155,7 +161,7 @@ def _judge(commit: str, before: Picture, after: Picture, plan: Plan) -> Proof:
         checks.append(("no boundary is broken", True))
     if commit:
         checks = [(f"{name} (at {commit[:SHORT]})", holds) for name, holds in checks]
-    return Proof(commit, before, after, tuple(checks))
+    return Proof(commit, before, after, tuple(checks), not_known)
 
 
 def _refuse_other_verdict(after: Picture, plan: Plan) -> None:

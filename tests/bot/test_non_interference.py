@@ -356,5 +356,5 @@ def test_every_part_of_a_cluster_is_decided_about() -> None:
     }
     assert {one.name for one in dataclasses.fields(Picture)} == {
         *("cluster", "engine", "as_of_ns", "revision", "sources", "notices", "shadowed"),
-        *("rights", "boundaries"),
+        *("rights", "boundaries", "settings"),
     }

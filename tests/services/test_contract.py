@@ -201,6 +201,8 @@ def test_matrix_item_names_protocol_ports_verdict_and_policies() -> None:
         "ports": "8080",
         "outside": None,
         "verdict": "allowed",
+        "confidence": "certain",
+        "not_known": [],
         "egress": {"by": []},
         "ingress": {
             "by": [{"kind": "CiliumNetworkPolicy", "namespace": "mirror", "name": "mirror-in"}]

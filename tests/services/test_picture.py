@@ -41,3 +41,14 @@ def test_other_changes_build_the_cluster_anew() -> None:
     objects = (*small_tre(), namespace("new"), pod("new/a", "10.9.9.9"))
     after = make_picture(Ingredients(objects), before=before)
     assert len(after.cluster.endpoints) == len(before.cluster.endpoints) + 1
+
+
+def test_version_that_was_given_reaches_the_labels_of_identities() -> None:
+    topology = "topology.kubernetes.io/zone"
+    objects = (namespace("lab"), pod("lab/desk", "10.0.0.1", labels={topology: "a"}))
+    old, new = (
+        make_picture(Ingredients(objects, cilium_version=version)).cluster.endpoints[0]
+        for version in ((1, 18, 0), (1, 19, 0))
+    )
+    assert topology in old.labels
+    assert topology not in new.labels

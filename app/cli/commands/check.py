@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from app.core.model.provenance import Notice
 
 UNREAD = 3
-"""The code of a source that failed: no promise can be made over what was not read."""
+"""The code of a source that failed: no promise can be made over what is not known."""
 
 EXAMPLE = """  k8tre-tui check boundaries.toml --snapshot ./gitops
   k8tre-tui check boundaries.toml --snapshot ./gitops -o junit > boundaries.xml
   k8tre-tui check --demo
 
 a boundary is a table [[boundary]] with name, from, to, ports, must = "allow" or "deny", and why;
-exit code 1 when one does not hold, 3 when all hold but what could not be read might break one"""
+exit code 1 when one does not hold, 3 when all hold but what is not known might break one"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Decide each, and say what breaks those that do not hold."""
-    from app.core.diagnose.boundaries import judge_boundaries
+    from app.core.diagnose.boundaries import doubted, judge_boundaries
     from app.core.errors import UsageError
     from app.core.model.unread import could_decide
     from app.services.wording import counted
@@ -41,14 +41,14 @@ def run(context: Context) -> int:
     picture = context.load(boundaries=context.args.file).picture
     if not picture.boundaries:
         raise UsageError("there are no boundaries to check", hint="name a file of them")
-    rulings = judge_boundaries(picture.boundaries, picture.engine)
+    engine = picture.engine
+    rulings = doubted(judge_boundaries(picture.boundaries, engine), engine)
     _print(context, rulings, picture.notices)
     if not all(one.holds for one in rulings):
         return 1
     if unread := [one for one in picture.cluster.unread if could_decide(one)]:
         context.out.say(f"not certain: {counted(len(unread), 'part')} could not be read (doctor)")
-        return UNREAD
-    return 0
+    return UNREAD if unread or any(one.not_known for one in rulings) else 0
 
 
 def _print(context: Context, rulings: tuple[Ruling, ...], notices: tuple[Notice, ...]) -> None:

@@ -18,16 +18,29 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def print_rulings(out: Output, rulings: Sequence[Ruling]) -> None:
     """One line for each; what breaks it below."""
     for ruling in rulings:
-        sign = out.paint("✓", Style.GOOD) if ruling.holds else out.paint("✗", Style.BAD)
+        sign = out.paint(_sign(ruling), _STYLES[_sign(ruling)])
         out.line(f"{sign} {ruling.boundary.name}  {out.paint(_asked(ruling), Style.DIM)}")
         if ruling.holds:
+            for text in ruling.not_known:
+                out.line(f"    {out.wrap(f'as far as is known; {text}', 6, first=4)}")
             continue
         if ruling.boundary.why:
             out.line(f"    {out.wrap(ruling.boundary.why, 4, first=4)}")
         for line in _reasons(ruling, FEW_BREACHES):
             out.line(f"    {out.wrap(line, 6, first=4)}")
     broken = sum(not one.holds for one in rulings)
-    out.line(f"{counted(len(rulings), 'boundary', 'boundaries')}, {broken} broken")
+    unsure = sum(one.holds and bool(one.not_known) for one in rulings)
+    more = f", {unsure} not certain" if unsure else ""
+    out.line(f"{counted(len(rulings), 'boundary', 'boundaries')}, {broken} broken{more}")
+
+
+_STYLES = {"✓": Style.GOOD, "?": Style.WARN, "✗": Style.BAD}
+
+
+def _sign(ruling: Ruling) -> str:
+    if not ruling.holds:
+        return "✗"
+    return "?" if ruling.not_known else "✓"
 
 
 def _asked(ruling: Ruling) -> str:
@@ -59,6 +72,8 @@ def print_junit(out: Output, rulings: Sequence[Ruling]) -> None:
     for ruling in rulings:
         case = ET.SubElement(suite, "testcase", classname="boundaries", name=ruling.boundary.name)
         if ruling.holds:
+            if ruling.not_known:
+                ET.SubElement(case, "system-out").text = "\n".join(ruling.not_known)
             continue
         lines = list(_reasons(ruling, len(ruling.breaches)))
         failure = ET.SubElement(case, "failure", message=lines[0])

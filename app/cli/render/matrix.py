@@ -6,12 +6,15 @@ import csv
 from collections.abc import Sequence
 
 from app.cli.output import Cell, Output, Style
+from app.core.diagnose.pairwise import told
+from app.core.model.answer import Confidence
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Verdict
 from app.services.matrix import MatrixRow
-from app.services.wording import SIGNS, policy_words
+from app.services.wording import SIGNS, counted, policy_words
 
 HEAD = ("FROM", "TO", "PROTOCOL", "PORTS", "VERDICT", "EGRESS BY", "INGRESS BY")
+CSV_HEAD = ("from", "to", "protocol", "ports", "verdict", "egress_by", "ingress_by", "confidence")
 
 STYLES = {
     Verdict.ALLOWED: Style.GOOD,
@@ -27,10 +30,18 @@ def matrix_table(out: Output, rows: Sequence[MatrixRow]) -> None:
         out.say("no such pair")
         return
     out.table(HEAD, [_cells(row) for row in rows])
+    if unsure := [row for row in rows if row.known.not_known]:
+        out.say(f"{counted(len(unsure), 'row')} not certain; not known is")
+        for text in told(row.known for row in unsure):
+            out.say(f"  {text}")
 
 
 def _cells(row: MatrixRow) -> tuple[str | Cell, ...]:
-    verdict = Cell(f"{SIGNS[row.verdict]} {row.verdict.value}", STYLES[row.verdict])
+    sure = row.known.confidence
+    words = (
+        row.verdict.value if sure is Confidence.CERTAIN else f"{row.verdict.value}, {sure.value}"
+    )
+    verdict = Cell(f"{SIGNS[row.verdict]} {words}", STYLES[row.verdict])
     return (
         _end(row.source, row.outside),
         _end(row.destination, row.outside),
@@ -54,7 +65,7 @@ def _words(refs: Sequence[ObjectRef]) -> str:
 def matrix_csv(out: Output, rows: Sequence[MatrixRow]) -> None:
     """RFC 4180, with a header; policies as `Kind/NS/NAME`, separated by spaces."""
     writer = csv.writer(out.stdout, lineterminator="\n")
-    writer.writerow(("from", "to", "protocol", "ports", "verdict", "egress_by", "ingress_by"))
+    writer.writerow(CSV_HEAD)
     for row in rows:
         cells = (
             row.source,
@@ -64,6 +75,7 @@ def matrix_csv(out: Output, rows: Sequence[MatrixRow]) -> None:
             row.verdict.value,
             " ".join(map(str, row.egress_by)),
             " ".join(map(str, row.ingress_by)),
+            row.known.confidence.value,
         )
         writer.writerow([_no_formula(cell) for cell in cells])
 

@@ -47,14 +47,17 @@ def build_cluster(
     manifests: Iterable[Manifest],
     config: ClusterConfig | None = None,
     settings: Mapping[str, str] | None = None,
+    *,
+    version: tuple[int, int, int] | None = None,
 ) -> Cluster:
     """Build the cluster as policies see it.
 
     `config`, when given, is used as it is; otherwise the agent's ConfigMap, the DaemonSet's image
-    tag and `settings` (keys of `cilium-config`, which win) say how the agent is set up.
+    tag, `settings` (keys of `cilium-config`, which win) and `version`, which wins over the image,
+    say how the agent is set up.
     """
     builder = _Builder(_sorted_by_kind(manifests))
-    return builder.build(config, settings or {})
+    return builder.build(config or builder.config(settings or {}, version))
 
 
 def _sorted_by_kind(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
@@ -69,8 +72,7 @@ class _Builder:
     by_kind: Mapping[str, list[Manifest]]
     notices: list[Notice] = field(default_factory=list)
 
-    def build(self, config: ClusterConfig | None, given: Mapping[str, str]) -> Cluster:
-        config = config or self._config(given)
+    def build(self, config: ClusterConfig) -> Cluster:
         found = [manifest for kind in sorted(POLICY_KINDS) for manifest in self._of(kind)]
         policies = tuple(manifest for manifest in found if kinds.is_policy(manifest))
         others = [manifest for manifest in found if not kinds.is_policy(manifest)]
@@ -123,12 +125,15 @@ class _Builder:
         line = manifest.line_of(path)
         self.notices.append(Notice(said, manifest.file, line, manifest.ref, "error"))
 
-    def _config(self, given: Mapping[str, str]) -> ClusterConfig:
+    def config(
+        self, given: Mapping[str, str], version: tuple[int, int, int] | None
+    ) -> ClusterConfig:
         config = ClusterConfig()
         daemonsets = (item for item in self._of("DaemonSet") if _is_agent(item))
-        for version in self._read(daemonsets, lambda item: agent.version_of_daemonset(item.body)):
-            if version is not None:
-                config = replace(config, cilium_version=version)
+        read = self._read(daemonsets, lambda item: agent.version_of_daemonset(item.body))
+        for known in (*read, version):
+            if known is not None:
+                config = replace(config, cilium_version=known)
         found: dict[str, str] = {}
         maps = (item for item in self._of("ConfigMap") if item.ref.name == agent.CONFIG_MAP)
         for data in self._read(maps, lambda item: pairs(item.body, "data")):

@@ -10,13 +10,21 @@ asked. A layer 7 redirect counts as allowed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from app.core.diagnose.crossings import Crossing, Crossings, EndClass, count, merged
+from app.core.diagnose.crossings import (
+    Crossing,
+    Crossings,
+    EndClass,
+    count,
+    crossing_of,
+    merged,
+)
 from app.core.diagnose.ends import EndKind, parse_end, parse_port, resolve
+from app.core.diagnose.pairwise import PairDoubts, is_apiserver, told
 from app.core.documents.toml import parse_toml
 from app.core.errors import BadInput, K8treError, NotFound
 from app.core.model.asked import AskedPort
@@ -38,6 +46,8 @@ from app.core.text import clean_tree
 NAMESPACE_END = "ns:"
 KEYS = frozenset({"name", "from", "to", "ports", "must", "why"})
 ANY_PORT_PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+MOST_DOUBTED = 2_000
+"""Pairs of one boundary that are looked at for what they do not rest on."""
 MOST_BREACHES = 20
 """Breaches of one boundary that are shown; one is enough to refuse a change."""
 
@@ -86,12 +96,14 @@ class Ruling:
     """How a boundary stands: `asked` connections were decided, `breaches` were otherwise.
 
     `problem` says why nothing could be decided: an end that stands for nothing holds no boundary.
+    `not_known` is what it does not rest on, where that was asked for.
     """
 
     boundary: Boundary
     asked: int
     breaches: tuple[Breach, ...] = ()
     problem: str = ""
+    not_known: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -164,6 +176,34 @@ def judge_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[Ru
     """
     views = {Must.DENY: Crossings(engine.loosest()), Must.ALLOW: Crossings(engine.strictest())}
     return tuple(_judge(one, engine, views[one.must]) for one in boundaries)
+
+
+def doubted(rulings: Iterable[Ruling], engine: Engine) -> tuple[Ruling, ...]:
+    """Give rulings with what they do not rest on: a boundary promises as much as an answer does."""
+    view, doubts = Crossings(engine), PairDoubts(engine)
+    return tuple(replace(one, not_known=_not_known(one.boundary, view, doubts)) for one in rulings)
+
+
+def _not_known(boundary: Boundary, view: Crossings, doubts: PairDoubts) -> tuple[str, ...]:
+    try:
+        sources = merged(_ends(boundary.sources, view, as_source=True))
+        destinations = merged(_ends(boundary.destinations, view, as_source=False))
+    except NotFound:
+        return ()
+    if not doubts.may_doubt and not any(is_apiserver(one.first.peer) for one in sources):
+        return ()
+    found = (
+        crossing_of(source, destination, port)
+        for port, several in _asked_ports(boundary, sources, destinations, view).items()
+        for source in sources
+        for destination in several
+    )
+    asked = [one.question for one in islice(filter(None, found), MOST_DOUBTED + 1)]
+    known = [doubts.about(one, view.engine.decide(one)) for one in asked[:MOST_DOUBTED]]
+    texts = told(known)
+    if len(asked) > MOST_DOUBTED:
+        return (*texts, f"what else touches more than {MOST_DOUBTED} pairs of ends")
+    return texts
 
 
 def broken_boundaries(boundaries: Iterable[Boundary], engine: Engine) -> tuple[str, ...]:

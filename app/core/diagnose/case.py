@@ -30,7 +30,7 @@ from app.core.diagnose.ends import ResolvedEnd, of_name, resolve, service_asked
 from app.core.diagnose.evidence import FlowEvidence, Spot, Wanted, own_cluster, tell_story
 from app.core.diagnose.gateway import GatewayPath, through_gateway
 from app.core.diagnose.observed import request_in_flows, spot_of, wanted_of
-from app.core.diagnose.question import Leg, alike, ask, choose_port, representatives
+from app.core.diagnose.question import Leg, alike, ask, choose_port, representatives, two_apart
 from app.core.diagnose.redirect import redirect
 from app.core.diagnose.routed import by_path
 from app.core.diagnose.story import Story
@@ -130,7 +130,12 @@ def _gather(asked: Asked, engine: Engine, evidence: FlowEvidence | None) -> Case
     placed = asks_for_another(asked)
     placed = placed or any(comes_from_outside(one, end) for one in sources for end in found)
     destinations = representatives(_with_usable_names(found, name, engine), by_node=placed)
-    legs, paths = _legs(sources, destinations, asked, engine)
+    pairs = [
+        two_apart(source, destination, everyone, found)
+        for destination in destinations
+        for source in sources
+    ]
+    legs, paths = _legs(pairs, asked, engine)
     legs, arrivals = _as_they_arrive(legs, engine)
     main = next((leg for leg in legs if leg.is_denied), next(iter(legs), None))
     case = Case(
@@ -220,25 +225,21 @@ def _with_usable_names(
 
 
 def _legs(
-    sources: Iterable[ResolvedEnd],
-    destinations: Iterable[ResolvedEnd],
-    asked: Asked,
-    engine: Engine,
+    pairs: Iterable[tuple[ResolvedEnd, ResolvedEnd]], asked: Asked, engine: Engine
 ) -> tuple[tuple[Leg, ...], tuple[GatewayPath, ...]]:
     legs, paths = [], []
-    for destination in destinations:
+    for source, destination in pairs:
         if destination.port is None and (destination.service_port or destination.redirect):
             continue
         port = choose_port(asked.port, destination, asked.request)
-        for source in sources:
-            if is_own_node(source, destination, asked):
-                continue
-            if destination.route is None:
-                legs.append(ask(source, destination, port, engine, asked.request))
-            else:
-                path = _path(source, destination, port, asked, engine)
-                legs.append(Leg(source, destination, path.trace))
-                paths.append(path)
+        if is_own_node(source, destination, asked):
+            continue
+        if destination.route is None:
+            legs.append(ask(source, destination, port, engine, asked.request))
+        else:
+            path = _path(source, destination, port, asked, engine)
+            legs.append(Leg(source, destination, path.trace))
+            paths.append(path)
     return tuple(legs), tuple(paths)
 
 

@@ -29,21 +29,29 @@ def unread_namespaces(leg: Leg, engine: Engine) -> dict[str, tuple[str, ...]]:
         if own is None:
             continue
         for policy in engine.policies:
-            if _is_unread(own, engine) and _may_select(policy, direction, own):
+            if is_unread(own, engine) and _may_select(policy, direction, own):
                 found.setdefault(own.namespace, {})[policy.ref.name] = None
-            if other is None or not _is_unread(other, engine):
+            if other is None or not is_unread(other, engine):
                 continue
             if any(_may_fit(one, direction, own, other, leg, engine) for one in policy.entries):
                 found.setdefault(other.namespace, {})[policy.ref.name] = None
     return {name: tuple(policies) for name, policies in found.items()}
 
 
-def _is_unread(endpoint: Endpoint, engine: Engine) -> bool:
+def is_unread(endpoint: Endpoint, engine: Engine) -> bool:
     """Whether nothing tells the labels of a pod's namespace: no object, and no identity."""
     namespace = engine.cluster.namespaces.get(endpoint.namespace)
     if namespace is not None and namespace.is_read:
         return False
     return not any(_is_namespace_label(key) for key in endpoint.labels)
+
+
+def selects_by_namespace_labels(policy: ParsedPolicy) -> bool:
+    """Whether a policy looks at labels of a namespace other than its name."""
+    selectors = (
+        one for entry in policy.entries for one in (entry.subject, *_labelled(entry.peers or ()))
+    )
+    return any(_is_namespace_label(asked.key) for one in selectors for asked in one.requirements)
 
 
 def _is_namespace_label(key: str) -> bool:

@@ -97,6 +97,28 @@ def alike(ends: Iterable[ResolvedEnd], one: ResolvedEnd) -> tuple[ResolvedEnd, .
     return tuple(end for end in ends if _policy_key(end) == key) or (one,)
 
 
+def two_apart(
+    source: ResolvedEnd,
+    destination: ResolvedEnd,
+    sources: Iterable[ResolvedEnd],
+    destinations: Iterable[ResolvedEnd],
+) -> tuple[ResolvedEnd, ResolvedEnd]:
+    """Give two representatives as different pods, where both stand for more than one.
+
+    A pod reaches itself whatever policies say, which tells nothing of its like.
+    """
+    pod = source.endpoint
+    if pod is None or pod is not destination.endpoint:
+        return source, destination
+    for other in alike(destinations, destination):
+        if other.endpoint is not pod:
+            return source, other
+    for other in alike(sources, source):
+        if other.endpoint is not pod:
+            return other, destination
+    return source, destination
+
+
 def _policy_key(end: ResolvedEnd) -> object:
     endpoint, peer = end.endpoint, end.peer
     ports = endpoint.ports if endpoint else ()

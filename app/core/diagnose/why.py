@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from app.core.diagnose.arrival import verdicts
 from app.core.diagnose.case import Case, gather
-from app.core.diagnose.certainty import Doubtful, doubts, lowered
+from app.core.diagnose.certainty import doubts, lowered
 from app.core.diagnose.denied import PLAIN, Denial
+from app.core.diagnose.doubts import Doubtful
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.diagnose.finding import Finding
 from app.core.diagnose.meant import say_dropped

@@ -410,8 +410,11 @@ def _has_policy(endpoint: Endpoint) -> bool:
 
 
 def _is_same_pod(question: Question) -> bool:
+    """Whether a pod connects to itself; a workload's template stands for several pods."""
     source, destination = question.source.endpoint, question.destination.endpoint
-    return source is not None and source is destination and question.source.kind is IdentityKind.POD
+    if source is None or source is not destination or source.template:
+        return False
+    return question.source.kind is IdentityKind.POD
 
 
 def _verdict_of(egress: _Side, ingress: _Side) -> Verdict:

@@ -76,6 +76,8 @@ def _asked(
     ports: Sequence[Port],
 ) -> Iterator[PairChange]:
     ends = (subject, other) if direction is Direction.EGRESS else (other, subject)
+    if ends[0].peer.names:  # nobody is known by a name before it is connected to
+        return
     for protocol, port in ports:
         question = Question(ends[0].peer, ends[1].peer, port, protocol)
         old, new = before.decide(question).verdict, after.decide(question).verdict

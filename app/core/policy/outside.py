@@ -258,7 +258,8 @@ def names_leading_outside(engine: Engine) -> frozenset[str]:
     learned = (
         name
         for name, addresses in cluster.learned_names.items()
-        if name.endswith(f".{CLUSTER_DOMAIN}") and any(_is_outside(one, engine) for one in addresses)
+        if name.endswith(f".{CLUSTER_DOMAIN}")
+        and any(_is_outside(one, engine) for one in addresses)
     )
     served = (
         f"{service.name}.{service.namespace}.svc.{CLUSTER_DOMAIN}"

@@ -4,7 +4,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from app.core.diagnose.certainty import COSTS, Doubt, Doubtful, lowered
+from app.core.diagnose.certainty import lowered
+from app.core.diagnose.doubts import COSTS, Doubt, Doubtful
 from app.core.diagnose.why import diagnose
 from app.core.model.answer import Cause, CauseCode, Confidence, WhyAnswer
 from tests.core.diagnose.bank import Fault

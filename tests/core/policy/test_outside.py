@@ -285,7 +285,8 @@ def test_headless_service_with_addresses_outside_is_a_class_and_one_of_pods_is_n
     ]
     spec = {"clusterIP": "None", "ports": [{"port": 5432}]}
     services = [manifest("Service", name, "lab", spec=spec) for name in ("db", "desks")]
-    assert names(policy("p", [rule]), *services, *slices) == [WORLD, "fqdn:db.lab.svc.cluster.local"]
+    found = names(policy("p", [rule]), *services, *slices)
+    assert found == [WORLD, "fqdn:db.lab.svc.cluster.local"]
 
 
 def test_search_form_of_a_name_outside_is_a_class_and_a_pod_of_a_service_is_none() -> None:
