@@ -70,6 +70,13 @@ class RemoveItem:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveKey:
+    """Take the key at the end of `path` out of its mapping, with its value."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class RenameKey:
     """Give the key at the end of `path` another name, its value and place as they are."""
 
@@ -84,7 +91,22 @@ class MergeItem:
     path: Path
 
 
-Edit = Append | SetScalar | AddKey | RemoveItem | RenameKey | MergeItem
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Put `text` back where `instead` stands, `start` characters into the document.
+
+    `path` is that of an object, `value` what the object then is: the way back from an edit that no
+    other edit undoes.
+    """
+
+    path: Path
+    start: int
+    instead: str
+    text: str
+    value: Any
+
+
+Edit = Append | SetScalar | AddKey | RemoveItem | RemoveKey | RenameKey | MergeItem | Restore
 
 
 def apply_edit(tree: Any, edit: Edit) -> Any:
@@ -96,20 +118,39 @@ def apply_edit(tree: Any, edit: Edit) -> Any:
         case AddKey(path, key, value):
             _add_key(tree, path, key, value)
         case SetScalar(path, value):
-            parent = value_at(tree, path[:-1])
-            if isinstance(value_at(tree, path), dict | list):
-                raise _no_place(path, "not a plain value")
-            parent[path[-1]] = value
+            _set_scalar(tree, path, value)
         case RenameKey(path, key):
             _rename_key(tree, path, key)
         case MergeItem(path):
             _merge_item(tree, path)
         case RemoveItem(path):
-            parent = value_at(tree, path[:-1])
-            value_at(tree, path)
-            if not isinstance(parent, list):
-                raise _no_place(path, "not an item of a list")
-            del parent[int(path[-1])]
+            _remove(tree, path, list)
+        case RemoveKey(path):
+            _remove(tree, path, dict)
+        case Restore(path, value=value):
+            return _put(tree, path, copy.deepcopy(value))
+    return tree
+
+
+def _set_scalar(tree: Any, path: Path, value: object) -> None:
+    parent = value_at(tree, path[:-1])
+    if isinstance(value_at(tree, path), dict | list):
+        raise _no_place(path, "not a plain value")
+    parent[path[-1]] = value
+
+
+def _remove(tree: Any, path: Path, owner: type) -> None:
+    value_at(tree, path)
+    if not isinstance(value_at(tree, path[:-1]), owner):
+        what = "an item of a list" if owner is list else "a key of a mapping"
+        raise _no_place(path, f"not {what}")
+    del value_at(tree, path[:-1])[path[-1]]
+
+
+def _put(tree: Any, path: Path, value: Any) -> Any:
+    if not path:
+        return value
+    value_at(tree, path[:-1])[path[-1]] = value
     return tree
 
 

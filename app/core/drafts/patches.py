@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app.core.drafts.edits import (
@@ -14,36 +12,25 @@ from app.core.drafts.edits import (
     MergeItem,
     Path,
     RemoveItem,
+    RemoveKey,
     RenameKey,
+    Restore,
     SetScalar,
     show_path,
 )
 from app.core.drafts.layout import Kind, Place
+from app.core.drafts.removals import Patch, remove_item, remove_key
 from app.core.drafts.render import (
     indented,
     quoted,
     render_entry,
     render_flow,
     render_item,
+    render_json,
     render_scalar,
 )
-from app.core.drafts.style import column, line_end, line_start, lines_above, style_of
+from app.core.drafts.style import column, line_end, line_start, style_of
 from app.core.errors import DraftRejected
-
-_COMMA = re.compile(r"\s*,")
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A stretch of text and what takes its place."""
-
-    start: int
-    end: int
-    text: str
-
-    def apply(self, text: str) -> str:
-        """Give the text with the stretch replaced."""
-        return text[: self.start] + self.text + text[self.end :]
 
 
 class Patcher:
@@ -58,17 +45,22 @@ class Patcher:
         """Give the replacement; DraftRejected when the place is not there or cannot be edited."""
         match edit:
             case Append(path, item):
-                return self._append(path, item)
+                found = self._append(path, item)
             case AddKey(path, key, value):
-                return self._add_key(path, key, value)
+                found = self._add_key(path, key, value)
             case SetScalar(path, value):
-                return self._set(path, value)
+                found = self._set(path, value)
             case RenameKey(path, key):
-                return self._rename(path, key)
+                found = self._rename(path, key)
             case MergeItem(path):
-                return self._merge(path)
+                found = self._merge(path)
             case RemoveItem(path):
-                return self._remove(path)
+                found = self._remove_item(path)
+            case RemoveKey(path):
+                found = self._remove_key(path)
+            case Restore():
+                found = self._restore(edit)
+        return found
 
     def _place(self, path: Path) -> Place:
         place = self._root.find(path)
@@ -89,7 +81,7 @@ class Patcher:
         key = _key_above(path)
         if place.children and place.kind is Kind.SEQUENCE:
             if place.flow:
-                return self._append_flow(place, render_flow(item, self._style, key))
+                return self._append_flow(place, self._beside(item, place.children[-1], key))
             return self._append_block(place, item, key)
         return self._fill_empty(path, parent, place, [item])
 
@@ -111,16 +103,35 @@ class Patcher:
     def _append_flow(self, place: Place, rendered: str) -> Patch:
         last = place.children[-1]
         start = last.content_end
-        if comma := _COMMA.match(self._text, start):
-            return Patch(comma.end(), comma.end(), self._flow_gap(last) + rendered)
         return Patch(start, start, "," + self._flow_gap(last) + rendered)
 
+    def _beside(self, value: Any, last: Place, key: str, *, bare: bool = False) -> str:
+        """Write what follows `last` between brackets: on lines of its own in JSON that has them.
+
+        A `bare` mapping is written without its own brackets.
+        """
+        rendered = render_flow(value, self._style, key)
+        lined = "\n" in self._text[last.start : last.content_end] or last.kind is Kind.SCALAR
+        before = self._text[line_start(self._text, last.start) : last.start]
+        if self._style.json is not None and not before.strip() and (lined or bare):
+            if not bare:
+                return render_json(value, self._style.json, self._style.eol, before)
+            ((name, held),) = value.items()
+            head = render_json(name, self._style.json) + self._style.json.colon
+            return head + render_json(held, self._style.json, self._style.eol, before)
+        return rendered[1:-1] if bare else rendered
+
     def _flow_gap(self, last: Place) -> str:
-        """A blank, or a new line as deep as the last entry when that has its own line."""
+        """A blank, or a new line as deep as the last entry when that has its own line.
+
+        JSON on one line may have no blank.
+        """
         first = last.start
         start = line_start(self._text, first)
         before = self._text[start:first]
-        return self._style.eol + before if start and not before.strip() else " "
+        if start and not before.strip():
+            return self._style.eol + before
+        return self._style.json.comma[1:] if self._style.json is not None else " "
 
     def _insert_after(self, at: int, lines: Sequence[str]) -> Patch:
         """Insert whole lines after the line that content ends on, whose end is `at`."""
@@ -136,8 +147,9 @@ class Patcher:
         place = self._place(path)
         if place.kind is Kind.MAPPING and place.children:
             if place.flow:
-                inner = render_flow({key: value}, self._style)[1:-1]
-                return self._append_flow(_as_list(place), inner)
+                entries = _as_list(place)
+                inner = self._beside({key: value}, entries.children[-1], "", bare=True)
+                return self._append_flow(entries, inner)
             indent = column(self._text, place.children[0].start)
             lines = indented(render_entry(key, value, self._style), indent)
             return self._insert_after(place.content_end, lines)
@@ -149,6 +161,11 @@ class Patcher:
             raise DraftRejected(f"`{show_path(path)}` is neither a list nor empty")
         key = _key_above(path)
         owner = next((name for name, held in parent.pairs() if held is place), None)
+        if self._style.json is not None and owner is not None:
+            before = self._text[line_start(self._text, owner.start) : owner.start]
+            prefix = None if before.strip() else before
+            rendered = render_json(value, self._style.json, self._style.eol, prefix)
+            return Patch(place.start, place.end, rendered)
         if parent.flow or owner is None:
             return Patch(place.start, place.end, render_flow(value, self._style, key))
         lines = render_entry(key, value, self._style)[1:]
@@ -180,6 +197,8 @@ class Patcher:
         return Patch(place.inner, place.end, self._rescalar(place, key, ""))
 
     def _rescalar(self, place: Place, value: Any, key: str) -> str:
+        if self._style.json is not None:
+            return render_json(value, self._style.json)
         if isinstance(value, str) and place.style:
             return quoted(value, place.style)
         if isinstance(value, str) and self._parent_is_flow(place):
@@ -212,61 +231,21 @@ class Patcher:
 
     # Removing
 
-    def _remove(self, path: Path) -> Patch:
-        parent = self._place(path[:-1])
-        if parent.kind is not Kind.SEQUENCE:
-            raise DraftRejected(f"`{show_path(path)}` is not an item of a list")
-        place = self._place(path)
-        index = parent.children.index(place)
-        if parent.flow:
-            return self._remove_flow(parent, index)
-        return self._remove_block(path, parent, index)
-
-    def _remove_flow(self, parent: Place, index: int) -> Patch:
-        item = parent.children[index]
-        if index + 1 < len(parent.children):
-            return Patch(item.start, parent.children[index + 1].start, "")
-        if index:
-            return Patch(parent.children[index - 1].content_end, item.content_end, "")
-        comma = _COMMA.match(self._text, item.content_end)
-        return Patch(item.start, comma.end() if comma else item.content_end, "")
-
-    def _remove_block(self, path: Path, parent: Place, index: int) -> Patch:
-        item = parent.children[index]
-        start = self._dash_line(path, parent, index)
-        end = line_end(self._text, item.content_end)
-        if len(parent.children) == 1:
-            return self._empty_list(path, parent, start, end)
-        floor = parent.children[index - 1].content_end if index else 0
-        return Patch(self._with_comments(start, floor), end, "")
-
-    def _empty_list(self, path: Path, parent: Place, start: int, end: int) -> Patch:
-        """Write `[]` after the key, because a missing list may mean something else."""
+    def _remove_item(self, path: Path) -> Patch:
         owner = self._place(path[:-2])
-        key = next((name for name, held in owner.pairs() if held is parent), None)
-        if key is None or parent.marked:
-            raise DraftRejected(f"`{show_path(path)}` is the only item of its list")
-        colon = self._text.index(":", key.end) + 1
-        return Patch(colon, end, " []" + self._text[colon:start])
+        return remove_item(self._text, path, owner, self._place(path[:-1]), self._place(path))
 
-    def _dash_line(self, path: Path, parent: Place, index: int) -> int:
-        """The start of the line with the item's dash, which must have nothing else before it."""
-        floor = parent.children[index - 1].content_end if index else parent.inner
-        dash = self._text.rfind("-", floor, parent.children[index].start)
-        if index == 0:
-            dash = parent.inner
-        start = line_start(self._text, dash)
-        if self._text[start:dash].strip(" "):
-            raise DraftRejected(f"`{show_path(path)}` shares its line with something else")
-        return start
+    def _restore(self, edit: Restore) -> Patch:
+        end = edit.start + len(edit.instead)
+        if self._text[edit.start : end] != edit.instead:
+            raise DraftRejected("the text has changed since; it cannot be put back")
+        return Patch(edit.start, end, edit.text)
 
-    def _with_comments(self, start: int, floor: int) -> int:
-        """Take in the comment lines right above an item: they speak of it."""
-        for above, line in lines_above(self._text, start):
-            if above < floor or not line.lstrip(" ").startswith("#"):
-                break
-            start = above
-        return start
+    def _remove_key(self, path: Path) -> Patch:
+        parent, place = self._place(path[:-1]), self._root.find(path)
+        if place is None:
+            raise _not_here(path)
+        return remove_key(self._text, path, parent, place)
 
 
 def _as_list(place: Place) -> Place:

@@ -8,7 +8,7 @@ import re
 from app.core.errors import DraftRejected
 
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=/ -]*")
-_SUFFIXES = (".yaml", ".yml")
+_SUFFIXES = (".yaml", ".yml", ".json")
 _PATH_LIMIT = 500
 """Gitea refuses longer paths (go-gitea `modules/structs/repo_file.go`)."""
 
@@ -16,8 +16,8 @@ _PATH_LIMIT = 500
 def check_path(path: str) -> str:
     """Give `path` back when a draft may write it; DraftRejected otherwise.
 
-    It must be relative, normalised, inside the repository, YAML by its name, and in no hidden
-    folder: `.github` holds workflows, `.git` the repository itself.
+    It must be relative, normalised, inside the repository, YAML or JSON by its name, and in no
+    hidden folder: `.github` holds workflows, `.git` the repository itself.
     """
     if not _SAFE_PATH.fullmatch(path) or len(path) > _PATH_LIMIT:
         raise DraftRejected(f"not a path for a draft: `{path}`")
@@ -26,5 +26,5 @@ def check_path(path: str) -> str:
     if any(part.startswith(".") for part in path.split("/")):
         raise DraftRejected(f"`{path}` is hidden; drafts do not touch such files")
     if not path.endswith(_SUFFIXES):
-        raise DraftRejected(f"`{path}` is not a YAML file")
+        raise DraftRejected(f"`{path}` is no file of YAML or JSON")
     return path

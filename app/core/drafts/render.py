@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from app.core.documents.scalars import resolve_plain
-from app.core.drafts.style import DOUBLE, PLAIN, SINGLE, Style
+from app.core.drafts.style import DOUBLE, PLAIN, SINGLE, JsonStyle, Style
 
 _WORD = r"[A-Za-z0-9_./${}=@+*()\\^|~%-]"
 _PLAIN_SAFE = re.compile(rf"[A-Za-z0-9_./$(\\]{_WORD}*(?::{_WORD}+)*")
@@ -99,8 +100,19 @@ def indented(lines: list[str], indent: int) -> list[str]:
     return [" " * indent + line for line in lines]
 
 
+def render_json(value: Any, style: JsonStyle, eol: str = "\n", prefix: str | None = None) -> str:
+    """Write JSON on one line, or, with the `prefix` of its first line's place, on several."""
+    if prefix is None or not style.indent:
+        return json.dumps(value, ensure_ascii=False, separators=(style.comma, style.colon))
+    separators = (",", style.colon)
+    text = json.dumps(value, ensure_ascii=False, indent=style.indent, separators=separators)
+    return text.replace("\n", eol + prefix)
+
+
 def render_flow(value: Any, style: Style, key: str = "") -> str:
     """Write a value on one line, fit for a place between brackets."""
+    if style.json is not None:
+        return render_json(value, style.json)
     if isinstance(value, Mapping):
         entries = (
             f"{_flow_text(name, name, style)}: {render_flow(item, style, name)}"
@@ -122,4 +134,6 @@ def _flow_text(value: str, text: str, style: Style) -> str:
 def render_document(value: Any, style: Style | None = None) -> str:
     """Write a whole document, as a new file holds it."""
     style = style or Style()
+    if style.json is not None:
+        return render_json(value, style.json, style.eol, "") + style.eol
     return "".join(line + style.eol for line in render_lines(value, style))

@@ -16,9 +16,17 @@ from typing import Any
 from app.core.documents.limits import EDITING
 from app.core.documents.split import Chunk, split_documents
 from app.core.documents.tree import TreeBuilder, compose
-from app.core.drafts.edits import Edit, Path, RemoveItem, apply_edit
+from app.core.drafts.edits import (
+    Edit,
+    Path,
+    RemoveItem,
+    RemoveKey,
+    Restore,
+    apply_edit,
+)
 from app.core.drafts.layout import Place, lay_out
 from app.core.drafts.patches import Patcher
+from app.core.drafts.style import is_json
 from app.core.errors import BadInput, DraftRejected
 from app.core.model.provenance import ObjectRef
 
@@ -51,17 +59,47 @@ def splice(text: str, ref: ObjectRef, edits: Sequence[Edit], *, line: int = 0) -
 
 def read_object(text: str, ref: ObjectRef, *, line: int = 0) -> Any:
     """Give the object that `splice` would edit, as the file has it, placeholders and all."""
+    return locate(text, ref, line=line)[1]
+
+
+def locate(text: str, ref: ObjectRef, *, line: int = 0) -> tuple[str, Any]:
+    """Give the document that `splice` would edit, and the object in it."""
     body = text.removeprefix(_BOM)
     _check_editable(body)
-    return _find(body, ref, line).value
+    target = _find(body, ref, line)
+    return target.chunk.text, target.value
+
+
+def remove_object(text: str, ref: ObjectRef, *, line: int = 0) -> str | None:
+    """Give `text` without the object `ref`; None where nothing else is in it.
+
+    Raises DraftRejected as `splice` does.
+    """
+    bom = _BOM if text.startswith(_BOM) else ""
+    body = text.removeprefix(_BOM)
+    _check_editable(body)
+    target = _find(body, ref, line)
+    chunk = target.chunk
+    if target.path and len(_value(chunk)["items"]) > 1:
+        document = _splice_one(chunk.text, ref, RemoveItem(target.path))
+        edited = body[: chunk.start] + document + body[chunk.end :]
+        _guard(body, edited, chunk, [RemoveItem(target.path)])
+        return bom + edited
+    left = body[: chunk.start] + body[chunk.end :]
+    others = [one.text for one in split_documents(body) if one != chunk]
+    if not others:
+        return None
+    if [one.text for one in split_documents(left)] != others:
+        raise DraftRejected("the edited file would not mean what was wanted")
+    return bom + left
 
 
 def _check_editable(text: str) -> None:
     if len(text) > FILE_LIMIT:
         raise DraftRejected(f"the file is larger than {FILE_LIMIT >> 10} KiB")
-    if "{{" in text:
+    if "{{" in text and not is_json(text):
         raise DraftRejected("the file is a template", hint="change what renders it")
-    if _TAB_INDENT.search(text):
+    if _TAB_INDENT.search(text) and not is_json(text):
         raise DraftRejected("the file is indented with tabs")
 
 
@@ -161,7 +199,7 @@ def _guard(before: str, after: str, chunk: Chunk, edits: Sequence[Edit]) -> None
 
 def _marks(text: str, edits: Sequence[Edit]) -> int:
     """How many anchors, tags and aliases a document has; none counts when items are removed."""
-    if any(isinstance(edit, RemoveItem) for edit in edits):
+    if any(isinstance(edit, RemoveItem | RemoveKey | Restore) for edit in edits):
         return 0
     root = lay_out(text)
     return _count_marks(root) if root else 0

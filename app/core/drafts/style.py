@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +11,18 @@ from typing import TypeVar
 
 from app.core.drafts.layout import Kind, Place
 
+_FIRST_KEY = re.compile(r"\s*[{\[]\r?\n([ \t]+)")
+_SPACED = re.compile(r'"\s*: ')
 DOUBLE, SINGLE, PLAIN = '"', "'", ""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonStyle:
+    """How JSON is written: what a level is indented by (nothing: all on one line), and a colon."""
+
+    indent: str = "  "
+    colon: str = ": "
+    comma: str = ", "
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +30,7 @@ class Style:
     """`dash_offset` is how far a list's dashes stand right of the key above; `step` of mappings.
 
     `quotes` maps a key to the quotes its values wear; `quote` is what the file uses where quotes
-    are needed.
+    are needed. `json` is None for what is no JSON.
     """
 
     eol: str = "\n"
@@ -26,6 +39,7 @@ class Style:
     quote: str = DOUBLE
     quotes: dict[str, str] = field(default_factory=dict)
     key_quotes: dict[str, str] = field(default_factory=dict)
+    json: JsonStyle | None = None
 
 
 def style_of(text: str, root: Place | None) -> Style:
@@ -40,7 +54,31 @@ def style_of(text: str, root: Place | None) -> Style:
         quote=_most(survey.quoted, DOUBLE),
         quotes={key: counter.most_common(1)[0][0] for key, counter in survey.quotes.items()},
         key_quotes=survey.key_quotes,
+        json=_json_style(text),
     )
+
+
+def _json_style(text: str) -> JsonStyle | None:
+    if not is_json(text):
+        return None
+    first = _FIRST_KEY.match(text)
+    spaced = _SPACED.search(text)
+    return JsonStyle(
+        indent=first[1] if first else "",
+        colon=": " if spaced else ":",
+        comma=", " if spaced else ",",
+    )
+
+
+def is_json(text: str) -> bool:
+    """Whether a document is JSON, which YAML reads too and nobody wants to find YAML in."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Survey:
