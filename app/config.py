@@ -178,10 +178,10 @@ class AlertSettings:
 class BotSettings:
     """The chat bot: where it answers, whom, and how much it says. Ids, never names."""
 
-    team: str = _key("id of the one workspace it answers, as T0123; empty means any")
+    team: str = _key("id of the one workspace it answers, as T0123; in Slack it must be named")
     channels: tuple[str, ...] = _key("ids of the channels it answers in, as C0123", default=())
     users: tuple[str, ...] = _key(
-        "ids of those who may ask; empty means everyone in these channels", default=()
+        "ids of those who may ask; without them and roles everyone in these channels", default=()
     )
     level: str = _key(
         "minimal (workloads, no user names, paths or full addresses) or full",
@@ -189,6 +189,24 @@ class BotSettings:
         bound=Bound(choices=("minimal", "full")),
     )
     audit: str = _key("file of the audit log; empty means in the user's state directory")
+    per_user: int = _key(
+        "questions that one user may ask in a minute", default=10, bound=Bound(least=1, most=10_000)
+    )
+    per_channel: int = _key(
+        "questions that may be asked in one channel in a minute",
+        default=30,
+        bound=Bound(least=1, most=100_000),
+    )
+    http: str = _key(
+        "HOST:PORT where Slack's signed requests are taken; empty means Socket Mode, where nothing "
+        "listens"
+    )
+    asker_as: str = _key(
+        "whose rights an asker's answers are read with: user:NAME (impersonated) or context:NAME "
+        "of the kubeconfig; empty means the bot's own"
+    )
+    drafter_as: str = _key("the same for drafters")
+    operator_as: str = _key("the same for operators")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +228,13 @@ class Settings:
             "help": "who may read a namespace's names in chat: its name or pattern, user ids or *"
         },
     )
+    roles: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "help": "who may ask, draft and decide in chat: id of a user, user group or channel, "
+            "its role (asker, drafter, operator) and the namespaces it is limited to"
+        },
+    )
     keys: Mapping[str, str] = field(
         default_factory=dict, metadata={"help": "keys of actions, by the action's name"}
     )
@@ -225,7 +250,7 @@ class Settings:
 _CREDENTIALS = re.compile(r"://[^/?#\s]*@")
 """Source: RFC 3986 §3.2.1, `userinfo`."""
 
-FREE_TABLES = ("projects", "keys", "aliases", "lint")
+FREE_TABLES = ("projects", "roles", "keys", "aliases", "lint")
 
 
 class Secret:

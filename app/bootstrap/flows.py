@@ -155,6 +155,8 @@ def live_reader(sources: Sources, settings: Settings) -> KubernetesReader:
 
     cluster = settings.cluster
     credentials = Credentials(
-        sources.kubeconfig or cluster.kubeconfig, sources.context or cluster.context
+        sources.kubeconfig or cluster.kubeconfig,
+        sources.context or cluster.context,
+        sources.user,
     )
     return KubernetesReader(credentials, clock=SystemClock(), namespaces=cluster.namespaces)

@@ -17,6 +17,7 @@ GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
 GITEA_TOKEN = ("K8TRE_TUI_GITEA_TOKEN", "GITEA_TOKEN")
 REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
+SLACK_SIGNING_SECRET = ("K8TRE_TUI_SLACK_SIGNING_SECRET", "SLACK_SIGNING_SECRET")
 SLACK_BOT_TOKEN = ("K8TRE_TUI_SLACK_BOT_TOKEN", "SLACK_BOT_TOKEN")
 
 
@@ -38,6 +39,7 @@ class Sources:
     cilium_version: str = ""
     kubeconfig: str = ""
     context: str = ""
+    user: str = ""
     hubble_address: str = ""
 
     @property

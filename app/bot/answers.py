@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from app.bot.command import CHOSEN, AboutConnection
 from app.bot.grammar import COMMAND, GRAMMARS
 from app.core.flows.times import NS_PER_S
 from app.core.model.answer import CauseCode, WhyAnswer
@@ -16,6 +18,7 @@ from app.core.model.verdict import DirectionTrace, Miss, Outcome, Verdict
 from app.services.inventory import PolicyRow
 from app.services.wording import (
     SIGNS,
+    counted,
     deciding_rules,
     direction_title,
     headline,
@@ -187,18 +190,37 @@ def help_reply(topic: str) -> Reply:
     """What can be asked; with a topic, how."""
     if topic:
         grammar = GRAMMARS[topic]
-        facts = [
-            Fact("Usage", f"{COMMAND} {grammar.usage}", code=True),
-            Fact("Example", f"{COMMAND} {grammar.example}", code=True),
-        ]
-        if grammar.flags:
-            flags = ", ".join(f"--{flag}" for flag in (*grammar.required, *grammar.flags))
-            facts.append(Fact("Flags", flags, code=True))
-        if "from" in grammar.required:
+        usages = [one.usage for one in grammar.actions.values()] or [grammar.usage]
+        facts = [Fact("Usage", f"{COMMAND} {usage}", code=True) for usage in usages]
+        facts.append(Fact("Example", f"{COMMAND} {grammar.example}", code=True))
+        every = (grammar, *grammar.actions.values())
+        if flags := dict.fromkeys(flag for one in every for flag in (*one.flags, *one.switches)):
+            names = dict.fromkeys(name for one in every for name in (*one.required, *flags))
+            names.pop(CHOSEN, None)
+            facts.append(Fact("Flags", ", ".join(f"--{flag}" for flag in names), code=True))
+        if any("from" in one.known for one in every):
             facts.append(Fact("Ends", _ENDS))
         return Reply(ReplyKind.HELP, grammar.about, facts=tuple(facts))
     rows = tuple((f"{COMMAND} {one.usage}", one.about) for one in GRAMMARS.values())
     return Reply(ReplyKind.HELP, "What I can tell", table=Table(("Command", "Answer"), rows))
+
+
+def static_reply(answer: WhyAnswer, told: Told) -> Reply:
+    """The answer to `can`: what the policies say, whatever flows show."""
+    reply = why_reply(answer, told)
+    note = Fact("Judged by", "the policies alone: flows were not looked at")
+    return replace(reply, facts=(*reply.facts, note))
+
+
+def cli_reply(command: AboutConnection) -> Reply:
+    """The same question for the command line."""
+    given = command.given
+    words = [given["from"], given["to"], *filter(None, (given.get("port"),))]
+    flags = [f"--{name}={given[name]}" for name in ("http", "dns", "sni") if given.get(name)]
+    line = shlex.join(["k8tre-tui", "why", *words, *flags])
+    return Reply(
+        ReplyKind.ANSWER, "The same question on the command line", (Fact("Type", line, code=True),)
+    )
 
 
 _ENDS = (
@@ -207,10 +229,24 @@ _ENDS = (
 )
 
 
-def footer_of(cluster: str, as_of_ns: int, flows: int, window_s: int) -> tuple[str, ...]:
-    """Where the answer comes from and how old it is."""
+def footer_of(
+    cluster: str,
+    as_of_ns: int,
+    flows: int = 0,
+    window_s: int = 0,
+    *,
+    until_ns: int = 0,
+    lost: int | None = 0,
+) -> tuple[str, ...]:
+    """Where the answer comes from and how old it is. `lost` None means that it is not told."""
     if not as_of_ns:
         return (cluster, "nothing read yet")
     read = datetime.fromtimestamp(as_of_ns / NS_PER_S, UTC)
-    seen = f"{flows} flows in {max(1, round(window_s / 60))} min" if flows else "no flows"
-    return (cluster, f"policies as of {read:%H:%M:%S} UTC", seen)
+    policies = f"policies as of {read:%Y-%m-%d %H:%M:%S} UTC"
+    if not flows:
+        return (cluster, policies, "no flows")
+    until = datetime.fromtimestamp(until_ns / NS_PER_S, UTC)
+    seen = f"{flows} flows in {max(1, round(window_s / 60))} min to {until:%Y-%m-%d %H:%M} UTC"
+    if lost is None:
+        return (cluster, policies, seen, "events may have been lost")
+    return (cluster, policies, seen, f"{counted(lost, 'event')} lost" if lost else "no event lost")

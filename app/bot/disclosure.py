@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
@@ -72,26 +73,39 @@ class Disclosure:
 
     def reply(self, reply: Reply) -> Reply:
         """The reply as it may be written. The footer is the settings' and ours alone."""
-        table = reply.table
+        table, attached = reply.table, reply.attachment
         return replace(
             reply,
             summary=self.text(reply.summary),
             facts=tuple(Fact(one.label, self.text(one.text), one.code) for one in reply.facts),
             table=table
             and Table(table.head, tuple(tuple(map(self.text, row)) for row in table.rows)),
+            attachment=attached and replace(attached, text=self.lines(attached.text)),
         )
+
+    def lines(self, text: str) -> str:
+        """A text of several lines as it may be written."""
+        return "\n".join(map(self.text, text.splitlines()))
 
 
 def disclosure_for(
-    caller: Caller, rules: Rules, picture: Picture, *, asked: Asked | None = None
+    caller: Caller,
+    rules: Rules,
+    picture: Picture,
+    *,
+    asked: Asked | None = None,
+    chosen: frozenset[str] = frozenset(),
 ) -> Disclosure:
-    """What this caller may be told of this picture, which is what they may see of it."""
+    """What this caller may be told of this picture, which is what they may see of it.
+
+    What they asked is theirs, but for the ends that they chose from what was offered.
+    """
     steps: list[Callable[[str], str]] = []
     if patterns := rules.closed_to(caller):
         steps.append(closed_names(lambda name: not rules.may_read(caller, name), patterns))
     if rules.level is Level.MINIMAL:
-        steps.append(_Minimal.of(picture).text)
-    return Disclosure(tuple(steps), tuple(_own_words(asked)) if asked else ())
+        steps.append(_minimal_of(picture).text)
+    return Disclosure(tuple(steps), tuple(_own_words(asked, chosen)) if asked else ())
 
 
 def echo(disclosure: Disclosure, *words: str) -> Disclosure:
@@ -99,9 +113,11 @@ def echo(disclosure: Disclosure, *words: str) -> Disclosure:
     return replace(disclosure, own=(*disclosure.own, *filter(None, words)))
 
 
-def _own_words(asked: Asked) -> Iterator[str]:
+def _own_words(asked: Asked, chosen: frozenset[str]) -> Iterator[str]:
     """The ends as they were named, and the request."""
-    for end in (asked.source, asked.destination):
+    for name, end in (("from", asked.source), ("to", asked.destination)):
+        if name in chosen:
+            continue
         yield from filter(None, (end.text, f"{end.namespace}/{end.name}" * bool(end.namespace)))
         yield from (end.name,) if "." in end.name else ()
         yield from (str(end.address),) if end.address else ()
@@ -186,6 +202,25 @@ class _Minimal:
         labels = word.lower().split(".")
         shown = labels[-_LABELS_KEPT:] if len(labels) > _LABELS_KEPT else labels[-1:]
         return f"….{'.'.join(shown)} (sha256:{_digest(word.lower())})"
+
+
+_MADE: OrderedDict[int, tuple[Picture, _Minimal]] = OrderedDict()
+_MADE_KEPT = 4
+
+
+def _minimal_of(picture: Picture) -> _Minimal:
+    """Made once for a cluster: it looks at every word of every policy and label."""
+    key = id(picture.cluster)
+    found = _MADE.get(key)
+    if (
+        found is None
+        or found[0].cluster is not picture.cluster
+        or found[0].shadowed is not picture.shadowed
+    ):
+        found = _MADE[key] = picture, _Minimal.of(picture)
+        while len(_MADE) > _MADE_KEPT:
+            _MADE.popitem(last=False)
+    return found[1]
 
 
 def _short_names(cluster: Cluster) -> Mapping[str, str]:

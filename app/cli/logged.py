@@ -57,4 +57,4 @@ def _choice(context: Context) -> LogChoice:
 def serves_chat(context: Context) -> bool:
     """Whether this is the bot in Slack, whose standard error is its log."""
     args = context.args
-    return args.command == "bot" and not (args.local or args.demo)
+    return args.command == "bot" and not (args.local or args.demo or args.what)

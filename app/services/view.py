@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.flows.times import NS_PER_S
@@ -21,6 +22,7 @@ from app.core.policy.engine import Engine
 from app.services.names import NameBook
 from app.services.picture import Picture
 
+T = TypeVar("T")
 Hides = Callable[[str], bool]
 """Says whether a namespace must not be seen; the empty one (cluster scope) always may be."""
 
@@ -185,9 +187,13 @@ def learn_names(picture: Picture, flows: FlowEvidence | None) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Engines of restricted pictures that were made already, by what they were made from."""
+    """Restricted pictures and flows that were made already, by who may see them.
 
-    kept: OrderedDict[tuple[int, Hashable], tuple[Engine, Engine]] = field(
+    Several threads may ask at once; the worst that comes of it is that one is made twice.
+    """
+
+    kept: OrderedDict[Hashable, tuple[Engine, Engine]] = field(default_factory=OrderedDict)
+    flows: OrderedDict[Hashable, tuple[FlowEvidence, Cluster, FlowEvidence]] = field(
         default_factory=OrderedDict
     )
 
@@ -195,16 +201,31 @@ class Views:
         self, picture: Picture, flows: FlowEvidence | None, hides: Hides, key: Hashable
     ) -> tuple[Picture, FlowEvidence | None]:
         """What is left of both for those who may not see what `hides` says, which `key` names."""
-        left = None if flows is None else restrict_flows(flows, picture.cluster, hides)
+        left = None if flows is None else self._flows(flows, picture.cluster, hides, key)
         view = restrict(picture, hides, engine=self._engine(picture, hides, key))
         return learn_names(view, left), left
 
+    def _flows(
+        self, flows: FlowEvidence, cluster: Cluster, hides: Hides, key: Hashable
+    ) -> FlowEvidence:
+        found = self.flows.get(key)
+        if found is None or found[0] is not flows or found[1] is not cluster:
+            found = flows, cluster, restrict_flows(flows, cluster, hides)
+            _keep(self.flows, key, found)
+        return found[2]
+
     def _engine(self, picture: Picture, hides: Hides, key: Hashable) -> Engine:
         full = picture.engine
-        found = self.kept.get((id(full), key))
+        found = self.kept.get(key)
         if found is None or found[0] is not full:
             found = full, restrict(picture, hides).engine
-            self.kept[id(full), key] = found
-            while len(self.kept) > _VIEWS_KEPT:
-                self.kept.popitem(last=False)
+            _keep(self.kept, key, found)
         return found[1]
+
+
+def _keep(kept: OrderedDict[Hashable, T], key: Hashable, value: T) -> None:
+    """Keep the newest of each key, and few keys: one picture and its flows can be large."""
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > _VIEWS_KEPT:
+        kept.popitem(last=False)

@@ -56,10 +56,15 @@ class GoneError(SourceUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where to look for a cluster; everything empty means kubectl's own defaults."""
+    """Where to look for a cluster; everything empty means kubectl's own defaults.
+
+    `user` is who to be there instead of oneself, with that user's rights.
+    Source: Kubernetes, "User impersonation" (`Impersonate-User`, needs the verb `impersonate`).
+    """
 
     kubeconfig: str = ""
     context: str = ""
+    user: str = ""
 
 
 class ApiServer:
@@ -184,7 +189,10 @@ def connect(credentials: Credentials) -> ApiServer:
     configuration.retries = False
     if plugin:
         plugin.freshen(configuration)
-    return ApiServer(client.ApiClient(configuration), clean(name), plugin)
+    api = client.ApiClient(configuration)
+    if credentials.user:
+        api.set_default_header("Impersonate-User", credentials.user)
+    return ApiServer(api, clean(name), plugin)
 
 
 def context_names(credentials: Credentials) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.core.model.chat import Choice, Fact, Reply, ReplyKind, Table
+from app.core.model.chat import Attachment, Choice, Fact, Reply, ReplyKind, Table
 from app.core.text import clean
+from integrations.slack.element_limits import BUTTON_TEXT_MAX
 from integrations.slack.limits import (
     ACTIONS_MAX,
     ALL_TEXT_MAX,
-    BUTTON_TEXT_MAX,
     CONTEXT_ELEMENTS_MAX,
     HEADER_MAX,
     TEXT_MAX,
@@ -24,7 +24,9 @@ from integrations.slack.limits import (
 )
 
 CHOICE_ACTION = "choose"
+BUTTON_ACTION = "ask"
 MAX_FACT = 600
+FOOTER_MAX = 300
 MAX_CELL = 160
 NOTHING = "-"
 """What stands for an empty text, which Slack refuses."""
@@ -37,15 +39,52 @@ _LABELS_BEFORE = {
 Block = dict[str, Any]
 
 
-def render(reply: Reply, choice_ids: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The message for a reply; `choice_ids` are the opaque values of its buttons, in order.
+def render(
+    reply: Reply, choice_ids: tuple[str, ...] = (), button_ids: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The message for a reply; the ids are the opaque values of its choices and buttons, in order.
 
     Raises `ValueError` when Slack would refuse it, which is a defect of this module.
     """
     summary = _LABELS_BEFORE.get(reply.kind, "") + reply.summary
-    blocks = list(_fit(_blocks(reply, summary, choice_ids)))
+    tail = list(_tail(reply, choice_ids, button_ids))
+    room = ALL_TEXT_MAX - 200 - sum(map(len, texts_of(tail)))
+    return _message(summary, [*_fit(_head(reply, summary), room), *tail])
+
+
+def render_attachment(attachment: Attachment) -> Iterator[dict[str, Any]]:
+    """A long text as messages, cut between lines: each block of code is whole.
+
+    Whoever sends them counts: what is not sent is in the file, or in the words of the last one.
+    """
+    pieces = list(_pieces(clean_lines(attachment.text)))
+    for number, piece in enumerate(pieces, start=1):
+        title = attachment.title if len(pieces) == 1 else f"{attachment.title} ({number})"
+        parts = {"type": "rich_text_preformatted", "elements": [_text(piece)]}
+        block = {"type": "rich_text", "elements": [parts]}
+        yield _message(title, [{"type": "header", "text": _plain(title, HEADER_MAX)}, block])
+
+
+def clean_lines(text: str) -> str:
+    """A text of several lines, each literal."""
+    return "\n".join(_literal(line, TEXT_MAX) if line else "" for line in text.splitlines())
+
+
+def _pieces(text: str) -> Iterator[str]:
+    piece: list[str] = []
+    size = 0
+    for line in text.splitlines() or [NOTHING]:
+        if piece and size + len(line) + 1 > TEXT_MAX - 100:
+            yield "\n".join(piece)
+            piece, size = [], 0
+        piece.append(line[: TEXT_MAX - 100])
+        size += len(line) + 1
+    yield "\n".join(piece) or NOTHING
+
+
+def _message(text: str, blocks: list[Block]) -> dict[str, Any]:
     message = {
-        "text": _fallback(summary),
+        "text": _fallback(text),
         "blocks": blocks,
         "parse": "none",
         "link_names": False,
@@ -57,7 +96,7 @@ def render(reply: Reply, choice_ids: tuple[str, ...] = ()) -> dict[str, Any]:
     return message
 
 
-def _blocks(reply: Reply, summary: str, choice_ids: tuple[str, ...]) -> Iterator[Block]:
+def _head(reply: Reply, summary: str) -> Iterator[Block]:
     yield {"type": "header", "text": _plain(summary, HEADER_MAX)}
     if len(summary) > HEADER_MAX:
         yield _rich([_text(_literal(summary, TEXT_MAX))])
@@ -65,16 +104,23 @@ def _blocks(reply: Reply, summary: str, choice_ids: tuple[str, ...]) -> Iterator
         yield _rich([part for fact in reply.facts for part in _fact(fact)])
     if reply.table is not None:
         yield _table(reply.table)
+
+
+def _tail(
+    reply: Reply, choice_ids: tuple[str, ...], button_ids: tuple[str, ...]
+) -> Iterator[Block]:
+    """What always fits: what can be pressed, and where it comes from."""
     if choice_ids:
-        yield _buttons(reply.choices, choice_ids)
+        yield _buttons("choices", CHOICE_ACTION, reply.choices, choice_ids)
+    if button_ids:
+        yield _buttons("buttons", BUTTON_ACTION, reply.buttons, button_ids)
     if reply.footer:
-        elements = [_plain(one, MAX_FACT) for one in reply.footer[:CONTEXT_ELEMENTS_MAX]]
+        elements = [_plain(one, FOOTER_MAX) for one in reply.footer[:CONTEXT_ELEMENTS_MAX]]
         yield {"type": "context", "elements": elements}
 
 
-def _fit(blocks: Iterator[Block]) -> Iterator[Block]:
+def _fit(blocks: Iterator[Block], room: int) -> Iterator[Block]:
     """Leave out what would make the message too long, and say so."""
-    room = ALL_TEXT_MAX - 200
     for block in blocks:
         size = sum(map(len, texts_of(block)))
         if size > room:
@@ -126,19 +172,21 @@ def _table(table: Table) -> Block:
     }
 
 
-def _buttons(choices: tuple[Choice, ...], choice_ids: tuple[str, ...]) -> Block:
+def _buttons(
+    block_id: str, action: str, choices: tuple[Choice, ...], ids: tuple[str, ...]
+) -> Block:
     return {
         "type": "actions",
-        "block_id": "choices",
+        "block_id": block_id,
         "elements": [
             {
                 "type": "button",
-                "action_id": f"{CHOICE_ACTION}.{number}",
+                "action_id": f"{action}.{number}",
                 "text": _plain(choice.label, BUTTON_TEXT_MAX),
                 "value": choice_id,
             }
             for number, (choice, choice_id) in enumerate(
-                list(zip(choices, choice_ids, strict=True))[:ACTIONS_MAX]
+                list(zip(choices, ids, strict=True))[:ACTIONS_MAX]
             )
         ],
     }

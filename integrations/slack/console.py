@@ -9,6 +9,7 @@ from typing import Any
 
 from app.services.tasks import Tasks
 from integrations.slack.chat import Answer, SlackAccess, SlackChat
+from integrations.slack.listener import Host
 from integrations.slack.local_server import APP_TOKEN, BOT_TOKEN, COMMAND, Exchange, SlackServer
 
 WELCOME = (
@@ -21,7 +22,7 @@ PROMPT = "> "
 
 
 async def try_out(
-    answer: Answer, read_line: Callable[[str], str], write: Callable[[str], None]
+    answer: Answer | Host, read_line: Callable[[str], str], write: Callable[[str], None]
 ) -> None:
     """Run the bot against a server of its own, and let a person talk to it."""
     async with SlackServer() as server:

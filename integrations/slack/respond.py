@@ -18,7 +18,7 @@ from app.core.errors import SourceCause, SourceUnavailable
 HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 TIMEOUT_S = 15.0
 MAX_WAIT_S = 30.0
-ATTEMPTS = 3
+ATTEMPTS = 6
 _TOO_MANY = 429
 _OK = 200
 
@@ -26,7 +26,8 @@ _OK = 200
 class Responder:
     """Posts messages to response addresses. `hosts` may hold `127.0.0.1:PORT` for a local server.
 
-    Only an address of the loopback may be plain HTTP.
+    Only an address of the loopback may be plain HTTP. `proxy` is the SDK's own, which it takes from
+    HTTPS_PROXY.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Responder:
         *,
         hosts: frozenset[str] = HOSTS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        proxy: str | None = None,
     ) -> None:
         self._session = session
+        self._proxy = proxy
         self._hosts = hosts
         self._sleep = sleep
 
@@ -67,7 +70,7 @@ class Responder:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with self._session.post(
-                url, json=message, allow_redirects=False, timeout=timeout
+                url, json=message, allow_redirects=False, timeout=timeout, proxy=self._proxy
             ) as answer:
                 body = (await answer.content.read(200)).decode("utf-8", "replace")
                 return answer.status, _seconds(answer.headers.get("Retry-After", "")), body

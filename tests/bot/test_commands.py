@@ -34,6 +34,11 @@ def facts(reply: Reply) -> dict[str, str]:
     return {fact.label: fact.text for fact in reply.facts}
 
 
+def plain(reply: Reply) -> Reply:
+    """A reply without what can be pressed, which repeats the question as it was asked."""
+    return dataclasses.replace(reply, buttons=())
+
+
 def everything(reply: Reply) -> str:
     cells = [cell for row in reply.table.rows for cell in row] if reply.table else []
     return " ".join(
@@ -55,7 +60,7 @@ def test_why_blocked_gives_verdict_cause_and_place_first(context: Context) -> No
         ("Ingress", "redirected", "CNP mirror-in"),
     ]
     assert reply.footer[0] == "demo"
-    assert "policies as of 12:00:00 UTC" in reply.footer
+    assert "policies as of 2025-11-25 12:00:00 UTC" in reply.footer
 
 
 def test_why_blocked_says_what_the_service_layer_says(context: Context) -> None:
@@ -80,7 +85,7 @@ def test_ambiguous_end_becomes_choices_that_ask_in_full(context: Context) -> Non
     pods = [f"project-lung/{pod}" for pod in ("jupyter-alice", "jupyter-erin")]
     tail = "--to=mirror/mirror-1 --port=8080 '--http=GET /x'"
     assert [(one.label, one.command) for one in reply.choices] == [
-        (pod, f"why-blocked --from={pod} {tail}") for pod in pods
+        (pod, f"why-blocked --from={pod} {tail} --chosen=from") for pod in pods
     ]
     answers = [handle(one.command, context) for one in reply.choices]
     assert [one.kind for one in answers] == [ReplyKind.ANSWER] * 2
@@ -115,6 +120,8 @@ def test_help_lists_every_command_and_tells_how(context: Context) -> None:
 
 def test_examples_of_the_help_work(context: Context) -> None:
     for grammar in GRAMMARS.values():
+        if grammar.usage.startswith(("draft", "pr", "watch", "mute")):
+            continue  # these do something: tests of their own
         assert handle(grammar.example, context).kind in {ReplyKind.ANSWER, ReplyKind.HELP}
 
 
@@ -204,7 +211,9 @@ def test_hidden_and_missing_namespaces_are_told_apart_by_nobody(member: Context)
 
 def test_pod_before_its_namespace_is_that_pod_and_no_name_outside(context: Context) -> None:
     dotted = handle("why jupyter-alice.project-lung svc:mirror/mirror:80", context)
-    assert dotted == handle("why project-lung/jupyter-alice svc:mirror/mirror:80", context)
+    assert plain(dotted) == plain(
+        handle("why project-lung/jupyter-alice svc:mirror/mirror:80", context)
+    )
     reversed_ends = handle("why mirror/mirror-1 jupyter-alice.project-lung 8888", context)
     assert "project-lung/jupyter-alice" in reversed_ends.summary
     absent = handle("why mirror/mirror-1 jupyter-zed.project-lung 8888", context)
@@ -214,7 +223,9 @@ def test_pod_before_its_namespace_is_that_pod_and_no_name_outside(context: Conte
 
 def test_bare_name_of_one_pod_will_do(context: Context) -> None:
     bare = handle("why jupyter-alice svc:mirror/mirror:80", context)
-    assert bare == handle("why project-lung/jupyter-alice svc:mirror/mirror:80", context)
+    assert plain(bare) == plain(
+        handle("why project-lung/jupyter-alice svc:mirror/mirror:80", context)
+    )
     several = handle("why jupyter svc:mirror/mirror:80", context)
     assert several.kind is ReplyKind.CHOICES
 

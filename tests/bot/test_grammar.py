@@ -4,16 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.bot.grammar import ChatCommand, Help, Inventory, Ping, WhoAmI, WhyBlocked, parse_command
+from app.bot.command import AboutConnection, ChatCommand, Help, Inventory, Ping, WhoAmI
+from app.bot.grammar import parse_command
 from app.bot.words import split_words
 from app.core.errors import UsageError
 from app.core.model.verdict import DnsRequest, HttpRequest, Protocol, SniRequest
 from app.core.text import clean
 
 
-def why(*words: str) -> WhyBlocked:
+def why(*words: str) -> AboutConnection:
     command = parse_command(words)
-    assert isinstance(command, WhyBlocked)
+    assert isinstance(command, AboutConnection)
     return command
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.bot.access import Level, Rules
+from app.bot.access import Level, Role, RoleGrant, Rules
 from app.bot.audit import Entry
 from app.bot.desk import Desk, Known
 from app.bot.grammar import GRAMMARS
@@ -29,7 +29,8 @@ from app.services.names import NameBook
 from app.services.picture import Ingredients, Picture, make_picture
 from app.testing.builders import manifests, namespace, pod
 from app.testing.clock import START_NS, FakeClock
-from integrations.slack.blocks import render
+from integrations.slack.blocks import render, render_attachment
+from integrations.slack.modals import options_of
 
 CALLER = Caller("U1", "C1", "T1")
 PROJECTS = ("project-heart", "project-gene", "project-new")
@@ -287,7 +288,24 @@ REQUESTS = st.sampled_from(
     ]
 )
 NAMESPACES = st.sampled_from(["project-lung", "mirror", "kube-system", "nope", *PROJECTS])
+POLICY_NAMES = st.sampled_from(
+    [
+        *("mirror/from-project-heart", "project-lung/workspace", "everyone", "policy-0"),
+        *("project-heart/policy-0", "project-gene/policy-1", "nope/x", "workspace"),
+    ]
+)
+PAIRS = st.tuples(ENDS, ENDS, REQUESTS).map(" ".join)
 COMMANDS = st.one_of(
+    PAIRS.map("can {}".format),
+    PAIRS.map("what-if allow {}".format),
+    PAIRS.map("cli {}".format),
+    PAIRS.map("why {} --public".format),
+    PAIRS.map("draft {} --reason x".format),
+    POLICY_NAMES.map("what-if delete {}".format),
+    st.one_of(POLICY_NAMES, NAMESPACES, st.just("")).map("lint {}".format),
+    st.one_of(ENDS, NAMESPACES).map('flows "{}" --limit 3'.format),
+    st.tuples(ENDS, ENDS).map(lambda one: f'flows --from "{one[0]}" --to "{one[1]}"'),
+    st.sampled_from(["flows", "flows --verdict dropped --since 1h --public", "pr list", "lint"]),
     st.tuples(ENDS, ENDS, REQUESTS).map(lambda one: f"why-blocked {one[0]} {one[1]} {one[2]}"),
     st.tuples(ENDS, ENDS).map(lambda one: f"why --to {one[0]} --from={one[1]} --port 8080"),
     NAMESPACES.map("inventory {}".format),
@@ -303,7 +321,7 @@ class Notebook(list[Entry]):
 
 
 def transcript(known: Known, commands: list[str], rules: Rules) -> bytes:
-    """Everything that leaves the bot: messages, what each choice asks, the audit's lines."""
+    """Everything that leaves the bot: messages, what can be pressed, look-ups, lines."""
     notebook = Notebook()
     limit = RateLimit(per_user=10**6, per_channel=10**6)
     desk = Desk(lambda: known, rules, notebook, FakeClock(), limit)
@@ -312,12 +330,25 @@ def transcript(known: Known, commands: list[str], rules: Rules) -> bytes:
     def ask(text: str, *, deeper: bool) -> None:
         reply = asyncio.run(desk.answer(Incoming(text, CALLER)))
         ids = tuple(f"c1.{number}" for number, _ in enumerate(reply.choices))
-        sent.append([text, render(reply, ids), [one.command for one in reply.choices]])
-        for choice in reply.choices if deeper else ():
-            ask(choice.command, deeper=False)
+        more = tuple(f"c2.{number}" for number, _ in enumerate(reply.buttons))
+        pressed = [one.command for one in (*reply.choices, *reply.buttons)]
+        attached = [] if reply.attachment is None else list(render_attachment(reply.attachment))
+        sent.append([text, render(reply, ids, more), pressed, attached, str(reply.form)])
+        for command in pressed if deeper else ():
+            ask(command, deeper=False)
+
+    def look_up(name: str, typed: str, given: dict[str, str]) -> None:
+        found = asyncio.run(desk.suggest(CALLER, name, typed, given))
+        sent.append([name, typed, options_of(found), [one.command for one in found]])
 
     for command in commands:
         ask(command, deeper=True)
+    for typed in ("", "project", "jupyter", "b", "project-heart/j"):
+        look_up("in", typed, {})
+        for within in ("", "project-heart", "project-lung"):
+            look_up("from", typed, {"in": within})
+    desk.pool.close()
+    desk.lookups.close()
     entries = [dataclasses.asdict(entry) for entry in notebook]
     return json.dumps([sent, entries], ensure_ascii=True, indent=1).encode()
 
@@ -325,13 +356,20 @@ def transcript(known: Known, commands: list[str], rules: Rules) -> bytes:
 EMPTY = known_with(Others())
 
 
+ROLES = {"U1": RoleGrant(Role.DRAFTER, frozenset({"project-lung", "mirror", "kube-*"}))}
+"""The other way to be kept out: a role that ends at some namespaces, and no projects."""
+LIMITED = dataclasses.replace(RULES, projects={}, grants=ROLES)
+BOTH = dataclasses.replace(RULES, grants={"C1": RoleGrant(Role.DRAFTER)})
+
+
+@pytest.mark.parametrize("rules", [RULES, LIMITED, BOTH], ids=["projects", "roles", "both"])
 @pytest.mark.parametrize("level", list(Level))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(extra=others(), commands=st.lists(COMMANDS, min_size=1, max_size=4))
 def test_other_projects_change_no_byte_of_what_is_told(
-    level: Level, extra: Others, commands: list[str]
+    level: Level, rules: Rules, extra: Others, commands: list[str]
 ) -> None:
-    rules = dataclasses.replace(RULES, level=level)
+    rules = dataclasses.replace(rules, level=level)
     with_them = transcript(known_with(extra), commands, rules)
     assert with_them.decode() == transcript(EMPTY, commands, rules).decode()
 

@@ -72,13 +72,13 @@ async def test_command_is_acknowledged_at_once_and_answered_later() -> None:
     async with connected() as line:
         line.bot.hold = asyncio.Event()
         exchange = await line.server.command("why a/b c/d")
-        assert exchange.acknowledged == {"text": "Looking …", "response_type": "ephemeral"}
+        assert exchange.acknowledged == {}
         assert exchange.messages == []
         line.bot.hold.set()
         message = await exchange.answer()
         assert message["text"] == "answer to why a/b c/d"
         assert message["response_type"] == "ephemeral"
-        assert message["replace_original"] is True
+        assert message["replace_original"] is False
         assert line.bot.came == [Incoming("why a/b c/d", Caller(USER, CHANNEL, TEAM))]
         assert line.server.refused == []
 

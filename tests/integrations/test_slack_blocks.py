@@ -120,7 +120,7 @@ def cell(kind: str = "raw_text") -> dict[str, Any]:
         ([{"type": "actions", "elements": [button(url="https://x")]}], "address"),
         ([{"type": "actions", "elements": [button(value="x" * 2001)]}], "2000"),
         ([{"type": "actions", "elements": [button(action_id="")]}], "action_id is empty"),
-        ([{"type": "actions", "elements": [cell()]}], "among the actions"),
+        ([{"type": "actions", "elements": [cell()]}], "among the elements"),
         ([{"type": "table", "rows": []}], "0 rows"),
         ([{"type": "table", "rows": [[cell()]] * 101}], "101 rows"),
         ([{"type": "table", "rows": [[cell()], [cell(), cell()]]}], "cells"),

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from app.bot.grammar import COMMAND, WhyBlocked, parse_command
+from app.bot.command import AboutConnection
+from app.bot.grammar import COMMAND, parse_command
 from app.bot.words import split_words
-from integrations.slack import chat
+from integrations.slack import chat, listener
 
 
 @pytest.fixture
@@ -23,7 +24,12 @@ def manifest() -> dict[str, Any]:
 
 
 def test_manifest_asks_for_what_the_bot_needs_and_no_more(manifest: dict[str, Any]) -> None:
-    assert manifest["oauth_config"]["scopes"] == {"bot": ["commands", "chat:write"]}
+    scopes = manifest["oauth_config"]["scopes"]
+    assert set(scopes["bot"]) == chat.NEEDED
+    assert set(scopes["bot_optional"]) == chat.USEFUL
+    (shortcut,) = manifest["features"]["shortcuts"]
+    assert (shortcut["type"], shortcut["callback_id"]) == ("message", listener.SHORTCUT)
+    assert len(shortcut["name"]) <= 24
     assert manifest["settings"]["socket_mode_enabled"] is True
     assert manifest["settings"]["interactivity"] == {"is_enabled": True}
 
@@ -39,4 +45,4 @@ def test_command_is_the_one_that_is_served_and_its_hint_works(manifest: dict[str
     assert command["command"] == COMMAND == chat.COMMAND
     assert command["should_escape"] is False
     asked = parse_command(split_words(command["usage_hint"]))
-    assert isinstance(asked, WhyBlocked)
+    assert isinstance(asked, AboutConnection)
