@@ -220,6 +220,7 @@ def _config(config: CaseConfig) -> ClusterConfig:
         cilium_version=_version(config.cilium_version),
         dual_stack=config.dual_stack,
         enforcement=EnforcementMode(config.policy_enforcement_mode or "default"),
+        engine_alone=True,
     )
 
 

@@ -146,7 +146,10 @@ def with_backends(services: Iterable[Service], backends: Backends) -> tuple[Serv
 
 
 def read_cidr_group(manifest: Manifest) -> tuple[CidrGroup, list[Notice]]:
-    """Read a CiliumCIDRGroup; the agent skips what is no block."""
+    """Read a CiliumCIDRGroup; the agent skips what is no block.
+
+    It fixes the identity of 0.0.0.0/0 and ::/0. Source: Cilium `daemon/cmd/hostips-sync.go` `sync`.
+    """
     blocks: list[Network] = []
     notices = []
     for index, text in enumerate(words(section(manifest.body, "spec"), "externalCIDRs")):
@@ -154,9 +157,12 @@ def read_cidr_group(manifest: Manifest) -> tuple[CidrGroup, list[Notice]]:
             if "/" not in text:
                 raise ValueError  # noqa: TRY301  # one way out for both kinds of nonsense
             blocks.append(ip_network(text, strict=False))
+            if blocks[-1].prefixlen:
+                continue
+            said = f"`{text}` keeps its own identity: rules that name the group do not mean it"
         except ValueError:
-            where = manifest.line_of(f"spec.externalCIDRs[{index}]")
-            said = f"{manifest.ref}: `{text}` is no address block and is skipped"
-            notices.append(Notice(said, manifest.file, where, manifest.ref))
+            said = f"`{text}` is no address block and is skipped"
+        where = manifest.line_of(f"spec.externalCIDRs[{index}]")
+        notices.append(Notice(f"{manifest.ref}: {said}", manifest.file, where, manifest.ref))
     labels = pairs(section(manifest.body, "metadata"), "labels")
     return CidrGroup(manifest.ref.name, tuple(blocks), labels), notices

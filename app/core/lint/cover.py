@@ -258,7 +258,8 @@ def span(spec: PortSpec) -> tuple[int, int]:
 
 def is_every_port(spec: PortSpec) -> bool:
     """Say whether a port stands for all of them."""
-    return not spec.name and spec.number == 0 and spec.end in (0, MAX_PORT)
+    from_zero = not spec.name and spec.number == 0
+    return from_zero and (spec.spills or spec.end in (0, MAX_PORT))
 
 
 def holds_port(entry: Entry, number: int, protocol: str) -> bool:

@@ -87,6 +87,9 @@ class ClusterConfig:
     enable_k8s_policy: bool = True
     enable_cilium_policy: bool = True
     enable_cilium_clusterwide_policy: bool = True
+    engine_alone: bool = False
+    """Judge as Cilium's policy engine does by itself, without what the running agent adds: the
+    fixed identity of 0.0.0.0/0 and ::/0, and datapath keys that lose a range from port 0."""
 
     @property
     def default_local_cluster(self) -> bool:

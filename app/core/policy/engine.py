@@ -38,7 +38,7 @@ from app.core.policy.judge import (
 )
 from app.core.policy.named import NamedPorts, number_of
 from app.core.policy.parse import is_enabled, parse_policy
-from app.core.policy.ports import prefix_length
+from app.core.policy.ports import in_range
 from app.core.policy.reachability import Reachability, find_reachability
 from app.core.policy.requests import (
     Headers,
@@ -245,7 +245,7 @@ class Engine:
         return any(
             protocol.value in spec.protocols
             and any(
-                prefix_length(number, spec.end, port) is not None
+                spec.spills or in_range(number, spec.end, port)
                 for number in self.numbers_of(spec, entry, subject, protocol.value)
             )
             for rule in entry.ports

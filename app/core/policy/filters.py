@@ -104,7 +104,8 @@ class SelectorPolicy:
 class Filter:
     """All peers of one port (or range, or name) and protocol. An empty protocol is all of them.
 
-    `filed` is the number it is filed under, which is not always the one it means.
+    `filed` is the number it is filed under, which is not always the one it means. For `spills` see
+    `PortSpec`.
     """
 
     protocol: str
@@ -112,6 +113,7 @@ class Filter:
     end: int
     name: str
     filed: int = 0
+    spills: bool = False
     policies: dict[str, SelectorPolicy] = field(default_factory=dict)
 
     @property
@@ -251,7 +253,8 @@ def _file(
     found = table.get(key)
     if found is None:
         number, end, name = (spec.number, spec.end, spec.name) if spec else (0, 0, "")
-        found = table[key] = Filter(protocol, number, end, name, key[2])
+        spills = spec is not None and spec.spills
+        found = table[key] = Filter(protocol, number, end, name, key[2], spills)
     return found
 
 

@@ -6,7 +6,7 @@ Source: Cilium `pkg/ipcache/metadata.go` (`mergeParentLabels`, `resolveLabels`),
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -417,7 +417,7 @@ class Identities:
     def _known_blocks(self) -> Mapping[Network, tuple[Label, ...]]:
         known: dict[Network, dict[str, Label]] = {block: {} for block in self.named_blocks}
         for group in self.groups:
-            for block in group.blocks:
+            for block in self._labelled_blocks(group):
                 labels = known.setdefault(block, {})
                 for label in _group_labels(group):
                     labels.setdefault(label.key, label)
@@ -427,9 +427,17 @@ class Identities:
         return frozenset(
             (label.key, label.value)
             for group in self.groups
-            if any(address in block for block in group.blocks)
+            if any(address in block for block in self._labelled_blocks(group))
             for label in _group_labels(group)
         )
+
+    def _labelled_blocks(self, group: CidrGroup) -> Iterator[Network]:
+        """Yield the blocks whose addresses bear the group's labels: never 0.0.0.0/0 or ::/0.
+
+        The agent overrides the identity of these with the reserved one. Source: Cilium
+        `daemon/cmd/hostips-sync.go` `sync`, `pkg/ipcache/types.go` `flatten`; packets agree.
+        """
+        return (block for block in group.blocks if block.prefixlen or self.config.engine_alone)
 
 
 def _group_labels(group: CidrGroup) -> list[Label]:

@@ -24,7 +24,7 @@ from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Effect, Outcome
 from app.core.policy.filters import DENY_RANK, DirectionPolicy, Filter, SelectorPolicy
 from app.core.policy.named import NamedPorts, number_of
-from app.core.policy.ports import PROTOCOL_BITS, prefix_length
+from app.core.policy.ports import PROTOCOL_BITS, block_start, prefix_length
 from app.core.policy.rules import WILDCARD_KEY, Identity, lists
 
 
@@ -107,7 +107,11 @@ def find_misfiled(
 def match_length(
     item: Filter, direction: Direction, connection: DirectedConnection, names: NamedPorts
 ) -> int | None:
-    """Give the bits of the filter's key that holds the port; None when it does not hold it."""
+    """Give the bits of the filter's key that holds the port; None when it does not hold it.
+
+    The datapath's key of the block that begins at port 0 holds its protocol only. Source: Cilium
+    `pkg/maps/policymap/policymap.go` `NewKeyFromPolicyKey`; packets agree.
+    """
     if not item.protocol:
         return 0
     if item.protocol != connection.protocol:
@@ -119,6 +123,8 @@ def match_length(
     if item.name and names.by_peer and direction is Direction.EGRESS:
         end = 0  # from 1.20 on an egress name takes no end port
     bits = prefix_length(number, end, connection.port)
+    if item.spills and (bits is None or not block_start(connection.port, bits)):
+        return PROTOCOL_BITS
     return None if bits is None else PROTOCOL_BITS + bits
 
 

@@ -116,6 +116,12 @@ def _read_port(reader: Reader, value: Any, path: str, scope: PortScope) -> PortS
         raise Refused(f"`{protocol}` has no ports", path)
     spec = port_spec(written, end, _protocols(protocol, path, scope), path, scope.context)
     _warn_port(reader, written, protocol, end, path)
+    if spec.spills:
+        reader.warn(
+            f"`port: {written}` up to `endPort: {end}` holds for every port: the datapath's key of"
+            " a range that begins at 0 has no port",
+            path,
+        )
     return spec
 
 
@@ -152,6 +158,7 @@ def port_spec(
         filed = parsed
         # From 1.20 on port 0 is every port, whatever endPort says.
         end = 0 if parsed == 0 else end
+    is_from_zero = parsed == 0 and 0 < end < ports.MAX_PORT
     return PortSpec(
         text=written,
         number=parsed,
@@ -160,6 +167,7 @@ def port_spec(
         protocols=protocols,
         table_number=filed,
         path=path,
+        spills=is_from_zero and not context.config.engine_alone,
     )
 
 

@@ -125,7 +125,17 @@ def prefix_length(start: int, end: int, port: int) -> int | None:
         return None
     for bits in range(1, PORT_BITS):
         size = 1 << (PORT_BITS - bits)
-        first = port & ~(size - 1)
+        first = block_start(port, bits)
         if start <= first and first + size - 1 <= end:
             return bits
     return PORT_BITS
+
+
+def in_range(start: int, end: int, port: int) -> bool:
+    """Say whether `port` is in `start..end`, where 0 without an end is every port."""
+    return prefix_length(start, end, port) is not None
+
+
+def block_start(port: int, bits: int) -> int:
+    """Give the first port of the block with `bits` fixed bits that holds `port`."""
+    return port & ~((1 << (PORT_BITS - bits)) - 1)

@@ -85,7 +85,7 @@ def _span(
         number = number_of(subject, item.name, item.protocol)
     if number is None:
         return None
-    if number == 0 and item.end == 0:
+    if item.spills or (number == 0 and item.end == 0):
         return 0, MAX_PORT
     return number, max(number, item.end)
 

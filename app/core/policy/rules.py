@@ -315,7 +315,8 @@ class PortSpec:
     """One item of `ports` or `fields`. ICMP types take the place of the port.
 
     `number` 0 is every port; a named port has `name` and number 0. `table_number` is what Cilium
-    1.19 files the entry under, which differs for octal texts.
+    1.19 files the entry under, which differs for octal texts. A range that `spills` begins at 0 and
+    holds for every port of its protocol.
     """
 
     text: str
@@ -325,6 +326,7 @@ class PortSpec:
     protocols: tuple[str, ...]
     table_number: int
     path: str = field(compare=False, default="")
+    spills: bool = False
 
 
 @dataclass(frozen=True, slots=True)

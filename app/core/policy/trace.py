@@ -12,7 +12,7 @@ from app.core.model.verdict import Dimension, Effect, Match, Miss
 from app.core.policy.filters import Contribution, DirectionPolicy, contributions_of
 from app.core.policy.judge import DirectedConnection, Judgement, resolve_name
 from app.core.policy.named import NamedPorts
-from app.core.policy.ports import prefix_length
+from app.core.policy.ports import in_range
 from app.core.policy.rules import (
     CidrSelector,
     Entry,
@@ -167,7 +167,7 @@ def _port_failure(
         if number is None:
             wanted = f"{_spec_text(spec)} (no port of that name)"
             return _Failure(Dimension.PORT, wanted, got, spec.path, _PROTOCOL_FITS)
-    if prefix_length(number or 0, spec.end, connection.port) is None:
+    if not spec.spills and not in_range(number or 0, spec.end, connection.port):
         return _Failure(Dimension.PORT, _spec_text(spec), got, spec.path, _PROTOCOL_FITS)
     return None
 

@@ -39,6 +39,17 @@ def test_policies_when_their_kind_is_switched_off_then_are_not_read() -> None:
     assert engine.policies == ()
 
 
+def test_range_from_zero_when_agent_runs_then_holds_for_every_port_of_its_protocol() -> None:
+    def verdict(protocol: str, *, engine_alone: bool = False) -> Verdict:
+        rule = ingress(ports({"port": "0", "endPort": 79, "protocol": protocol}))
+        engine = make_engine(cnp(rule), config=ClusterConfig(engine_alone=engine_alone))
+        return engine.decide(ask(engine, "a/a", "a/b")).verdict
+
+    assert verdict("TCP") is Verdict.ALLOWED
+    assert verdict("UDP") is Verdict.DENIED
+    assert verdict("TCP", engine_alone=True) is Verdict.DENIED
+
+
 def test_selected_endpoints_when_asked_then_are_the_subjects() -> None:
     engine = make_engine(cnp(FOR_B))
 

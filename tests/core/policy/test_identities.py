@@ -2,6 +2,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
+import pytest
+
 from app.core.model.cluster import Cluster, ClusterConfig, Endpoint, IdentityKind
 from app.core.model.verdict import Verdict
 from app.core.policy.engine import Engine
@@ -195,6 +197,17 @@ def test_group_labels_when_blocks_are_shared_then_first_group_by_name_wins_a_key
     assert (label.source, label.value) == ("cidrgroup", "early")
     assert ("env", "late") in identity.groups
     assert "io.cilium.k8s.x" not in identity.labels
+
+
+@pytest.mark.parametrize("engine_alone", [True, False])
+def test_group_of_everything_when_agent_runs_then_labels_no_address(*, engine_alone: bool) -> None:
+    config = ClusterConfig(engine_alone=engine_alone)
+    engine = make_engine(_group("all", {"env": "x"}, "0.0.0.0/0"), config=config)
+
+    identity = engine.identity_of(engine.peer_of_outside(ip_address("10.1.2.3")))
+
+    assert ("env" in identity.labels) is engine_alone
+    assert bool(identity.groups) is engine_alone
 
 
 def test_nodes_when_matched_by_block_then_keep_their_identity() -> None:

@@ -143,6 +143,12 @@ class Outcome:
         return found
 
     @property
+    def arrived_late(self) -> bool:
+        """Whether a packet of a new connection was dropped, and the same got there afterwards."""
+        is_new = not {"again", "hubble"} & set(self.situation.words)
+        return is_new and self.passed and self.hubble == "dropped"
+
+    @property
     def told_fate(self) -> str:
         """The fate with the place where the packet arrived."""
         return f"{self.fate} {self.at}".strip() if self.at else self.fate
@@ -313,6 +319,7 @@ class Bank:
             self._judged(one, sent) for one, sent in zip(chosen, self._send(chosen), strict=True)
         ]
         self._look(outcomes, since)
+        self._send_late(outcomes)
         self.product.tell("snapshot", path=str(snapshot))
         questions = [self.question(one) for one in chosen]
         uuids = {flow["uuid"] for one in outcomes for flow in one.flows}
@@ -344,6 +351,23 @@ class Bank:
         for number, told in again.items():
             answers[number] = told.result(30)
         return answers
+
+    def _send_late(self, outcomes: list[Outcome]) -> None:
+        """Send once more what arrived at the second try: its policy came into force meanwhile.
+
+        A revision is realised a moment before the datapath has the identities of its addresses.
+        """
+        late = [number for number, one in enumerate(outcomes) if one.arrived_late]
+        if not late:
+            return
+        since = time.time()
+        chosen = [outcomes[number].situation for number in late]
+        again = [
+            self._judged(one, sent) for one, sent in zip(chosen, self._send(chosen), strict=True)
+        ]
+        self._look(again, since)
+        for number, outcome in zip(late, again, strict=True):
+            outcomes[number] = outcome
 
     def _tell(self, one: Situation, wait_s: float) -> Any:
         words, prober = one.words, self.cluster.probers[one.words["from"]]

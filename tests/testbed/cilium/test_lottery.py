@@ -18,11 +18,15 @@ from tests.testbed.cilium.lottery import Lottery
 from tests.testbed.cilium.product import Product
 
 CLUSTERS = int(os.environ.get("PACKETS_CLUSTERS") or 30)
+RUN_WITHIN_S = 1800
+"""For all clusters together, and the shrinking of what disagrees."""
+
 PASSING_SHARE = (0.02, 0.98)
 """A run in which nothing passes, or everything, has compared nothing."""
 
 
 @pytest.mark.packets
+@pytest.mark.timeout(RUN_WITHIN_S)
 def test_random_policies_when_every_pair_is_tried_then_packets_and_product_agree(
     cilium: Cluster, product: Product, capsys: pytest.CaptureFixture[str], found: Path
 ) -> None:
