@@ -60,3 +60,41 @@ def test_help_loads_no_engine_either() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "False"
+
+
+OUTSIDE = (*HEAVY, "google.protobuf", "publicsuffixlist", "importlib.metadata", "email")
+READING = ("yaml", "integrations.manifests.reader", "integrations.manifests.kustomize")
+ANSWERING = ("app.core.diagnose.boundaries", "app.core.lint.registry", "app.core.drafts.choice")
+TERMINAL = ("app.tui", "app.bot", "widgets")
+QUESTION = ("project-lung/jupyter-alice", "svc:mirror/mirror:80")
+NEEDLESS = {
+    ("policies", "--demo"): (*OUTSIDE, *READING, *ANSWERING, *TERMINAL),
+    ("endpoints", "--demo"): (*OUTSIDE, *READING, *ANSWERING, *TERMINAL),
+    ("flows", "--demo", "--last", "3"): (*OUTSIDE, *READING, *ANSWERING, *TERMINAL),
+    ("why", *QUESTION, "--demo"): (*HEAVY, "google.protobuf", *READING, *TERMINAL),
+    ("policies", "--snapshot", "integrations/demo/gitops/projects"): (
+        *OUTSIDE,
+        *ANSWERING,
+        *TERMINAL,
+    ),
+}
+"""What a command must not load before its answer: each takes longer than the answer itself."""
+
+
+@pytest.mark.parametrize("words", NEEDLESS, ids=" ".join)
+def test_command_when_it_has_answered_then_nothing_needless_was_loaded(
+    words: tuple[str, ...],
+) -> None:
+    then = f"from app.cli import main\nassert main({list(words)!r}) in (0, 1)"
+    code = PROGRAM.format(modules=["app.cli"], then=then, heavy=NEEDLESS[words])
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.count("\n") > 1
+    assert ran.stdout.splitlines()[-1].split() == []
+
+
+def test_first_screen_when_it_is_imported_then_no_adapter_is() -> None:
+    adapters = [name for name in HEAVY if name not in {"textual", "rich"}]
+    loaded = loaded_by(["app.tui.app", "app.tui.screens.flows", "app.tui.screens.policies"])
+    assert not {*loaded} & {*adapters}

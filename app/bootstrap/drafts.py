@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from app.bootstrap.sources import GITEA_TOKEN, GITHUB_TOKEN, Sources
 from app.config import Settings, find_secret
-from app.core.diagnose.boundaries import Boundary, parse_boundaries
 from app.core.documents.toml import SIZE_MAX
 from app.core.errors import BadInput, ConfigError, DraftRejected
 from app.core.model.provenance import Manifest
@@ -17,6 +16,7 @@ from app.core.model.unread import unread
 from app.ports import PolicyRepo
 
 if TYPE_CHECKING:
+    from app.core.diagnose.boundaries import Boundary
     from app.services.drafting import Drafter
 
 
@@ -48,7 +48,7 @@ def build_checkout(
             "the demo has no forge for a pull request", hint="--dry-run shows the change"
         )
     if sources.demo and not sources.snapshots:
-        from integrations.demo.cluster import GITOPS
+        from integrations.demo.reading import GITOPS
 
         return Checkout(PatchOnly(GITOPS.parent), str, writable=False, root=GITOPS.parent)
     folder = _checkout_folder(sources, settings)
@@ -81,6 +81,8 @@ def load_boundaries(sources: Sources, settings: Settings, file: str = "") -> tup
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error)
         raise BadInput(f"cannot read the boundaries `{path}`: {words}", file=path) from error
+    from app.core.diagnose.boundaries import parse_boundaries
+
     return parse_boundaries(text, path)
 
 

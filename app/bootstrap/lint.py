@@ -130,7 +130,7 @@ def write_text(file: str, text: str) -> None:
 
 def read_demo_lines(file: str | None) -> tuple[str, ...]:
     """The lines of a file of the demo's own tree, which its places are relative to."""
-    from integrations.demo.cluster import GITOPS
+    from integrations.demo.reading import GITOPS
 
     return read_lines(str(GITOPS.parent / file) if file else None)
 

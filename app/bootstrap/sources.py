@@ -8,10 +8,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.config import Loaded, Settings, find_secret
 from app.core.errors import UsageError
-from app.services.doctor import Surroundings
+
+if TYPE_CHECKING:
+    from app.services.doctor import Surroundings
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
 GITEA_TOKEN = ("K8TRE_TUI_GITEA_TOKEN", "GITEA_TOKEN")
@@ -81,6 +84,8 @@ def has_sources(sources: Sources, settings: Settings, environ: Mapping[str, str]
 
 def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) -> Surroundings:
     """What is there besides the sources: settings, a checkout, boundaries, credentials."""
+    from app.services.doctor import Surroundings
+
     settings = config.settings
     name, names = ("gitea", GITEA_TOKEN) if settings.repo.gitea else ("github", GITHUB_TOKEN)
     forge = find_secret(environ, *names)

@@ -33,11 +33,13 @@ def build_workspace(
     follow: bool = True,
     flows: bool = True,
     boundaries: str = "",
+    judged: bool = True,
 ) -> Workspace:
     """The workspace over everything that was asked for; nothing is read yet.
 
     Without `follow` a replay is read as the recording it is, without `flows` there are none.
-    `boundaries` is a file to read them from instead of that of the settings.
+    `boundaries` is a file to read them from instead of that of the settings; they are left out
+    where nothing is `judged` by them.
     """
     version = sources.cilium_version or settings.cluster.cilium_version
     live = live_reader(sources, settings) if sources.live_objects else None
@@ -51,7 +53,7 @@ def build_workspace(
         cilium_version=parse_version(version) if version else None,
         keep_flows=settings.flows.keep,
         history=history,
-        boundaries=load_boundaries(sources, settings, boundaries),
+        boundaries=load_boundaries(sources, settings, boundaries) if judged else (),
         can_narrow=asks_relay(sources),
     )
 

@@ -38,6 +38,9 @@ WHOLE = ("snapshot", "evidence", "record")
 
 LISTS = ("policies", "endpoints", "matrix", "doctor")
 
+INVENTORIES = ("policies", "endpoints", "matrix")
+"""Commands that say what there is, and hold nothing to the boundaries."""
+
 ANSWERS = ("why",)
 """Commands whose answer itself says what was not read and could have changed it."""
 
@@ -114,6 +117,7 @@ class Context:
             follow=False,
             flows=flows is not None,
             boundaries=boundaries,
+            judged=self.args.command not in INVENTORIES,
         )
         async with self.patience("the cluster", live=self.sources.live_objects):
             await workspace.load(strict=strict)

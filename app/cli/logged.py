@@ -24,8 +24,9 @@ def run_logged(context: Context) -> int:
     with open_log(_choice(context), context.environ, context.out.stderr):
         began = time.monotonic()
         command = context.args.command or "ui"
-        about = {"version": version(), "python": platform.python_version(), "pid": os.getpid()}
-        _log.info("command started", extra={"command": command, **about})
+        if _log.isEnabledFor(logging.INFO):  # to find the version takes longer than to parse
+            about = {"version": version(), "python": platform.python_version(), "pid": os.getpid()}
+            _log.info("command started", extra={"command": command, **about})
         try:
             code: int = import_module(context.args.module).run(context)
         except K8treError as error:

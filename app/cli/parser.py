@@ -70,6 +70,24 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"{self.prog} --help")
 
 
+class SayVersion(argparse.Action):
+    """Like argparse's own action, but the version is looked for when it is asked for only."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Print it and leave."""
+        from app.cli.version import version
+
+        del namespace, values, option_string
+        print(f"{PROGRAM} {version()}")
+        parser.exit()
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the words of a command line. Raises `UsageError`."""
     args, unknown = build_parser(argv).parse_known_args(argv)
@@ -81,8 +99,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for `argv`: complete for the command in it, names only for the others."""
-    from app.cli.version import version
-
     parser = Parser(
         prog=PROGRAM,
         description=DESCRIPTION,
@@ -90,7 +106,9 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version()}")
+    parser.add_argument(
+        "--version", action=SayVersion, nargs=0, help="show program's version number and exit"
+    )
     parser.set_defaults(module="app.cli.commands.ui", command="")
     add_source_options(parser, top=True)
     add_log_options(parser, top=True)

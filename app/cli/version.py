@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 
 def version() -> str:
     """The installed release; `unknown` in a checkout that was never installed."""
+    from importlib import metadata
+
     try:
         return metadata.version("k8tre-tui")
     except metadata.PackageNotFoundError:

@@ -8,32 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.core.diagnose.boundaries import Ruling
-from app.core.lint.finding import Finding
-from app.core.model.answer import (
-    BackendAnswer,
-    Cause,
-    Evidence,
-    Fix,
-    Hop,
-    NextStep,
-    StepAnswer,
-    WhyAnswer,
-)
-from app.core.model.cluster import Endpoint
-from app.core.model.provenance import Notice, ObjectRef
-from app.core.model.verdict import DirectionTrace, Match, Miss, RequestMatch
-from app.ports import Proposal, Right
-from app.services.doctor import Check
-from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
-from app.services.matrix import MatrixRow
-from app.services.rule_tree import RuleNode
 from app.services.wording import request_flag
 
 if TYPE_CHECKING:
+    from app.core.diagnose.boundaries import Ruling
+    from app.core.lint.finding import Finding
+    from app.core.model.answer import (
+        BackendAnswer,
+        Cause,
+        Evidence,
+        Fix,
+        Hop,
+        NextStep,
+        StepAnswer,
+        WhyAnswer,
+    )
+    from app.core.model.cluster import Endpoint
+    from app.core.model.provenance import Notice, ObjectRef
+    from app.core.model.verdict import DirectionTrace, Match, Miss, RequestMatch
+    from app.ports import Proposal, Right
+    from app.services.doctor import Check
     from app.services.drafting import Draft
     from app.services.effect import EffectReport
     from app.services.effect_pairs import PairEffect
+    from app.services.inventory import EndpointDetail, EndpointRow, PolicyDetail, PolicyRow
+    from app.services.matrix import MatrixRow
+    from app.services.rule_tree import RuleNode
 
 SCHEMA = "k8tre-tui/v1"
 

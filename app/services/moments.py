@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from app.core.errors import UsageError
 from app.core.flows.times import NS_PER_S, parse_time
@@ -50,6 +49,8 @@ def _short_date(text: str) -> datetime | None:
 
 
 def _mail_date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime
+
     try:
         return parsedate_to_datetime(text)
     except ValueError:

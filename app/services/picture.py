@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from app.core.cluster.build import build_cluster
-from app.core.diagnose.boundaries import Boundary
 from app.core.errors import UsageError
 from app.core.model.cluster import Address, Cluster
 from app.core.model.kinds import POLICY_KINDS
@@ -15,6 +15,9 @@ from app.core.model.provenance import Manifest, Notice
 from app.core.model.unread import unread
 from app.core.policy.engine import Engine
 from app.ports import Right, SourceState
+
+if TYPE_CHECKING:
+    from app.core.diagnose.boundaries import Boundary
 
 _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?![\d.])")
 

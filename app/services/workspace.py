@@ -19,9 +19,8 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from app.core.diagnose.boundaries import Boundary
-from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import UsageError
 from app.core.flows.observe_flags import Filters
 from app.core.flows.ring import Ring
@@ -52,6 +51,10 @@ from app.services.picture import (
     rename_learned,
 )
 from app.services.tasks import Caught, Tasks, guard
+
+if TYPE_CHECKING:
+    from app.core.diagnose.boundaries import Boundary
+    from app.core.diagnose.evidence import FlowEvidence
 
 KEEP_FLOWS = 50_000
 KEEP_DIAGNOSTICS = 500
@@ -170,6 +173,8 @@ class Workspace:
         """The kept flows as evidence; None when no source of flows could be read."""
         if not any(one.state.is_read for _, one in self._flows):
             return None
+        from app.core.diagnose.evidence import FlowEvidence
+
         return FlowEvidence(
             list(self.ring),
             lost=self.ring.lost.total(),

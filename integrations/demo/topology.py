@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -73,5 +73,5 @@ msgspec.json.Decoder(Topology)
 
 def read_topology() -> Topology:
     """Read the packaged tables."""
-    text = files(__package__).joinpath("objects/topology.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("objects").joinpath("topology.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Topology, strict=False)

@@ -18,8 +18,9 @@ from app.services.ask import make_question, why
 from app.services.names import NameBook
 from app.services.picture import Ingredients, Picture, make_picture
 from app.testing.clock import START_NS
-from integrations.demo.cluster import GITOPS, DemoCluster
+from integrations.demo.cluster import DemoCluster
 from integrations.demo.flows import DemoFlows
+from integrations.demo.reading import GITOPS, KEPT, read_tree, written
 from integrations.demo.topology import read_topology
 
 DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
@@ -133,6 +134,10 @@ def test_cilium_would_refuse_exactly_one_policy(told: tuple[Picture, FlowEvidenc
 
 def test_objects_give_no_notices(cluster: Cluster) -> None:
     assert cluster.notices == ()
+
+
+def test_demo_when_its_tree_is_read_anew_then_it_is_what_is_kept() -> None:
+    assert written(read_tree()) == KEPT.read_bytes(), "run python -m integrations.demo.reading"
 
 
 async def test_demo_never_changes() -> None:
