@@ -22,6 +22,8 @@ from app.core.text import clean
 _log = logging.getLogger("k8tre_tui.github")
 
 _CONNECT_S, _READ_S = 5.0, 15.0
+_ANSWER_S = 60.0
+"""Until the end of an answer, however it comes in."""
 _BYTES_MAX = 5 << 20
 _TRIES = 3
 _LONGEST_WAIT_S = 60.0
@@ -176,13 +178,19 @@ class ForgeClient:
         content = bytearray()
         url = self._base_url + path
         try:
-            async with self._client.stream(method, url, params=params, json=body) as response:
+            async with (
+                asyncio.timeout(_ANSWER_S),
+                self._client.stream(method, url, params=params, json=body) as response,
+            ):
                 async for part in response.aiter_bytes():
                     content += part
                     if len(content) > _BYTES_MAX:
                         raise self._unavailable("answer is too large", SourceCause.PROTOCOL)
         except httpx.HTTPError as error:
             raise self._unavailable(*_why(error)) from error
+        except TimeoutError as error:
+            words = f"its answer did not end within {_ANSWER_S:g} s"
+            raise self._unavailable(words, SourceCause.TIMEOUT) from error
         about = {"method": method, "path": path, "status": response.status_code}
         _log.debug("request answered", extra={**about, "bytes": len(content)})
         return _Raw(response.status_code, response.headers, bytes(content))

@@ -34,6 +34,10 @@ from integrations.threads import in_daemon_thread
 
 SOURCE = "clickhouse"
 TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 60.0
+"""Until the end of an answer, however it comes in."""
+MOST_BYTES = 512 << 20
+"""Bytes of an answer; a flow is about 1 KiB."""
 PACE = Pace(within_s=1.0, at_most=10_000)
 TRIES = 3
 """How often a batch is sent before its flows count as dropped."""
@@ -106,8 +110,10 @@ class ClickHouseHistory:
         *,
         transport: httpx.BaseTransport | None = None,
         pause: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
+        self._now = now
         self._pause = pause
         self._client = httpx.Client(
             base_url=server.url,
@@ -208,12 +214,29 @@ class ClickHouseHistory:
         given = {"table": self._server.table} | dict(values)
         params = {"query": sql} | {f"param_{name}": str(value) for name, value in given.items()}
         try:
-            response = self._client.post("/", params=params, content=body)
+            with self._client.stream("POST", "/", params=params, content=body) as response:
+                content = self._whole(response)
         except httpx.HTTPError as error:
             raise _unreachable(error) from error
         if response.is_success:
-            return response.content
-        raise _refused(response)
+            return content
+        raise _refused(response.status_code, content)
+
+    def _whole(self, response: httpx.Response) -> bytes:
+        """Read an answer to its end, which has to come: bytes and time are bounded."""
+        content, until = bytearray(), self._now() + ANSWER_TIMEOUT_S
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > MOST_BYTES:
+                raise SourceUnavailable(
+                    f"ClickHouse answers with more than {MOST_BYTES >> 20} MiB",
+                    source=SOURCE,
+                    cause=SourceCause.PROTOCOL,
+                    hint="ask for less: `--since`, `--last`, `-n NS`",
+                )
+            if self._now() > until:
+                raise httpx.ReadTimeout(f"no end within {ANSWER_TIMEOUT_S:g} s")
+        return bytes(content)
 
 
 def _row(flow: Flow) -> bytes:
@@ -293,9 +316,9 @@ def _unreachable(error: httpx.HTTPError) -> SourceUnavailable:
     )
 
 
-def _refused(response: httpx.Response) -> SourceUnavailable:
-    words = clean(response.text.partition("\n")[0], 300)
-    denied = response.status_code in (401, 403) or "AUTHENTICATION_FAILED" in words
+def _refused(status: int, body: bytes) -> SourceUnavailable:
+    words = clean(body.decode(errors="replace").partition("\n")[0], 300)
+    denied = status in (401, 403) or "AUTHENTICATION_FAILED" in words
     return SourceUnavailable(
         f"ClickHouse refuses: {words}",
         source=SOURCE,

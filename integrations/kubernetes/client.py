@@ -12,7 +12,8 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ from integrations.kubernetes.wire import Status
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 60.0
+"""Until the end of an answer that is no stream, however it comes in."""
+MOST_BYTES = 256 << 20
+"""Bytes of an answer, unpacked; a page of 500 objects at etcd's limit would be 750 MiB, and is
+asked for as a stream where the server can."""
+MOST_REFUSAL_BYTES = 1 << 20
 POOL_SIZE = 64
 """One connection per watch and some to spare; urllib3 opens more when it must and drops them."""
 
@@ -70,8 +77,16 @@ class Credentials:
 class ApiServer:
     """One API server. Safe for use from many threads."""
 
-    def __init__(self, api: Any, name: str, plugin: Plugin | None = None) -> None:
+    def __init__(
+        self,
+        api: Any,
+        name: str,
+        plugin: Plugin | None = None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`api` is a configured `kubernetes.client.ApiClient`; it stays inside this module."""
+        self._now = now
         self._api = api
         self._plugin = plugin
         self._lock = threading.Lock()
@@ -102,8 +117,27 @@ class ApiServer:
     def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """Give the body of one answer. Raises `SourceUnavailable`, `GoneError` for 410."""
         with self._open(path, query or {}, READ_TIMEOUT_S) as response, _translated(self.name):
-            data: bytes = response.data
-            return data
+            return self._whole(response, MOST_BYTES)
+
+    def _whole(self, response: Any, most: int) -> bytes:
+        """Read an answer to its end, which has to come: bytes and time are bounded."""
+        content, until = bytearray(), self._now() + ANSWER_TIMEOUT_S
+        for part in response.stream(_CHUNK):
+            content += part
+            if len(content) > most:
+                raise SourceUnavailable(
+                    f"an answer is longer than {most >> 20} MiB",
+                    source=self.name,
+                    cause=SourceCause.PROTOCOL,
+                    hint="is this a Kubernetes API server?",
+                )
+            if self._now() > until:
+                raise SourceUnavailable(
+                    f"an answer did not end within {ANSWER_TIMEOUT_S:g} s",
+                    source=self.name,
+                    cause=SourceCause.TIMEOUT,
+                )
+        return bytes(content)
 
     @contextmanager
     def stream(
@@ -132,7 +166,8 @@ class ApiServer:
                 if response.status == _HTTP_UNAUTHORIZED and self._plugin:
                     self._plugin.rejected()
                 with _translated(self.name):
-                    raise _refusal(self.name, response.status, response.data)
+                    body = self._whole(response, MOST_REFUSAL_BYTES)
+                    raise _refusal(self.name, response.status, body)
             yield response
         finally:
             response.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ WATCH_TIMEOUT_S = 300
 """Asked of the server, which then ends the watch; it is resumed at once."""
 IDLE_TIMEOUT_S = 90.0
 """Silence after which a watch is given up; bookmarks come about once a minute."""
+LIST_TIMEOUT_S = 300.0
+"""Until a list is complete, however many pages or events it comes in."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _GONE = 410
 
@@ -132,8 +135,8 @@ class Reflector:
     def _list_once(self, served: str) -> Listing:
         tree = _Tree(self.resource, served)
         objects: dict[ObjectRef, Manifest] = {}
-        token = ""
-        while True:
+        token, until = "", time.monotonic() + LIST_TIMEOUT_S
+        while time.monotonic() < until:
             query = {"limit": str(PAGE_SIZE), **self._selector()}
             if token:
                 query["continue"] = token
@@ -144,6 +147,7 @@ class Reflector:
             token = page.metadata.continue_token or ""
             if not token:
                 return Listing(page.metadata.resourceVersion, objects, tuple(tree.notices))
+        raise self._endless()
 
     def _read_page(self, served: str, query: Mapping[str, str]) -> Page:
         return decoded(_page, self._api.get(self._path(served), query), self._api.name)
@@ -211,10 +215,13 @@ class Reflector:
         }
         tree = _Tree(self.resource, self._served)
         objects: dict[ObjectRef, Manifest] = {}
+        until = time.monotonic() + LIST_TIMEOUT_S
         with self._api.stream(
             self._path(self._served), query, idle_timeout_s=IDLE_TIMEOUT_S
         ) as lines:
             for line in lines:
+                if time.monotonic() > until:
+                    raise self._endless()
                 event = decoded(_event, line, self._api.name)
                 if event.type == "BOOKMARK":
                     mark = decoded(_bookmark, event.object, self._api.name).metadata
@@ -229,6 +236,13 @@ class Reflector:
             "its list ended before it was complete",
             source=self._api.name,
             cause=SourceCause.OVERLOADED,
+        )
+
+    def _endless(self) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"its list did not end within {LIST_TIMEOUT_S:g} s",
+            source=self._api.name,
+            cause=SourceCause.TIMEOUT,
         )
 
     def _step(self, tree: _Tree, line: bytes) -> Delta | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,17 +54,32 @@ async def post(
 ) -> None:
     """Send JSON below the target's address. Raises `SourceUnavailable`."""
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+    url = target.url.rstrip("/") + path
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, transport=transport) as client:
-            answer = await client.post(target.url.rstrip("/") + path, json=body, headers=headers)
-    except httpx.TimeoutException as error:
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            httpx.AsyncClient(timeout=TIMEOUT_S, transport=transport) as client,
+            client.stream("POST", url, json=body, headers=headers) as answer,
+        ):
+            said = b"" if answer.is_success else await _beginning(answer)
+    except (httpx.TimeoutException, TimeoutError) as error:
         raise _failed(target, SourceCause.TIMEOUT, "no answer in time") from error
     except httpx.HTTPError as error:
         raise _failed(target, SourceCause.REFUSED, clean(str(error)) or "no answer") from error
     if not answer.is_success:
-        words = clean(answer.text.partition("\n")[0], _LONGEST_ANSWER)
+        words = clean(said.decode(errors="replace").partition("\n")[0], _LONGEST_ANSWER)
         cause = _CAUSES.get(answer.status_code, SourceCause.PROTOCOL)
         raise _failed(target, cause, f"HTTP {answer.status_code} {words}".strip())
+
+
+async def _beginning(answer: httpx.Response) -> bytes:
+    """The first bytes of an answer, which may have no end."""
+    said = b""
+    async for part in answer.aiter_bytes(_LONGEST_ANSWER):
+        said += part
+        if len(said) >= _LONGEST_ANSWER:
+            break
+    return said
 
 
 def _failed(target: Target, cause: SourceCause, words: str) -> SourceUnavailable:
