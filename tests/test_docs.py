@@ -5,6 +5,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from app.core.insights.patterns.all import KINDS
 from app.core.model.answer import CauseCode
 from app.services.forms import FORMS
 from app.services.picture import Picture
@@ -34,6 +35,13 @@ def test_table_of_forms_when_compared_then_has_every_form_that_is_published() ->
     table = page.partition("| form | printed by |")[2].partition("\n\n")[0]
     told = {code for line in table.splitlines() for code in _codes(line.partition(" | ")[0])}
     assert told == set(FORMS)
+
+
+def test_table_of_patterns_when_compared_then_has_every_kind() -> None:
+    page = (ROOT / "docs" / "forms.md").read_text(encoding="utf-8")
+    table = page.partition("| `kind` | when |")[2].partition("\n\n")[0]
+    told = {code for line in table.splitlines() for code in _codes(line.partition(" | ")[0])}
+    assert told == set(KINDS)
 
 
 def test_picture_when_compared_then_the_architecture_shows_all_of_it() -> None:

@@ -18,7 +18,7 @@ from ipaddress import ip_address, ip_network
 
 from app.core.lint.projects import is_project
 from app.core.model.cluster import Cluster, IdentityKind
-from app.core.model.flow import FlowEndpoint
+from app.core.model.flow import DnsInfo, FlowEndpoint
 from app.core.model.workloads import workload_name
 
 KEPT_PARTIES = 65_536
@@ -47,6 +47,8 @@ _APPENDED = (
     re.compile(r"-\d{1,4}$"),  # StatefulSet
 )
 _WORKSPACE_NAME = re.compile(r"(?:^|-)(?:jupyter|workspace|notebook|rstudio|desktop|vdi)(?:-|$)")
+_SERVERS = frozenset({"hub", "proxy", "db", "postgres", "spawner", "controller", "operator"})
+"""Words in names of what serves workspaces, and is none."""
 _WORKSPACE_LABELS = (
     ("component", "singleuser-server"),
     ("app.kubernetes.io/component", "singleuser-server"),
@@ -101,6 +103,7 @@ class Directory:
         self._workloads: dict[tuple[str, str], str] = {}
         self._services: dict[str, FlowParty] = {}
         self._known: dict[tuple[FlowEndpoint, str, str], FlowParty] = {}
+        self._names: dict[str, str] = {}
         if cluster is not None:
             self.learn(cluster)
 
@@ -127,6 +130,8 @@ class Directory:
         """Give the party behind an end of a flow, its address and the names learnt for it."""
         if end.pod:
             ip, names = "", ()
+        elif not names and (name := self._names.get(ip)):
+            names = (name,)
         key = (end, ip, names[0] if names else "")
         party = self._known.get(key)
         if party is None:
@@ -134,6 +139,13 @@ class Directory:
                 self._known.clear()
             party = self._known[key] = self._find(end, ip, names)
         return party
+
+    def learn_names(self, dns: DnsInfo) -> None:
+        """Take over which addresses were given for a name; the newest name of an address holds."""
+        for ip in dns.ips:
+            if len(self._names) >= KEPT_PARTIES:
+                self._names.clear()
+            self._names[ip] = dns.query.lower()
 
     def _find(self, end: FlowEndpoint, ip: str, names: tuple[str, ...]) -> FlowParty:
         if end.pod:
@@ -148,8 +160,8 @@ class Directory:
         return FlowParty(kind, name=ip if kind is IdentityKind.UNMANAGED else "")
 
     def _pod(self, end: FlowEndpoint) -> FlowParty:
-        name = self._workloads.get((end.namespace, end.pod)) or _workload(end)
         labels = dict(_plain_labels(end))
+        name = self._workloads.get((end.namespace, end.pod)) or _workload(end, labels)
         return FlowParty(
             IdentityKind.POD,
             end.namespace,
@@ -191,9 +203,12 @@ def _learnt_name(end: FlowEndpoint) -> str:
     return "" if "*" in name else name
 
 
-def _workload(end: FlowEndpoint) -> str:
-    if end.workload and end.workload_kind != "Pod":
+def _workload(end: FlowEndpoint, labels: Mapping[str, str]) -> str:
+    """The workload of a pod by its name; that of a user's own pod by its labels."""
+    if end.workload and end.workload_kind not in ("", "Pod"):
         return end.workload
+    if any(key in labels for key in _WORKSPACE_KEYS) and (name := labels.get("component")):
+        return name
     for appended in _APPENDED:
         name, count = appended.subn("", end.pod)
         if count and name:
@@ -221,4 +236,4 @@ def _is_workspace(end: FlowEndpoint, name: str, labels: Mapping[str, str]) -> bo
     if any(key in labels for key in _WORKSPACE_KEYS):
         return True
     words = (name, end.pod, labels.get("app", ""))
-    return any(_WORKSPACE_NAME.search(word) for word in words) and "hub" not in name.split("-")
+    return any(map(_WORKSPACE_NAME.search, words)) and _SERVERS.isdisjoint(name.split("-"))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from app.core.insights.party import FlowParty
-from app.core.insights.sight import WITH_PORTS, Shows, Sight, is_message, pod_of
+from app.core.insights.sight import WITH_PORTS, Samples, Shows, Sight, is_message
 from app.core.model.flow import EVENT_DROP, EVENT_VERDICT, Flow
 
 MOST_GROUPS = 20_000
@@ -21,8 +21,6 @@ MOST_PORTS = 32
 """Ports of one pair of ends that have a group each; all further ones share one."""
 MOST_OUTSIDE = 256
 """Ends outside of one workload that have a group each; all further ones share one."""
-KEEP_FLOWS = 5
-KEEP_PODS = 5
 MOST_ATTEMPTS = 1_024
 MANY_PORTS = -1
 """Stands for the ports beyond the first `MOST_PORTS`."""
@@ -46,8 +44,7 @@ class Refusals:
     verdicts: int = 0
     messages: int = 0
     audited: int = 0
-    uuids: list[str] = field(default_factory=list)
-    pods: list[str] = field(default_factory=list)
+    samples: Samples = field(default_factory=Samples)
     client_ports: set[int] = field(default_factory=set)
 
     @property
@@ -75,11 +72,7 @@ class Refusals:
             self.audited += 1
         if sight.client_port and len(self.client_ports) < MOST_ATTEMPTS:
             self.client_ports.add(sight.client_port)
-        if flow.uuid and len(self.uuids) < KEEP_FLOWS:
-            self.uuids.append(flow.uuid)
-        for pod in (pod_of(flow.source), pod_of(flow.destination)):
-            if pod and len(self.pods) < KEEP_PODS and pod not in self.pods:
-                self.pods.append(pod)
+        self.samples.take(sight)
         if self.sample.event == EVENT_DROP and flow.event == EVENT_VERDICT:
             self.sample = flow
 

@@ -11,12 +11,14 @@ Linux `net.ipv4.ip_local_port_range` (32768 and up).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from app.core.insights.party import Directory, FlowParty
 from app.core.model.flow import EVENT_L7, Flow, FlowEndpoint
 
+KEEP_SAMPLES = 5
 EPHEMERAL = 32_768
 WITH_PORTS = frozenset({"TCP", "UDP", "SCTP"})
 TRACE = 4
@@ -46,6 +48,8 @@ class Sight(NamedTuple):
     client_port: int
     shows: Shows
     flow: Flow
+    client_pod: str
+    server_pod: str
 
     @property
     def pair(self) -> tuple[FlowParty, FlowParty, int, str]:
@@ -53,10 +57,14 @@ class Sight(NamedTuple):
         return self.client, self.server, self.port, self.protocol
 
 
+_ECHO = {0: 8, 129: 128}
+"""ICMP types of echo replies, and of the requests they answer (RFC 792, RFC 4443)."""
+
+
 def is_answer(flow: Flow) -> bool:
     """Whether a flow goes from the server to the client."""
     if flow.is_reply is not None:
-        return flow.is_reply and flow.protocol in WITH_PORTS
+        return flow.is_reply
     if flow.l7 is not None:
         return flow.l7.type == "RESPONSE"
     if flow.protocol not in WITH_PORTS:
@@ -78,6 +86,8 @@ def sight_of(flow: Flow, directory: Directory) -> Sight | None:
         client_ip, host = flow.destination_ip, flow.source_ip
         client_names, names = flow.destination_names, flow.source_names
         client_port, port = flow.destination_port, flow.source_port
+        if flow.protocol not in WITH_PORTS:  # the type of an ICMP message is its port
+            client_port, port = 0, _ECHO.get(flow.destination_port, flow.destination_port)
     else:
         client, server = flow.source, flow.destination
         client_ip, host = flow.source_ip, flow.destination_ip
@@ -93,6 +103,8 @@ def sight_of(flow: Flow, directory: Directory) -> Sight | None:
         client_port,
         _shows(flow, answer=answer),
         flow,
+        pod_of(client),
+        pod_of(server),
     )
 
 
@@ -106,6 +118,23 @@ def _shows(flow: Flow, *, answer: bool) -> Shows:
     if "RST" in flow.tcp_flags:
         return Shows.RESET
     return Shows.ANSWERED
+
+
+@dataclass(slots=True)
+class Samples:
+    """A few flows and pods out of many, to look at."""
+
+    uuids: list[str] = field(default_factory=list)
+    pods: list[str] = field(default_factory=list)
+
+    def take(self, sight: Sight) -> None:
+        """Keep a flow's uuid and pods, while there is room."""
+        if len(self.uuids) < KEEP_SAMPLES and sight.flow.uuid:
+            self.uuids.append(sight.flow.uuid)
+        if len(self.pods) < KEEP_SAMPLES:
+            for pod in (sight.client_pod, sight.server_pod):
+                if pod and pod not in self.pods:
+                    self.pods.append(pod)
 
 
 def is_message(flow: Flow) -> bool:

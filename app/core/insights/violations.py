@@ -44,8 +44,8 @@ from app.core.insights.alert import (
 )
 from app.core.insights.guarded import Guards
 from app.core.insights.party import FlowParty
-from app.core.insights.refusals import KEEP_FLOWS, KEEP_PODS, MANY_PORTS, Key, Refusals
-from app.core.insights.sight import is_answer
+from app.core.insights.refusals import MANY_PORTS, Key, Refusals
+from app.core.insights.sight import KEEP_SAMPLES, is_answer
 from app.core.model.answer import CauseCode, Confidence, WhyAnswer
 from app.core.model.cluster import IdentityKind
 from app.core.model.flow import Flow
@@ -210,8 +210,8 @@ def _alert(one: Refusals, said: Judgement, now_ns: int) -> Alert:
         audited=one.audited > 0,
         source_namespace=one.client.namespace,
         destination_namespace=one.server.namespace,
-        flows=tuple(one.uuids),
-        pods=tuple(one.pods),
+        flows=tuple(one.samples.uuids),
+        pods=tuple(one.samples.pods),
         evidence=said.evidence,
         not_known=said.not_known,
         sample=one.sample,
@@ -229,8 +229,8 @@ def _joined(one: Alert, other: Alert, now_ns: int) -> Alert:
         count=one.count + other.count,
         attempts=one.attempts + other.attempts,
         audited=one.audited or other.audited,
-        flows=(*one.flows, *other.flows)[:KEEP_FLOWS],
-        pods=tuple(dict.fromkeys((*one.pods, *other.pods)))[:KEEP_PODS],
+        flows=(*one.flows, *other.flows)[:KEEP_SAMPLES],
+        pods=tuple(dict.fromkeys((*one.pods, *other.pods)))[:KEEP_SAMPLES],
     )
 
 
