@@ -80,6 +80,32 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         default=False if top else argparse.SUPPRESS,
         help="stand-ins in what --record, snapshot and flows -o json write",
     )
+    _add_checkout_options(group, off)
+    group.add_argument(
+        "--cilium-version", default=off, metavar="V", help="whose semantics to apply, as 1.19.3"
+    )
+    group.add_argument("--kubeconfig", default=off, metavar="FILE", help="kubeconfig to use")
+    group.add_argument("--context", default=off, metavar="NAME", help="context of the kubeconfig")
+    group.add_argument(
+        "--hubble-address", default=off, metavar="HOST:PORT", help="Hubble Relay, reached directly"
+    )
+    group.add_argument(
+        "--timeout",
+        default=off,
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a live source may take for one question (default: 10; snapshot 120)",
+    )
+    group.add_argument(
+        "--no-color",
+        action="store_true",
+        default=False if top else argparse.SUPPRESS,
+        help="no colour, as NO_COLOR=1",
+    )
+    group.add_argument("--config", default=off, metavar="FILE", help="settings file to use")
+
+
+def _add_checkout_options(group: argparse._ArgumentGroup, off: Any) -> None:
     group.add_argument(
         "--set",
         action=Merge,
@@ -111,28 +137,6 @@ def add_source_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
         metavar="PROGRAM",
         help="what renders charts that lie in a checkout (default: helm, if it is installed)",
     )
-    group.add_argument(
-        "--cilium-version", default=off, metavar="V", help="whose semantics to apply, as 1.19.3"
-    )
-    group.add_argument("--kubeconfig", default=off, metavar="FILE", help="kubeconfig to use")
-    group.add_argument("--context", default=off, metavar="NAME", help="context of the kubeconfig")
-    group.add_argument(
-        "--hubble-address", default=off, metavar="HOST:PORT", help="Hubble Relay, reached directly"
-    )
-    group.add_argument(
-        "--timeout",
-        default=off,
-        type=_seconds,
-        metavar="SECONDS",
-        help="how long a live source may take for one question (default: 10; snapshot 120)",
-    )
-    group.add_argument(
-        "--no-color",
-        action="store_true",
-        default=False if top else argparse.SUPPRESS,
-        help="no colour, as NO_COLOR=1",
-    )
-    group.add_argument("--config", default=off, metavar="FILE", help="settings file to use")
 
 
 def add_log_options(parser: argparse.ArgumentParser, *, top: bool) -> None:

@@ -9,6 +9,7 @@ from app.core.lint.finding import Rule
 from app.core.lint.rules import (
     across,
     blocks,
+    dns,
     entities,
     found,
     keys,
@@ -24,6 +25,7 @@ from app.core.lint.rules import (
 
 _BOOKS = (
     names,
+    dns,
     selectors,
     keys,
     found,
