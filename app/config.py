@@ -136,12 +136,26 @@ class RepoSettings:
         "owner/name on GitHub, for pull requests",
         bound=Bound(form=r"[\w.-]{1,100}/[\w.-]{1,100}", example="OWNER/NAME"),
     )
-    api: str = _key("address of the GitHub API", default="https://api.github.com", bound=_URL)
+    api: str = _key(
+        "address of the GitHub API, or of a GitHub Enterprise Server",
+        default="https://api.github.com",
+        bound=_URL,
+    )
+    github_app: str = _key(
+        "client id of a GitHub App that opens them; its key is in K8TRE_TUI_GITHUB_APP_KEY[_FILE]",
+        bound=Bound(form=r"[A-Za-z0-9._-]{1,64}", example="Iv23liABCDEF"),
+    )
     gitea: str = _key(
         "owner/name on Gitea or Forgejo, for pull requests; goes before repo.github",
         bound=Bound(form=r"[\w.-]{1,100}/[\w.-]{1,100}", example="OWNER/NAME"),
     )
     gitea_url: str = _key("address of the Gitea or Forgejo, as https://git.example.org", bound=_URL)
+    gitlab: str = _key(
+        "group/name of the project on GitLab, for merge requests",
+        bound=Bound(form=r"[\w.-]{1,100}(/[\w.-]{1,100}){1,20}", example="GROUP/NAME"),
+    )
+    gitlab_url: str = _key("address of the GitLab", default="https://gitlab.com", bound=_URL)
+    remote: str = _key("folder of a bare repository that --pr puts the branch into, without forge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,29 +369,47 @@ def example() -> str:
 def find_secret(environ: Mapping[str, str], *names: str) -> Secret | None:
     """The first of `names` that the environment holds, as `NAME_FILE` (a path) or as `NAME`.
 
-    Raises `ConfigError` when the file cannot be read, or others than its owner can read it.
+    Raises `ConfigError` when the file cannot be read, or others than its owner can read it; the
+    group may, where the kubelet mounted it so, and the secret's origin says it.
     """
     for name in names:
         if path := environ.get(f"{name}_FILE"):
-            return Secret(_read_secret_file(Path(path)), f"{name}_FILE")
+            text, known = _read_secret_file(Path(path))
+            return Secret(text, f"{name}_FILE{known}")
         if value := environ.get(name):
             return Secret(value, name)
     return None
 
 
-def _read_secret_file(path: Path) -> str:
+def _read_secret_file(path: Path) -> tuple[str, str]:
+    """A secret, and what must be known of its file."""
     try:
-        mode = path.stat().st_mode
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise ConfigError(f"the secret file `{path}` is no regular file", file=str(path))
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the secret file `{path}`", file=str(path)) from error
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        raise ConfigError(
-            f"the secret file `{path}` can be read by others",
-            hint=f"chmod 600 {path}",
-            file=str(path),
-        )
-    return text
+    readable = stat.S_IMODE(about.st_mode) & 0o077 if os.name == "posix" else 0
+    if not readable:
+        return text, ""
+    if not readable & ~0o040 and _is_mounted_secret(path):
+        return text, ", a mounted secret that its group can read"
+    mounted = "set `defaultMode: 0440` (or 0400) on the volume"
+    raise ConfigError(
+        f"the secret file `{path}` can be read by others",
+        hint=mounted if _is_mounted_secret(path) else f"chmod 600 {path}",
+        file=str(path),
+    )
+
+
+def _is_mounted_secret(path: Path) -> bool:
+    """Whether a file is one of a mounted Secret, whose mode is that of the volume.
+
+    The kubelet writes such a folder through a link `..data`
+    (Kubernetes `pkg/volume/util/atomic_writer.go`).
+    """
+    return path.is_symlink() and (path.parent / "..data").is_symlink()
 
 
 def _read_file(path: Path, *, must_exist: bool) -> str | None:

@@ -183,7 +183,8 @@ class ProposedChange:
     """What a pull request is made of; every text is already safe for Markdown.
 
     `again` asks for it although the same change was declined before. `base` is the commit for which
-    it was proved; empty where there is none to name.
+    it was proved; empty where there is none to name. `long_message` is the commit message that
+    carries the whole body, for where there is no request to carry it; empty means the short one.
     """
 
     branch: str
@@ -193,6 +194,7 @@ class ProposedChange:
     files: tuple[FileChange, ...]
     again: bool = False
     base: str = ""
+    long_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,24 @@ class Proposal:
     url: str = ""
     existed: bool = False
     base: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDraft:
+    """A draft of ours as its repository has it: a branch, and a request where there are requests.
+
+    `state` is open, merged or declined. `text` holds our metadata: the body of the request, or the
+    message of the commit. `merged_at` is UTC as RFC 3339, empty while it is not merged.
+    """
+
+    branch: str
+    base: str
+    state: str
+    title: str = ""
+    url: str = ""
+    text: str = field(default="", repr=False)
+    number: int = 0
+    merged_at: str = ""
 
 
 class PolicyRepo(Protocol):
@@ -230,6 +250,18 @@ class PolicyRepo(Protocol):
 
     async def propose(self, change: ProposedChange) -> Proposal:
         """Put the change on a branch, and open a pull request where the host has them."""
+        ...
+
+    async def is_public(self) -> bool:
+        """Say whether everybody may read the repository, as far as its host tells."""
+        ...
+
+    async def drafts(self) -> tuple[KeptDraft, ...]:
+        """Give every draft of ours that is there, the newest first."""
+        ...
+
+    async def comment(self, draft: KeptDraft, text: str) -> bool:
+        """Say something under a draft's request, unless it is said there; whether it was said."""
         ...
 
 

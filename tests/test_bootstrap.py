@@ -9,7 +9,9 @@ from app.bootstrap.drafts import build_checkout
 from app.bootstrap.flows import build_flow_sources, build_history
 from app.bootstrap.sources import (
     GITEA_TOKEN,
+    GITHUB_APP_KEY,
     GITHUB_TOKEN,
+    GITLAB_TOKEN,
     Sources,
     SystemClock,
     has_sources,
@@ -29,6 +31,9 @@ from app.config import (
 from app.core.errors import ConfigError, DraftRejected, UsageError
 from app.ports import FlowRequest
 from integrations.git.gitea import Gitea
+from integrations.git.github import GitHub
+from integrations.git.gitlab import GitLab
+from integrations.git.local import LocalGit
 from integrations.history.clickhouse import ClickHouseHistory
 
 KUBECONFIG = {
@@ -275,3 +280,15 @@ def test_clock_goes_forward() -> None:
     clock = SystemClock()
     assert clock.now_ns() > 1_700_000_000_000_000_000
     assert clock.monotonic() <= clock.monotonic()
+
+
+def test_pull_request_goes_to_gitlab_an_app_or_a_bare_repository(checkout: Path) -> None:
+    sources = Sources(snapshots=(str(checkout),))
+    places: tuple[tuple[RepoSettings, dict[str, str], type], ...] = (
+        (RepoSettings(gitlab="tre/env/gitops"), {GITLAB_TOKEN[0]: "t"}, GitLab),
+        (RepoSettings(github="a/b", github_app="Iv1"), {GITHUB_APP_KEY[0]: "k"}, GitHub),
+        (RepoSettings(remote=str(checkout)), {}, LocalGit),
+    )
+    for repo, environ, kind in places:
+        found = build_checkout(sources, Settings(repo=repo), environ, pull_request=True)
+        assert isinstance(found.repo, kind)

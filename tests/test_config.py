@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,33 @@ def test_show_hides_credentials_in_addresses(tmp_path: Path) -> None:
     shown = {key: value for key, value, _ in show(loaded)}
     assert shown["flows.clickhouse"] == "https://***@ch:8443"
     assert shown["repo.api"] == "https://***@a.b/c@d"
+
+
+def test_secret_of_a_mounted_folder_when_its_group_reads_it_then_taken_and_said(
+    tmp_path: Path,
+) -> None:
+    """As the kubelet mounts a Secret: `token` -> `..data/token`, `..data` -> its folder."""
+    inner = tmp_path / "..2026_11_29"
+    inner.mkdir()
+    (inner / "token").write_text("hunter2")
+    (tmp_path / "..data").symlink_to(inner.name)
+    (tmp_path / "token").symlink_to("..data/token")
+    environ = {"TOKEN_FILE": str(tmp_path / "token")}
+    (inner / "token").chmod(0o440)
+    secret = find_secret(environ, "TOKEN")
+    assert secret is not None
+    assert secret.reveal() == "hunter2"
+    assert secret.origin == "TOKEN_FILE, a mounted secret that its group can read"
+    (inner / "token").chmod(0o444)
+    with pytest.raises(ConfigError) as caught:
+        find_secret(environ, "TOKEN")
+    assert "defaultMode: 0440" in caught.value.hint
+    (inner / "token").chmod(0o440)
+    with pytest.raises(ConfigError, match="can be read by others"):
+        find_secret({"TOKEN_FILE": str(inner / "token")}, "TOKEN")
+
+
+def test_secret_file_when_it_is_a_pipe_then_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "token", 0o600)
+    with pytest.raises(ConfigError, match="no regular file"):
+        find_secret({"TOKEN_FILE": str(tmp_path / "token")}, "TOKEN")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.bootstrap.sources import GITEA_TOKEN, GITHUB_TOKEN, Sources
-from app.config import Settings, find_secret
+from app.bootstrap.forges import build_forge
+from app.bootstrap.sources import Sources
+from app.config import Settings
 from app.core.documents.toml import SIZE_MAX
 from app.core.errors import BadInput, ConfigError, DraftRejected
 from app.core.model.provenance import Manifest
@@ -55,7 +56,7 @@ def build_checkout(
     root = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
     place = placing(root or folder)
     if pull_request:
-        repo = _forge(settings, environ, root or folder)
+        repo = build_forge(settings, environ, root or folder)
         return Checkout(repo, place, writable=True, root=root or folder)
     if root is None:
         return Checkout(PatchOnly(folder), place, writable=False, root=folder)
@@ -131,27 +132,3 @@ def placing(root: Path) -> Callable[[str], str]:
         return path.relative_to(root).as_posix()
 
     return place
-
-
-def _forge(settings: Settings, environ: Mapping[str, str], root: Path) -> PolicyRepo:
-    """The forge of the settings. Raises `ConfigError` when none is named, or there is no token."""
-    repo = settings.repo
-    if not repo.gitea and not repo.github:
-        raise ConfigError(
-            "there is no forge for a pull request",
-            hint=f"set repo.gitea and repo.gitea_url with {GITEA_TOKEN[0]}[_FILE], or repo.github"
-            f" with {GITHUB_TOKEN[0]}[_FILE]; without --pr the draft becomes a local branch",
-        )
-    name, names = ("Gitea", GITEA_TOKEN) if repo.gitea else ("GitHub", GITHUB_TOKEN)
-    token = find_secret(environ, *names)
-    if token is None:
-        raise ConfigError(f"no token for {name}", hint=f"set {names[0]}[_FILE]")
-    if repo.gitea:
-        from integrations.git.gitea import Gitea
-
-        if not repo.gitea_url:
-            raise ConfigError("where is that Gitea?", key="repo.gitea_url", hint="set it")
-        return Gitea(repo.gitea, token, url=repo.gitea_url, base=repo.base, mirror=root)
-    from integrations.git.github import GitHub
-
-    return GitHub(repo.github, token, base=repo.base, api=repo.api, mirror=root)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from app.services.doctor import Surroundings
 
 GITHUB_TOKEN = ("K8TRE_TUI_GITHUB_TOKEN", "GITHUB_TOKEN")
+GITHUB_APP_KEY = ("K8TRE_TUI_GITHUB_APP_KEY",)
 GITEA_TOKEN = ("K8TRE_TUI_GITEA_TOKEN", "GITEA_TOKEN")
+GITLAB_TOKEN = ("K8TRE_TUI_GITLAB_TOKEN", "GITLAB_TOKEN")
 REDACT_KEY = "K8TRE_TUI_REDACT_KEY"
 SLACK_APP_TOKEN = ("K8TRE_TUI_SLACK_APP_TOKEN", "SLACK_APP_TOKEN")
 SLACK_SIGNING_SECRET = ("K8TRE_TUI_SLACK_SIGNING_SECRET", "SLACK_SIGNING_SECRET")
@@ -87,7 +89,7 @@ def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) ->
     from app.services.doctor import Surroundings
 
     settings = config.settings
-    name, names = ("gitea", GITEA_TOKEN) if settings.repo.gitea else ("github", GITHUB_TOKEN)
+    name, names = forge_secret(settings)
     forge = find_secret(environ, *names)
     slack = find_secret(environ, *SLACK_BOT_TOKEN)
     return Surroundings(
@@ -99,6 +101,16 @@ def look_around(sources: Sources, config: Loaded, environ: Mapping[str, str]) ->
             ("slack", slack.origin if slack else "", f"set {SLACK_BOT_TOKEN[0]}[_FILE]"),
         ),
     )
+
+
+def forge_secret(settings: Settings) -> tuple[str, tuple[str, ...]]:
+    """Which forge the settings name, and the variables that may hold its credential."""
+    repo = settings.repo
+    if repo.gitea:
+        return "gitea", GITEA_TOKEN
+    if repo.gitlab:
+        return "gitlab", GITLAB_TOKEN
+    return "github", GITHUB_APP_KEY if repo.github_app else GITHUB_TOKEN
 
 
 def _is_checkout(path: str) -> bool:

@@ -185,7 +185,7 @@ class Drafter:
     ) -> Draft:
         first = plan.changes[0]
         operation = [change.operation for change in plan.changes]
-        key = change_key(self._repo.name, files[0].path, first.policy, operation)
+        key = change_key(files[0].path, first.policy, operation)
         heading = title(first.policy, first.title)
         diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
         checks, risk = proof.checks, rate(plan, proof)

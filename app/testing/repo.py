@@ -6,16 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.core.errors import NotFound
-from app.ports import Proposal, ProposedChange
+from app.ports import KeptDraft, Proposal, ProposedChange
 
 
 @dataclass(slots=True)
 class FakeRepo:
-    """Implements `PolicyRepo`; `proposed` keeps every change, `files` is the base branch."""
+    """Implements `PolicyRepo`; `proposed` keeps every change, `files` is the base branch.
+
+    `kept` are the drafts that are there besides, `said` what was said under which branch's.
+    """
 
     files: dict[str, str] = field(default_factory=dict)
     name: str = "fake-repo"
     proposed: list[ProposedChange] = field(default_factory=list)
+    public: bool = False
+    kept: list[KeptDraft] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
 
     async def base(self) -> str:
         """Nothing is committed here."""
@@ -41,3 +47,22 @@ class FakeRepo:
         if not existed:
             self.proposed.append(change)
         return Proposal(change.branch, f"https://git.example.org/pr/{change.branch}", existed)
+
+    async def is_public(self) -> bool:
+        """As the test has it."""
+        return self.public
+
+    async def drafts(self) -> tuple[KeptDraft, ...]:
+        """What was proposed, as open requests, and what the test says is there besides."""
+        made = (
+            KeptDraft(one.branch, "main", "open", one.title, text=one.body, number=at)
+            for at, one in enumerate(self.proposed, start=1)
+        )
+        return (*reversed(tuple(made)), *self.kept)
+
+    async def comment(self, draft: KeptDraft, text: str) -> bool:
+        """Keep what is said, once."""
+        if (draft.branch, text) in self.said:
+            return False
+        self.said.append((draft.branch, text))
+        return True

@@ -13,13 +13,13 @@ FILE_MAX = 4 << 20
 """Bytes of one file; larger ones hold no policies and are not generated from."""
 
 FILES_MAX = 100_000
-_LINK = "120000"
+LINK = "120000"
 _FORBIDDEN = frozenset({"", ".", "..", ".git"})
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a commit: mode as git writes it, name of its blob, size in bytes."""
+    """A file of a commit: mode as git writes it, name of its blob, size in bytes or -1."""
 
     path: str
     mode: str
@@ -45,7 +45,7 @@ def export(folder: Path, files: Iterable[tuple[Entry, bytes]]) -> None:
     for number, (entry, content) in enumerate(files):
         if number >= FILES_MAX:
             raise BadInput(f"the commit has more than {FILES_MAX} files")
-        if entry.mode == _LINK:
+        if entry.mode == LINK:
             links.append((folder / entry.path, content.decode(errors="replace")))
             continue
         _write(folder / entry.path, content)

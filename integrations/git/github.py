@@ -1,350 +1,308 @@
 """Drafts as pull requests on GitHub, over its REST API.
 
-Every request is one of the table in the GitHub documentation ("REST API endpoints for Git
-database", "… for pull requests"), version 2022-11-28. Commits carry no author of ours: those made
-by an App are shown as verified only then.
+Every request is one of GitHub's own API description (version 2022-11-28, npm `@octokit/openapi`).
+No author is sent with a commit, so that GitHub signs those of an App (GitHub documentation, "About
+commit signature verification"). GitHub Enterprise is the same API below `/api/v3`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from app.config import Secret
-from app.core.drafts.paths import check_path
-from app.core.drafts.proposal import check_branch, merge_body
-from app.core.errors import (
-    ConfigError,
-    DraftRejected,
-    NotFound,
-    SourceCause,
-    SourceUnavailable,
+from app.core.documents.codeowners import PLACES
+from app.core.errors import ConfigError, DraftRejected, SourceUnavailable
+from integrations.git.export import Entry
+from integrations.git.forge import ForgeRepo, Sleep
+from integrations.git.github_app import GitHubApp
+from integrations.git.hosting import (
+    LABELS,
+    About,
+    Commit,
+    Host,
+    NewCommit,
+    NewPull,
+    Pull,
+    PullState,
+    Touched,
+    Written,
 )
-from app.ports import FileChange, Proposal, ProposedChange
-from integrations.git.export import Entry, export
-from integrations.git.http import Answer, ForgeClient
-from integrations.git.remote_files import fetch, read_entries
-from integrations.git.trailer import change_trailer, check_base
+from integrations.git.http import ForgeClient
+from integrations.git.remote_files import read_entries
+from integrations.git.requests import CREATED, INVALID, OK, Requests, decoded
 
-_HEADERS = {
+HEADERS = {
     "Accept": "application/vnd.github+json",
     "X-GitHub-Api-Version": "2022-11-28",
     "User-Agent": "k8tre-tui",
 }
-_CREATED, _OK, _NOT_FOUND, _INVALID = 201, 200, 404, 422
 _TRIES = 3
-_LABELS = ("network-policy", "k8tre-tui")
+_ENTERPRISE = "/api/v3"
+_TEMPLATES = tuple(
+    f"{folder}{name}.md"
+    for folder in (".github/", "", "docs/")
+    for name in ("pull_request_template", "PULL_REQUEST_TEMPLATE")
+)
+_EVENTS = {"labeled": Touched.LABELS, "review_requested": Touched.REVIEWERS}
+_STATES = {None: "all", PullState.OPEN: "open", PullState.CLOSED: "closed"}
 
 
-class GitHub:
+class GitHub(ForgeRepo):
     """A PolicyRepo on GitHub; `repository` is `owner/name`, `base` empty means its default.
 
-    `mirror` is a checkout of it, whose files need not be fetched where they are the same.
+    `token` is a token, or an App that gets one for this repository alone. `mirror` is a checkout
+    of it, whose files need not be fetched where they are the same.
     """
+
+    templates = _TEMPLATES
+    owners = PLACES
 
     def __init__(
         self,
         repository: str,
-        token: Secret,
+        token: Secret | GitHubApp,
         *,
         base: str = "",
         api: str = "https://api.github.com",
         mirror: Path | None = None,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
-        owner, _, repo = repository.partition("/")
-        if not owner or not repo or "/" in repo:
-            raise ConfigError(f"`{repository}` is not owner/name", key="repo.github")
-        self._owner = owner
-        self._repository = repository
+        owner, repo = split_name(repository, "repo.github")
+        super().__init__(repository, base=base, mirror=mirror, sleep=sleep)
+        self._owner, self._repo = owner, repo
         self._token = token
-        self._base = base
-        self._mirror = mirror
-        self._api = api
-        self._sleep = sleep
-        self._path = f"/repos/{quote(owner, safe='')}/{quote(repo, safe='')}"
+        self._api = api_address(api)
 
-    @property
-    def name(self) -> str:
-        """`owner/name`."""
-        return self._repository
+    def _connect(self) -> AbstractAsyncContextManager[Host]:
+        return self._session()
 
-    async def base(self) -> str:
-        """Give the commit that the base branch is at."""
-        async with self._client() as client:
-            base = self._base or await self._default_branch(client)
-            head = await _Session(client, self._path).head(base)
-        if head is None:
-            raise NotFound(f"no branch `{base}` in {self._repository}")
-        return head
-
-    async def export(self, commit: str, folder: Path) -> None:
-        """Write a commit's files below `folder`."""
-        async with self._client() as client:
-            session = _Session(client, self._path)
-            entries = await session.entries(commit)
-            files = await fetch(entries, session.blob, self._mirror, self._repository)
-        await asyncio.to_thread(export, folder, files)
-
-    async def read_file(self, path: str) -> str:
-        """Give a file of the base branch; NotFound when it is not there."""
-        async with self._client() as client:
-            base = self._base or await self._default_branch(client)
-            text = await _Session(client, self._path).read(check_path(path), base)
-        if text is None:
-            raise NotFound(f"no file `{path}` on `{base}` of {self.name}")
-        return text
-
-    async def propose(self, change: ProposedChange) -> Proposal:
-        """Put the change on its branch and open a pull request, or find the one that is open.
-
-        Raises DraftRejected when people committed to the branch, when a pull request for the same
-        change was closed unmerged (unless `change.again`), or when there is nothing to change.
-        """
-        check_branch(change.branch)
-        async with self._client() as client:
-            base = self._base or await self._default_branch(client)
-            session = _Session(client, self._path)
-            found = await session.pull_request(self._owner, change.branch, base, "open")
-            if found is None and not change.again:
-                await self._refuse_declined(session, change, base)
-            await self._push(session, change, base)
-            if found is not None:
-                return await self._refresh(session, change, found)
-            return await self._open(session, change, base)
-
-    def _client(self) -> ForgeClient:
-        return ForgeClient(self._api, self._token, _HEADERS, sleep=self._sleep)
-
-    async def _default_branch(self, client: ForgeClient) -> str:
-        answer = await client.get(self._path)
-        if answer.status != _OK:
-            raise client.fail(answer, f"reading {self.name}")
-        rights = answer.body.get("permissions", {})
-        if answer.body.get("archived") or rights.get("push") is False:
-            raise SourceUnavailable(
-                f"{self.name} is archived, or the token may not write to it",
-                source=self.name,
-                cause=SourceCause.FORBIDDEN,
-            )
-        return str(answer.body["default_branch"])
-
-    async def _refuse_declined(self, session: _Session, change: ProposedChange, base: str) -> None:
-        closed = await session.pull_request(self._owner, change.branch, base, "closed")
-        if closed is not None and closed.get("merged_at") is None:
-            raise DraftRejected(
-                f"pull request #{closed['number']} for the same change was closed unmerged",
-                hint="`--again` opens a new one",
-            )
-
-    async def _push(self, session: _Session, change: ProposedChange, base: str) -> None:
-        """Bring the branch to one commit on the base, unless it is there already."""
-        for attempt in range(_TRIES):
-            head = await session.head(base)
-            if head is None:
-                raise NotFound(f"no branch `{base}` in {self.name}")
-            check_base(change, head, base, self.name)
-            tree, base_tree = await session.make_tree(head, change.files)
-            if tree == base_tree:
-                raise DraftRejected(f"the change is on `{base}` already, at {head[:10]}")
-            branch = await session.head(change.branch)
-            if branch is not None:
-                if await session.tree_and_parent(branch) == (tree, head):
-                    return
-                await session.check_ours(base, change)
-            commit = await session.make_commit(change.commit_message, tree, head)
-            if (
-                await session.point(change.branch, commit, branch)
-                and await session.head(base) == head
-            ):
-                return
-            await self._sleep(float(attempt))
-        raise SourceUnavailable(
-            f"`{base}` keeps moving", source=self.name, cause=SourceCause.CONFLICT, hint="try again"
-        )
-
-    async def _refresh(
-        self, session: _Session, change: ProposedChange, found: Mapping[str, Any]
-    ) -> Proposal:
-        """Bring our part of the body up to date; the title is the people's from the start."""
-        body = merge_body(str(found.get("body") or ""), change.body)
-        if body != (found.get("body") or ""):
-            await session.edit(int(found["number"]), body)
-        return Proposal(change.branch, str(found["html_url"]), existed=True)
-
-    async def _open(self, session: _Session, change: ProposedChange, base: str) -> Proposal:
-        try:
-            answer = await session.open(change, base)
-        except SourceUnavailable:
-            # A lost answer is no proof that nothing was opened.
-            found = await session.pull_request(self._owner, change.branch, base, "open")
-            if found is None:
-                raise
-            return Proposal(change.branch, str(found["html_url"]))
-        if answer.status == _CREATED:
-            await session.label(int(answer.body["number"]))
-            return Proposal(change.branch, str(answer.body["html_url"]))
-        found = await session.pull_request(self._owner, change.branch, base, "open")
-        if found is None:
-            raise session.fail(answer, "opening a pull request")
-        return Proposal(change.branch, str(found["html_url"]), existed=True)
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Host]:
+        token = self._token
+        if isinstance(token, GitHubApp):
+            token = await token.token(self._api, self._owner, self._repo, HEADERS, self._sleep)
+        async with ForgeClient(self._api, token, HEADERS, sleep=self._sleep) as client:
+            yield _GitHubHost(client, self._owner, self._repo)
 
 
-class _Session:
-    """The single requests, each with the answers it can take."""
+def split_name(repository: str, key: str) -> tuple[str, str]:
+    """Take `owner/name` apart; ConfigError when it is something else."""
+    owner, _, repo = repository.partition("/")
+    if not owner or not repo or "/" in repo:
+        raise ConfigError(f"`{repository}` is not owner/name", key=key)
+    return owner, repo
 
-    def __init__(self, client: ForgeClient, path: str) -> None:
-        self._client = client
-        self._path = path
-        self.fail = client.fail
+
+def api_address(url: str) -> str:
+    """Give the API's address, also where that of a GitHub Enterprise Server's pages is given.
+
+    Source: GitHub Enterprise Server documentation, "Getting started with the REST API".
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    bare = not parts.path.strip("/") and not parts.query and not parts.fragment
+    own = parts.scheme == "https" and not host.startswith("api.") and "." in host
+    return url.rstrip("/") + _ENTERPRISE if bare and own else url
+
+
+class _GitHubHost:
+    """One repository on GitHub."""
+
+    def __init__(self, client: ForgeClient, owner: str, repo: str) -> None:
+        path = f"/repos/{quote(owner, safe='')}/{quote(repo, safe='')}"
+        self._ask = Requests(client, path, f"{owner}/{repo}")
+        self._owner = owner
+        self._full = f"{owner}/{repo}"
+        self._folders: dict[str, Sequence[Entry]] = {}
+
+    async def about(self) -> About:
+        body = await self._ask.get("", f"reading {self._full}")
+        if body.get("archived") or body.get("permissions", {}).get("push") is False:
+            raise self._ask.not_writable()
+        return About(str(body["default_branch"]), body.get("visibility") == "public")
 
     async def head(self, branch: str) -> str | None:
-        answer = await self._client.get(f"{self._path}/git/ref/{_quote(f'heads/{branch}')}")
-        if answer.status == _NOT_FOUND:
-            return None
-        return str(self._expect(answer, _OK, f"reading branch `{branch}`")["object"]["sha"])
+        path = f"/git/ref/{_quote(f'heads/{branch}')}"
+        found = await self._ask.find(path, f"reading branch `{branch}`")
+        return None if found is None else str(found["object"]["sha"])
 
     async def entries(self, commit: str) -> list[Entry]:
-        answer = await self._client.get(f"{self._path}/git/trees/{commit}", recursive="1")
-        body = self._expect(answer, _OK, "listing files")
+        body = await self._ask.get(f"/git/trees/{commit}", "listing files", recursive="1")
         if body.get("truncated"):
             raise DraftRejected("the repository has more files than its forge lists")
         return read_entries(body["tree"])
 
-    async def blob(self, blob: str) -> Any:
-        answer = await self._client.get(f"{self._path}/git/blobs/{blob}")
-        return self._expect(answer, _OK, "reading a file")
+    async def folder(self, commit: str, path: str, tree: str) -> Sequence[Entry]:
+        del commit, path
+        if tree not in self._folders:
+            body = await self._ask.get(f"/git/trees/{tree}", "listing a folder")
+            self._folders[tree] = read_entries(body["tree"], folders=True)
+        return self._folders[tree]
 
-    async def read(self, path: str, revision: str) -> str | None:
-        answer = await self._client.get(f"{self._path}/contents/{_quote(path)}", ref=revision)
-        if answer.status == _NOT_FOUND:
-            return None
-        body = self._expect(answer, _OK, f"reading `{path}`")
-        if not isinstance(body, dict) or body.get("type") != "file":
-            raise DraftRejected(f"`{path}` is a link or a folder")
-        try:
-            return base64.b64decode(str(body["content"])).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise DraftRejected(f"`{path}` is not UTF-8 text") from error
+    async def blob(self, blob: str) -> bytes:
+        return decoded(await self._ask.get(f"/git/blobs/{blob}", "reading a file"))
 
-    async def make_tree(self, head: str, files: tuple[FileChange, ...]) -> tuple[str, str]:
-        """Make the tree with the files changed; give it and the tree of `head`."""
-        for file in files:
-            if await self.read(check_path(file.path), head) != file.before:
-                raise SourceUnavailable(
-                    f"`{file.path}` is not what the draft was made from any more",
-                    source=self._path,
-                    cause=SourceCause.CONFLICT,
-                    hint="draft again",
-                )
-        base_tree, _ = await self.tree_and_parent(head)
-        entries = [
-            {"path": file.path, "mode": "100644", "type": "blob", **_text_of(file)}
-            for file in files
-        ]
-        answer = await self._create("git/trees", {"base_tree": base_tree, "tree": entries})
-        return str(answer["sha"]), base_tree
+    async def commit(self, name: str) -> Commit:
+        return _commit(await self._ask.get(f"/git/commits/{name}", "reading a commit"))
 
-    async def make_commit(self, message: str, tree: str, parent: str) -> str:
-        body = {"message": message, "tree": tree, "parents": [parent]}
-        return str((await self._create("git/commits", body))["sha"])
+    async def between(self, base: str, branch: str) -> Sequence[Commit]:
+        span = _quote(f"{base}...{branch}")
+        body = await self._ask.get(f"/compare/{span}", "comparing")
+        return [_commit({**one["commit"], **one}) for one in body["commits"]]
 
-    async def _create(self, what: str, body: Mapping[str, Any]) -> Any:
+    async def paths_of(self, commit: str) -> frozenset[str]:
+        body = await self._ask.get(f"/commits/{commit}", "reading a commit")
+        files = body.get("files") or []
+        names = [one.get(key) for one in files for key in ("filename", "previous_filename")]
+        return frozenset(str(one) for one in names if one)
+
+    async def write(self, new: NewCommit) -> None:
+        """Objects first, which nobody sees; then the branch, from where it was seen."""
+        parent = await self._ask.get(f"/git/commits/{new.parent}", "reading a commit")
+        entries = [_tree_entry(file) for file in new.files]
+        tree = await self._create(
+            "trees", {"base_tree": str(parent["tree"]["sha"]), "tree": entries}
+        )
+        body = {"message": new.message, "tree": tree, "parents": [new.parent]}
+        made = await self._create("commits", body)
+        await self._point(new.branch, made, new.old)
+
+    async def _create(self, what: str, body: Mapping[str, Any]) -> str:
         """Objects are named by their content, so making one again does no harm.
 
         GitHub's replicas may not have seen yet what was just made ("Tree SHA does not exist").
         """
+        path = f"{self._ask.path}/git/{what}"
+        answer = await self._ask.client.post(path, body, again=True)
         for _ in range(_TRIES - 1):
-            answer = await self._client.post(f"{self._path}/{what}", body)
-            if answer.status != _INVALID or "does not exist" not in answer.messages():
-                return self._expect(answer, _CREATED, f"making {what}")
-        answer = await self._client.post(f"{self._path}/{what}", body)
-        return self._expect(answer, _CREATED, f"making {what}")
+            if answer.status != INVALID or "does not exist" not in answer.messages():
+                break
+            answer = await self._ask.client.post(path, body, again=True)
+        return str(self._ask.expect(answer, CREATED, f"making {what}")["sha"])
 
-    async def tree_and_parent(self, commit: str) -> tuple[str, str]:
-        answer = await self._client.get(f"{self._path}/git/commits/{commit}")
-        body = self._expect(answer, _OK, "reading a commit")
-        parents = [str(parent["sha"]) for parent in body["parents"]]
-        return str(body["tree"]["sha"]), parents[0] if len(parents) == 1 else ""
+    async def _point(self, branch: str, commit: str, old: str | None) -> None:
+        """Make or move the branch; a lost answer is looked up."""
+        try:
+            if old is None:
+                body = {"ref": f"refs/heads/{branch}", "sha": commit}
+                answer = await self._ask.client.post(f"{self._ask.path}/git/refs", body)
+            else:
+                if await self.head(branch) != old:
+                    raise self._ask.moved(branch)
+                path = f"{self._ask.path}/git/refs/{_quote(f'heads/{branch}')}"
+                force = {"sha": commit, "force": True}
+                answer = await self._ask.client.patch(path, force, again=False)
+        except SourceUnavailable:
+            if await self.head(branch) != commit:
+                raise
+            return
+        if answer.status == INVALID and "already exists" in answer.messages():
+            raise self._ask.moved(branch)
+        self._ask.expect(answer, OK if old else CREATED, f"writing branch `{branch}`")
 
-    async def check_ours(self, base: str, change: ProposedChange) -> None:
-        """Refuse when the branch has commits that do not carry the change's own trailer."""
-        answer = await self._client.get(
-            f"{self._path}/compare/{_quote(f'{base}...{change.branch}')}"
-        )
-        commits = self._expect(answer, _OK, "comparing")["commits"]
-        trailer = change_trailer(change)
-        if not trailer or any(trailer not in one["commit"]["message"] for one in commits):
-            raise DraftRejected(
-                f"branch `{change.branch}` holds commits of others",
-                hint="review the open pull request, or delete the branch",
-            )
-
-    async def point(self, branch: str, commit: str, old: str | None) -> bool:
-        """Make or move the branch; False when somebody was faster."""
-        if old is None:
-            body = {"ref": f"refs/heads/{branch}", "sha": commit}
-            answer = await self._client.post(f"{self._path}/git/refs", body)
-            wanted = _CREATED
+    async def pulls(self, branch: str, base: str, state: PullState | None) -> Sequence[Pull]:
+        wanted = {"state": _STATES[state], "base": base}
+        doing = "looking for pull requests"
+        if branch:
+            wanted["head"] = f"{self._owner}:{branch}"
+            listed = list(await self._ask.get("/pulls", doing, **wanted))
         else:
-            path = f"{self._path}/git/refs/{_quote(f'heads/{branch}')}"
-            answer = await self._client.patch(path, {"sha": commit, "force": True})
-            wanted = _OK
-        if answer.status == _INVALID and "already exists" in answer.messages():
-            return False
-        self._expect(answer, wanted, f"writing branch `{branch}`")
-        return True
+            listed = [one async for one in self._ask.pages("/pulls", doing, "per_page", **wanted)]
+        return [_pull(one) for one in listed if self._is_own(one)]
 
-    async def pull_request(
-        self, owner: str, branch: str, base: str, state: str
-    ) -> Mapping[str, Any] | None:
-        """The newest pull request from a branch, open or closed."""
-        answer = await self._client.get(
-            f"{self._path}/pulls", state=state, head=f"{owner}:{branch}", base=base
-        )
-        found = self._expect(answer, _OK, "looking for pull requests")
-        return found[0] if found else None
+    def _is_own(self, pull: Mapping[str, Any]) -> bool:
+        """Whether a request comes from this repository and from no fork."""
+        repo = (pull.get("head") or {}).get("repo")
+        return not repo or str(repo.get("full_name", self._full)).lower() == self._full.lower()
 
-    async def open(self, change: ProposedChange, base: str) -> Answer:
+    async def open(self, new: NewPull) -> Pull | None:
         body = {
-            "title": change.title,
-            "body": change.body,
-            "head": change.branch,
-            "base": base,
+            "title": new.title,
+            "body": new.body,
+            "head": new.branch,
+            "base": new.base,
             "draft": True,
             "maintainer_can_modify": True,
         }
-        answer = await self._client.post(f"{self._path}/pulls", body)
-        if answer.status not in (_CREATED, _INVALID):
-            raise self.fail(answer, "opening a pull request")
-        return answer
+        answer = await self._ask.client.post(f"{self._ask.path}/pulls", body)
+        if answer.status == INVALID and "draft" in answer.messages().lower():
+            # Private repositories of free plans have no drafts.
+            body["draft"] = False
+            answer = await self._ask.client.post(f"{self._ask.path}/pulls", body)
+        if answer.status == INVALID and "already exists" in answer.messages():
+            return None
+        return _pull(self._ask.expect(answer, CREATED, "opening a pull request"))
 
     async def edit(self, number: int, body: str) -> None:
-        answer = await self._client.patch(f"{self._path}/pulls/{number}", {"body": body})
-        self._expect(answer, _OK, f"changing pull request #{number}")
+        answer = await self._ask.client.patch(f"{self._ask.path}/pulls/{number}", {"body": body})
+        self._ask.expect(answer, OK, f"changing pull request #{number}")
+
+    async def touched(self, number: int) -> frozenset[Touched]:
+        path = f"/issues/{number}/events"
+        events = self._ask.pages(path, "reading what was done", "per_page")
+        return frozenset([_EVENTS[one["event"]] async for one in events if one["event"] in _EVENTS])
 
     async def label(self, number: int) -> None:
-        """Labels are a courtesy: a token without the right to set them loses nothing else."""
-        await self._client.post(f"{self._path}/issues/{number}/labels", {"labels": list(_LABELS)})
+        path = f"{self._ask.path}/issues/{number}/labels"
+        await self._ask.client.post(path, {"labels": list(LABELS)}, again=True)
 
-    def _expect(self, answer: Answer, status: int, doing: str) -> Any:
-        if answer.status != status:
-            raise self._client.fail(answer, doing)
-        return answer.body
+    async def ask_review(self, pull: Pull, owners: Sequence[str]) -> None:
+        """Ask all; where that is refused, each alone: one stranger must not keep out the others."""
+        if await self._ask_review(pull.number, owners) == INVALID and len(owners) > 1:
+            for one in owners:
+                await self._ask_review(pull.number, [one])
+
+    async def _ask_review(self, number: int, owners: Sequence[str]) -> int:
+        names = [one.removeprefix("@") for one in owners]
+        body = {
+            "reviewers": [one for one in names if "/" not in one],
+            "team_reviewers": [one.partition("/")[2] for one in names if "/" in one],
+        }
+        path = f"{self._ask.path}/pulls/{number}/requested_reviewers"
+        return (await self._ask.client.post(path, body, again=True)).status
+
+    async def comments(self, number: int) -> Sequence[str]:
+        path = f"/issues/{number}/comments"
+        listed = self._ask.pages(path, "reading comments", "per_page")
+        return [str(one.get("body") or "") async for one in listed]
+
+    async def comment(self, number: int, text: str) -> None:
+        path = f"{self._ask.path}/issues/{number}/comments"
+        answer = await self._ask.client.post(path, {"body": text})
+        self._ask.expect(answer, CREATED, f"commenting on pull request #{number}")
+
+
+def _tree_entry(file: Written) -> Mapping[str, str | None]:
+    """An entry of a tree; no object takes the file away (REST API, "Create a tree")."""
+    text = {"sha": None} if file.text is None else {"content": file.text}
+    return {"path": file.path, "mode": file.mode, "type": "blob", **text}
+
+
+def _commit(body: Mapping[str, Any]) -> Commit:
+    parents = tuple(str(one["sha"]) for one in body.get("parents") or ())
+    return Commit(str(body.get("sha", "")), str(body["message"]), parents)
+
+
+def _pull(body: Mapping[str, Any]) -> Pull:
+    merged = str(body.get("merged_at") or "")
+    state = PullState.MERGED if merged else PullState(str(body.get("state", "open")))
+    return Pull(
+        number=int(body["number"]),
+        url=str(body["html_url"]),
+        title=str(body.get("title") or ""),
+        body=str(body.get("body") or ""),
+        state=state,
+        branch=str(body["head"].get("ref") or ""),
+        base=str(body["base"]["ref"]),
+        author=str((body.get("user") or {}).get("login") or ""),
+        merged_at=merged,
+    )
 
 
 def _quote(text: str) -> str:
     return quote(text, safe="")
-
-
-def _text_of(file: FileChange) -> Mapping[str, str | None]:
-    """The text of an entry of a tree; no object takes the file away.
-
-    Source: GitHub REST API "Create a tree": `sha` null deletes.
-    """
-    return {"sha": None} if file.after is None else {"content": file.after}

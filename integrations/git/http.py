@@ -19,7 +19,7 @@ from app.config import Secret
 from app.core.errors import ConfigError, SourceCause, SourceUnavailable
 from app.core.text import clean
 
-_log = logging.getLogger("k8tre_tui.github")
+_log = logging.getLogger("k8tre_tui.forge")
 
 _CONNECT_S, _READ_S = 5.0, 15.0
 _ANSWER_S = 60.0
@@ -30,6 +30,7 @@ _LONGEST_WAIT_S = 60.0
 _LEAST_WAIT_S = 1.0
 
 _THROTTLED = (403, 429)
+_HIDDEN = "[token]"
 
 _CAUSES = {
     401: SourceCause.UNAUTHENTICATED,
@@ -57,12 +58,11 @@ class Answer:
         """Everything the forge says went wrong, on one line."""
         if not isinstance(self.body, dict):
             return ""
-        errors = self.body.get("errors")
-        details = [
-            error.get("message") if isinstance(error, dict) else error
-            for error in (errors if isinstance(errors, list) else ())
-        ]
-        parts = [self.body.get("message"), *details]
+        parts: list[Any] = []
+        for name in ("message", "error", "errors"):
+            value = self.body.get(name)
+            parts += value if isinstance(value, list) else [value]
+        parts = [one.get("message") if isinstance(one, dict) else one for one in parts]
         return clean("; ".join(part for part in parts if isinstance(part, str)), 500)
 
 
@@ -117,6 +117,7 @@ class ForgeClient:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._base_url = check_base_url(base_url)
+        self._token = token
         self._sleep = sleep
         self._now = now
         self._client = httpx.AsyncClient(
@@ -132,17 +133,24 @@ class ForgeClient:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def get(self, path: str, **params: str) -> Answer:
+    async def get(self, path: str, /, **params: str) -> Answer:
         """Read; tried again when the host does not answer or is overloaded."""
         return await self._send("GET", path, params=params, tries=_TRIES)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Create; tried again only when the host said that it did nothing (403, 429)."""
-        return await self._send("POST", path, body=body)
+    async def post(self, path: str, body: Mapping[str, Any], *, again: bool = False) -> Answer:
+        """Create; tried again only when the host said that it did nothing (403, 429).
 
-    async def patch(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Change; tried again only when the host said that it did nothing."""
-        return await self._send("PATCH", path, body=body)
+        With `again`, also when it does not answer: for what may be made twice.
+        """
+        return await self._send("POST", path, body=body, tries=_TRIES if again else 1)
+
+    async def put(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Set; tried again when the host does not answer: twice is as once."""
+        return await self._send("PUT", path, body=body, tries=_TRIES)
+
+    async def patch(self, path: str, body: Mapping[str, Any], *, again: bool = True) -> Answer:
+        """Change; tried again when the host does not answer, unless others may come between."""
+        return await self._send("PATCH", path, body=body, tries=_TRIES if again else 1)
 
     async def _send(
         self,
@@ -221,9 +229,9 @@ class ForgeClient:
             raise self._unavailable(f"status {response.status}", SourceCause.OVERLOADED)
         try:
             body = json.loads(response.content) if response.content else None
+            return Answer(response.status, _without(self._token.reveal(), body))
         except (ValueError, RecursionError):
             raise self._unavailable("answer is not JSON", SourceCause.PROTOCOL) from None
-        return Answer(response.status, body)
 
     def fail(self, answer: Answer, doing: str) -> SourceUnavailable:
         """Make the error for an answer that is not the wanted one."""
@@ -238,6 +246,17 @@ class ForgeClient:
 
     def _unavailable(self, why: str, cause: SourceCause) -> SourceUnavailable:
         return SourceUnavailable(f"{self._base_url}: {why}", source=self._base_url, cause=cause)
+
+
+def _without(token: str, value: Any) -> Any:
+    """A decoded answer without our token: a forge may send back what it was sent."""
+    if isinstance(value, str):
+        return value.replace(token, _HIDDEN) if token and token in value else value
+    if isinstance(value, list):
+        return [_without(token, one) for one in value]
+    if isinstance(value, dict):
+        return {_without(token, key): _without(token, one) for key, one in value.items()}
+    return value
 
 
 def _why(error: httpx.HTTPError) -> tuple[str, SourceCause]:

@@ -11,15 +11,24 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.core.drafts.paths import check_path
-from app.core.drafts.proposal import check_branch
+from app.core.drafts.proposal import BRANCH_PREFIX, check_branch
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
-from app.ports import FileChange, Proposal, ProposedChange
+from app.ports import FileChange, KeptDraft, Proposal, ProposedChange
 from integrations.git.command import Git, borrowed
 from integrations.git.export import Entry, export, is_wanted
+from integrations.git.hosting import Written
+from integrations.git.ours import (
+    change_trailer,
+    check_base,
+    content_trailer,
+    digest,
+    keep_reason,
+    refuse_others,
+    sealed,
+)
+from integrations.git.paths import find_file, read_text
 from integrations.git.storage import Storage, open_storage
-from integrations.git.trailer import change_trailer, check_base
 
-_REGULAR = ("100644", "100755")
 _STEPS = re.compile(r"[~^][0-9~^]*$")
 """From a commit to those before it (gitrevisions(7)); nothing else of that language is taken."""
 
@@ -53,7 +62,7 @@ class LocalGit:
             await session.export(commit, folder)
 
     async def read_file(self, path: str) -> str:
-        """Give a file as committed on the base; NotFound when it is not there."""
+        """Give a file as committed on the base, through links; NotFound when it is not there."""
         check_path(path)
         async with self._open() as session:
             text = await session.read(await session.base_commit(), path)
@@ -72,6 +81,20 @@ class LocalGit:
             if not await session.git.ok("check-ref-format", f"refs/heads/{change.branch}"):
                 raise DraftRejected(f"not a branch name: `{change.branch}`")
             return await session.propose(change)
+
+    async def is_public(self) -> bool:
+        """Give no: whether a checkout is published is not known here."""
+        return False
+
+    async def drafts(self) -> tuple[KeptDraft, ...]:
+        """Every branch of ours, by name; merged is one whose commit the base has."""
+        async with self._open() as session:
+            return await session.drafts()
+
+    async def comment(self, draft: KeptDraft, text: str) -> bool:
+        """Say nothing: a branch has no comments."""
+        del draft, text
+        return False
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[_Session]:
@@ -123,29 +146,51 @@ class _Session:
         return entries
 
     async def read(self, commit: str, path: str) -> str | None:
-        mode, blob = await self._entry(commit, path)
-        return await self.git.run("cat-file", "blob", blob) if mode in _REGULAR else None
+        found = await find_file(self, commit, path)
+        return await read_text(self, found) if found is not None else None
 
-    async def _entry(self, commit: str, path: str) -> tuple[str, str]:
-        """Give mode and object of a path; two empty strings when there is nothing."""
-        listing = await self.git.run("ls-tree", "-z", "--full-tree", commit, "--", path)
-        if not listing:
-            return "", ""
-        mode, _, rest = listing.partition(" ")
-        return mode, rest.split(" ", 1)[1].partition("\t")[0]
+    async def folder(self, commit: str, path: str, tree: str) -> list[Entry]:
+        """What is in one folder; see `paths.Folders`."""
+        del commit, path
+        listed = await self.git.run("ls-tree", "-l", "-z", "--full-tree", tree)
+        entries = []
+        for line in filter(None, listed.split("\0")):
+            about, _, name = line.partition("\t")
+            mode, _, blob, size = about.split()
+            entries.append(Entry(name, mode, blob, int(size) if size.isdigit() else 0))
+        return entries
+
+    async def blob(self, blob: str) -> bytes:
+        """The bytes of a file."""
+        return await self.git.read("cat-file", "blob", blob)
+
+    async def drafts(self) -> tuple[KeptDraft, ...]:
+        base = await self.base_commit()
+        found = []
+        for branch in self._storage.branches(BRANCH_PREFIX):
+            tip = self._storage.branch(branch)
+            message = await self.git.run("log", "-1", "--format=%B", tip)
+            merged = await self.git.ok("merge-base", "--is-ancestor", tip, base)
+            state = "merged" if merged else "open"
+            title = message.partition("\n")[0]
+            found.append(KeptDraft(branch, self._base, state, title, text=message))
+        return tuple(found)
 
     async def propose(self, change: ProposedChange) -> Proposal:
         base = await self.base_commit()
         check_base(change, base, self._base, self._name)
-        tree = await self._write_tree(base, change.files)
+        placed = [await self._place(base, file) for file in change.files]
+        tree = await self._write_tree(base, placed)
         if tree == await self._tree_of(base):
             raise DraftRejected(f"the change is on `{self._base}` already, at {base[:10]}")
+        content = digest((one.path, one.mode, one.text) for one in placed)
+        message = sealed(change.long_message or change.commit_message, content)
         old = self._storage.branch(change.branch)
         if old:
             if await self._tree_of(old) == tree and await self._parent_of(old) == base:
                 return Proposal(change.branch, existed=True, base=base)
-            await self._check_ours(old, base, change)
-        commit = await self._commit(tree, base, change.commit_message)
+            message = keep_reason(message, await self._check_ours(old, base, change))
+        commit = await self._commit(tree, base, message)
         self._storage.move(change.branch, commit, old)
         return Proposal(change.branch, existed=bool(old), base=base)
 
@@ -155,40 +200,34 @@ class _Session:
     async def _parent_of(self, commit: str) -> str:
         return (await self.git.run("log", "-1", "--format=%P", commit)).strip()
 
-    async def _write_tree(self, base: str, files: Sequence[FileChange]) -> str:
+    async def _write_tree(self, base: str, files: Sequence[Written]) -> str:
         env = {"GIT_INDEX_FILE": str(self.git.scratch / "index")}
         await self.git.run("read-tree", base, env=env)
         for file in files:
-            mode, blob = await self._place(base, file)
-            if not blob:
+            if file.text is None:
                 gone = f"0 {'0' * len(base)}\t{file.path}\0".encode()
                 await self.git.run("update-index", "-z", "--index-info", stdin=gone, env=env)
                 continue
-            entry = f"{mode},{blob},{check_path(file.path)}"
+            blob = await self.git.run(
+                "hash-object", "-w", "--no-filters", "--stdin", stdin=file.text.encode()
+            )
+            entry = f"{file.mode},{blob.strip()},{file.path}"
             await self.git.run("update-index", "--add", "--cacheinfo", entry, env=env)
         return (await self.git.run("write-tree", env=env)).strip()
 
-    async def _place(self, base: str, file: FileChange) -> tuple[str, str]:
-        """Store the new text, and give its mode and blob: no blob where the file goes.
-
-        Refuses when the base has not the text that the change was made from.
-        """
-        mode, _ = await self._entry(base, check_path(file.path))
-        if mode and mode not in _REGULAR:
-            raise DraftRejected(f"`{file.path}` is a link or a folder")
-        if await self.read(base, file.path) != file.before:
+    async def _place(self, base: str, file: FileChange) -> Written:
+        """Where the new text goes, behind links; refuse when the base is another than it was."""
+        found = await find_file(self, base, check_path(file.path))
+        if (await read_text(self, found) if found is not None else None) != file.before:
             raise SourceUnavailable(
                 f"`{file.path}` on `{self._base}` is not what the draft was made from",
                 source=self._name,
                 cause=SourceCause.CONFLICT,
                 hint="draft again",
             )
-        if file.after is None:
-            return mode, ""
-        blob = await self.git.run(
-            "hash-object", "-w", "--no-filters", "--stdin", stdin=file.after.encode()
-        )
-        return mode or "100644", blob.strip()
+        if found is None:
+            return Written(file.path, "100644", file.after)
+        return Written(found.path, found.mode, file.after, found.blob)
 
     async def _commit(self, tree: str, base: str, message: str) -> str:
         identity = {}
@@ -201,19 +240,39 @@ class _Session:
         )
         return commit.strip()
 
-    async def _check_ours(self, branch: str, base: str, change: ProposedChange) -> None:
-        """Refuse to move a branch that is checked out or holds commits of others."""
+    async def _check_ours(self, branch: str, base: str, change: ProposedChange) -> str:
+        """Give the message of the branch's commit.
+
+        Refuses to move a branch that is checked out, or holds commits of others.
+        """
         trailer = change_trailer(change)
         messages = await self.git.run("log", "-z", "--format=%B", f"{base}..{branch}")
-        if not trailer or any(trailer not in one for one in messages.split("\0") if one.strip()):
-            raise DraftRejected(
-                f"branch `{change.branch}` holds commits of others",
-                hint="delete the branch, or add the change by hand",
-            )
+        own = [one.splitlines() for one in messages.split("\0") if one.strip()]
+        if not trailer or any(trailer not in one for one in own):
+            raise refuse_others(change)
+        message = await self.git.run("log", "-1", "--format=%B", branch)
+        said = content_trailer(message)
+        if own and said and await self._content_of(branch) != said:
+            raise refuse_others(change)
         if self._storage.checked_out(change.branch):
             raise DraftRejected(
                 f"branch `{change.branch}` is checked out", hint="check out another branch"
             )
+        return message
+
+    async def _content_of(self, commit: str) -> str:
+        """The digest of what a commit really writes."""
+        listed = await self.git.run(
+            "diff-tree", "-r", "-z", "--no-commit-id", "--no-renames", "--name-only", commit
+        )
+        files: list[tuple[str, str, str | None]] = []
+        for path in filter(None, listed.split("\0")):
+            found = await find_file(self, commit, path)
+            if found is None:
+                files.append((path, "", None))
+            else:
+                files.append((found.path, found.mode, await read_text(self, found)))
+        return digest(files)
 
 
 def _contents(packed: bytes, count: int) -> list[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.core.drafts.paths import check_path
 from app.core.errors import DraftRejected, NotFound
-from app.ports import Proposal, ProposedChange
+from app.ports import KeptDraft, Proposal, ProposedChange
 
 
 class PatchOnly:
@@ -45,3 +45,16 @@ class PatchOnly:
             f"`{change.branch}` cannot be made: {self.name} is no git repository",
             hint="save the patch and apply it by hand",
         )
+
+    async def is_public(self) -> bool:
+        """Give no: a folder of one's own."""
+        return False
+
+    async def drafts(self) -> tuple[KeptDraft, ...]:
+        """Give none: nothing is kept here."""
+        return ()
+
+    async def comment(self, draft: KeptDraft, text: str) -> bool:
+        """Say nothing: there is no request."""
+        del draft, text
+        return False

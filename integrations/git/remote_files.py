@@ -6,8 +6,6 @@ its blob is that file, whoever wrote it there.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Protocol
 
 from app.core.errors import SourceCause, SourceUnavailable
 from integrations.git.export import Entry, is_wanted
+from integrations.git.paths import FOLDER
 
 FETCHED_MAX = 400
 """Files that are fetched one by one; a checkout that lacks more is to be brought up to date."""
@@ -24,20 +23,24 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".env", ".toml", ".tpl", "kustomization")
 
 
 class Blobs(Protocol):
-    """Gives the decoded answer of a forge for one blob."""
+    """Gives the bytes of one blob."""
 
-    async def __call__(self, blob: str) -> Any:
-        """Give `{"content": BASE64, …}`."""
+    async def __call__(self, blob: str) -> bytes:
+        """The bytes of a file."""
         ...
 
 
-def read_entries(listed: Iterable[Any]) -> list[Entry]:
-    """Read the entries of a tree as GitHub and Gitea list them."""
+def read_entries(listed: Iterable[Any], *, folders: bool = False) -> list[Entry]:
+    """Read the entries of a tree as GitHub and Gitea list them, with its folders if wanted."""
     return [
-        Entry(str(one["path"]), str(one["mode"]), str(one["sha"]), int(one.get("size") or 0))
+        Entry(str(one["path"]), _mode(one), str(one["sha"]), int(one.get("size") or 0))
         for one in listed
-        if one.get("type") == "blob"
+        if one.get("type") == "blob" or (folders and one.get("type") == "tree")
     ]
+
+
+def _mode(one: Any) -> str:
+    return FOLDER if one.get("type") == "tree" else str(one["mode"])
 
 
 async def fetch(
@@ -61,7 +64,7 @@ async def fetch(
             cause=SourceCause.CONFLICT,
             hint="bring it up to date with `git pull` first",
         )
-    fetched = [(entry, _decoded(await blobs(entry.blob), source)) for entry in missing]
+    fetched = [(entry, await blobs(entry.blob)) for entry in missing]
     return [*present, *fetched]
 
 
@@ -72,7 +75,7 @@ def _from(mirror: Path | None, entry: Entry) -> bytes | None:
         path = (mirror / entry.path).resolve()
         if not path.is_relative_to(mirror.resolve()) or not path.is_file():
             return None
-        if path.stat().st_size != entry.size:
+        if entry.size >= 0 and path.stat().st_size != entry.size:
             return None
         content = path.read_bytes()
     except (OSError, ValueError, RuntimeError):
@@ -83,12 +86,3 @@ def _from(mirror: Path | None, entry: Entry) -> bytes | None:
 def _blob_of(content: bytes, like: str) -> str:
     kind: Callable[..., Any] = hashlib.sha1 if len(like) == 40 else hashlib.sha256  # noqa: PLR2004
     return str(kind(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest())
-
-
-def _decoded(body: Any, source: str) -> bytes:
-    try:
-        return base64.b64decode(str(body["content"]))
-    except (binascii.Error, KeyError, TypeError, ValueError) as error:
-        raise SourceUnavailable(
-            "a file's content cannot be read", source=source, cause=SourceCause.PROTOCOL
-        ) from error

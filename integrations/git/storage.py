@@ -100,6 +100,19 @@ class Storage:
             )
         return value
 
+    def branches(self, prefix: str) -> tuple[str, ...]:
+        """The names of the branches that begin with `prefix`, sorted; links are left out."""
+        heads = self.common / "refs" / "heads"
+        start = heads / prefix.rpartition("/")[0]
+        loose = {
+            path.relative_to(heads).as_posix()
+            for path in (start.rglob("*") if start.is_dir() and not start.is_symlink() else ())
+            if path.is_file() and not path.is_symlink() and path.suffix != ".lock"
+        }
+        packed = {name.removeprefix(_HEADS) for name in self._packed() if name.startswith(_HEADS)}
+        found = {name for name in loose | packed if name.startswith(prefix) and _is_plain(name)}
+        return tuple(sorted(name for name in found if _OBJECT.fullmatch(self._ref(_HEADS + name))))
+
     def _branch_path(self, branch: str) -> Path:
         folder = self.common
         for part in ("refs", "heads", *branch.split("/")[:-1]):

@@ -19,6 +19,7 @@ from app.testing.github_server import GitHubServer, Intercept
 from integrations.git.github import GitHub
 from integrations.git.http import check_base_url
 from tests.integrations.git_repository import POLICY, bare, commit, git
+from tests.testing.github_description import objections
 
 PATH = "apps/lung/web.yaml"
 BRANCH = "k8tre-tui/netpol/lung-web-0123456789"
@@ -35,7 +36,7 @@ CHANGE = ProposedChange(
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[GitHubServer]:
     folder = bare(tmp_path / "repo.git", {PATH: POLICY, "apps/lung/other.yaml": "a: 1\n"})
-    async with GitHubServer(folder) as running:
+    async with GitHubServer(folder, objections) as running:
         yield running
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.core.drafts.diff import unified_diff
-from app.core.errors import BadInput, DraftRejected, NotFound, SourceUnavailable
+from app.core.errors import DraftRejected, NotFound, SourceUnavailable
 from app.ports import FileChange, ProposedChange
 from integrations.git.local import LocalGit
 from integrations.git.patch_only import PatchOnly
@@ -158,9 +158,9 @@ async def test_propose_when_path_is_a_link_then_refused(folder: Path) -> None:
     sha = git(folder, "commit-tree", tree, "-m", "link").strip()
     git(folder, "update-ref", "refs/heads/main", sha)
     change = replace(CHANGE, files=(FileChange("apps/l.yaml", None, "a: 1\n"),))
-    with pytest.raises(DraftRejected, match="a link or a folder"):
+    with pytest.raises(DraftRejected, match="leads out of the repository"):
         await LocalGit(folder).propose(change)
-    with pytest.raises(NotFound):
+    with pytest.raises(DraftRejected, match="leads out of the repository"):
         await LocalGit(folder).read_file("apps/l.yaml")
 
 
@@ -181,7 +181,7 @@ async def test_read_file_when_not_utf8_then_bad_input(tmp_path: Path) -> None:
     git(folder, "update-index", "--add", "--cacheinfo", f"100644,{blob},a.yaml")
     sha = git(folder, "commit-tree", git(folder, "write-tree").strip(), "-m", "m").strip()
     git(folder, "update-ref", "refs/heads/main", sha)
-    with pytest.raises(BadInput, match="not UTF-8"):
+    with pytest.raises(DraftRejected, match="not UTF-8"):
         await LocalGit(folder).read_file("a.yaml")
 
 

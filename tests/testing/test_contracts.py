@@ -47,6 +47,7 @@ from app.testing.builders import namespace
 from app.testing.chat import FakeChat
 from app.testing.clock import START_NS, FakeClock
 from app.testing.github_server import GitHubServer
+from app.testing.gitlab_server import GitLabServer
 from app.testing.history import FakeHistory
 from app.testing.kube_api import FakeKubeApi
 from app.testing.pictures import small_tre
@@ -54,7 +55,9 @@ from app.testing.repo import FakeRepo
 from app.testing.sources import FakeCluster, FakeFlows
 from integrations.demo.cluster import DemoCluster
 from integrations.demo.flows import DemoFlows
+from integrations.git.gitea import Gitea
 from integrations.git.github import GitHub
+from integrations.git.gitlab import GitLab
 from integrations.git.local import LocalGit
 from integrations.history.sqlite import SqliteHistory
 from integrations.hubble.files import FlowFile
@@ -68,7 +71,10 @@ from integrations.manifests.reader import ManifestReader
 from integrations.slack.chat import SlackAccess, SlackChat
 from integrations.slack.local_server import APP_TOKEN, BOT_TOKEN, SlackServer
 from tests.integrations.git_repository import bare
+from tests.testbed.binaries import require
+from tests.testbed.gitea.server import running
 from tests.testbed.hubble.agent import ScriptedAgent
+from tests.testing.github_description import objections
 
 WITHIN_S = 15
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: lab}\nspec: {}\n"
@@ -258,7 +264,7 @@ def local_git(folder: Path) -> PolicyRepo:
 
 
 CHANGE = ProposedChange(
-    "netpol/lung-workspace-abc123",
+    "k8tre-tui/netpol/lung-workspace-abc123",
     "a change",
     "body",
     "a change\n\nK8tre-Tui-Change: abc123\n",
@@ -277,12 +283,37 @@ async def github(folder: Path) -> AsyncIterator[PolicyRepo]:
         return
 
     repository = bare(folder / "repo.git", {"a.yaml": "a: 1\n"})
-    async with GitHubServer(repository) as server:
+    async with GitHubServer(repository, objections) as server:
         secret = Secret(server.token, "test")
         yield GitHub("tre/gitops", secret, api=server.url, sleep=at_once)
 
 
-@pytest.mark.parametrize("make", [partial(alone, fake_repo), partial(alone, local_git), github])
+@asynccontextmanager
+async def gitlab(folder: Path) -> AsyncIterator[PolicyRepo]:
+    repository = bare(folder / "repo.git", {"a.yaml": "a: 1\n"})
+    async with GitLabServer(repository) as server:
+        secret = Secret(server.token, "test")
+        yield GitLab("tre/gitops", secret, url=server.url)
+
+
+@asynccontextmanager
+async def gitea(folder: Path) -> AsyncIterator[PolicyRepo]:
+    with running(require("gitea", "gitea-static"), folder) as server:
+        server.repository("gitops", {"a.yaml": "a: 1\n"})
+        secret = Secret(server.token, "test")
+        yield Gitea("bot/gitops", secret, url=server.url)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(alone, fake_repo),
+        partial(alone, local_git),
+        github,
+        gitlab,
+        pytest.param(gitea, marks=pytest.mark.testbed),
+    ],
+)
 async def test_repository_reads_its_base_and_takes_a_change_once(
     make: Callable[[Path], AbstractAsyncContextManager[PolicyRepo]], tmp_path: Path
 ) -> None:
@@ -295,6 +326,11 @@ async def test_repository_reads_its_base_and_takes_a_change_once(
         assert (first.branch, first.existed) == (CHANGE.branch, False)
         assert (second.branch, second.existed) == (CHANGE.branch, True)
         assert await repo.read_file("a.yaml") == "a: 1\n"
+        (kept,) = await repo.drafts()
+        assert (kept.branch, kept.state, kept.title) == (CHANGE.branch, "open", kept.title)
+        assert not await repo.is_public() or make is gitea
+        said = await repo.comment(kept, "merged"), await repo.comment(kept, "merged")
+        assert said in ((True, False), (False, False))  # a branch takes no comments
 
 
 # Histories
@@ -446,7 +482,7 @@ KEPT_BY: dict[type, tuple[type, ...]] = {
         KubernetesReader,
     ),
     ports.FlowSource: (FakeFlows, FlowFile, Recorded, Replay, DemoFlows, RelayFlows),
-    ports.PolicyRepo: (FakeRepo, LocalGit, GitHub),
+    ports.PolicyRepo: (FakeRepo, LocalGit, GitHub, GitLab, Gitea),
     ports.Chat: (FakeChat, SlackChat),
     ports.FlowHistory: (FakeHistory, SqliteHistory),
 }

@@ -44,6 +44,7 @@ def run(context: Context) -> int:
 def _drafter(context: Context) -> Drafter | None:
     """What drafts changes; None when there are no files to change."""
     from app.bootstrap.drafts import build_checkout, build_drafter
+    from app.bootstrap.forges import has_forge
 
     sources, settings = context.sources, context.config.settings
     try:
@@ -51,7 +52,7 @@ def _drafter(context: Context) -> Drafter | None:
             sources,
             settings,
             context.environ,
-            pull_request=bool(settings.repo.gitea or settings.repo.github),
+            pull_request=has_forge(settings),
         )
     except ConfigError:
         return None

@@ -21,6 +21,7 @@ from app.core.text import clean
 
 BEGIN = "<!-- k8tre-tui:begin v1 -->"
 END = "<!-- k8tre-tui:end -->"
+BRANCH_PREFIX = "k8tre-tui/netpol/"
 TITLE_LIMIT = 72
 BODY_LIMIT = 60_000
 """GitHub cuts at 65,536 characters; humans add text too."""
@@ -56,15 +57,19 @@ class Summary:
     base: str = ""
 
 
-def change_key(repository: str, path: str, ref: ObjectRef, operation: object) -> str:
-    """Give a digest of what is changed, without who, when and on which commit."""
-    return digest([repository, path, str(ref), operation])
+def change_key(path: str, ref: ObjectRef, operation: object) -> str:
+    """Give a digest of what is changed in a repository, without who, when and on which commit.
+
+    `path` is the file's inside the repository. Neither the folder of a checkout nor the name on a
+    forge is part of it: every clone and the forge give the same change the same branch.
+    """
+    return digest([path, str(ref), operation])
 
 
 def branch_name(ref: ObjectRef, key: str) -> str:
     """Give the branch of a change: `k8tre-tui/netpol/NS-POLICY-KEY`."""
     tail = f"-{key[:10]}"
-    head = f"k8tre-tui/netpol/{slug(f'{ref.namespace}-{ref.name}')}"
+    head = BRANCH_PREFIX + slug(f"{ref.namespace}-{ref.name}")
     return head[: BRANCH_LIMIT - len(tail)].rstrip("-") + tail
 
 
@@ -93,13 +98,32 @@ def title(ref: ObjectRef, what: str) -> str:
     return text if len(text) <= TITLE_LIMIT else text[: TITLE_LIMIT - 1] + "…"
 
 
-def commit_message(subject: str, key: str, reason: str = "", requested_by: str = "") -> str:
-    """Give the commit's message: subject, the reason, and the trailers that mark it as ours."""
+def commit_message(
+    subject: str, key: str, reason: str = "", requested_by: str = "", *, details: str = ""
+) -> str:
+    """Give the commit's message: subject, the reason, and the trailers that mark it as ours.
+
+    `details` are paragraphs that stand between, as `message_details` gives them.
+    """
     trailers = [f"K8tre-Tui-Change: {key}"]
     if requester := re.sub(r"[^A-Za-z0-9_.-]", "", requested_by):
         trailers.append(f"Requested-by: {requester}")
-    parts = [subject, message_text(reason), "\n".join(trailers)]
+    why = message_text(reason)
+    parts = [subject, f"Why:\n{_indented(why)}" if why else "", details, "\n".join(trailers)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _indented(text: str) -> str:
+    """Text that neither ends a message (`---`, `diff -`; git-am(1)), nor is a trailer."""
+    return "\n".join(f"    {line}".rstrip() for line in text.split("\n"))
+
+
+def into_template(template: str, ours: str) -> str:
+    """Put our part under the first heading of a repository's template, or before its text."""
+    lines = template.splitlines()
+    at = next((at for at, line in enumerate(lines) if re.match(r"#{1,6}\s", line)), -1)
+    parts = ["\n".join(lines[: at + 1]), ours, "\n".join(lines[at + 1 :]).strip("\n")]
+    return "\n\n".join(part for part in parts if part.strip())
 
 
 def body(summary: Summary, key: str) -> str:

@@ -15,6 +15,7 @@ from app.core.drafts.proposal import (
     change_key,
     check_branch,
     commit_message,
+    into_template,
     merge_body,
     read_meta,
     title,
@@ -71,18 +72,19 @@ def test_message_text_when_it_steers_then_taken_out() -> None:
 
 def test_commit_message_when_reason_then_trailers_come_last() -> None:
     message = commit_message("subject", "key", "because\nof tests", "U1 @x")
-    assert message == ("subject\n\nbecause\nof tests\n\nK8tre-Tui-Change: key\nRequested-by: U1x\n")
+    why = "Why:\n    because\n    of tests"
+    assert message == f"subject\n\n{why}\n\nK8tre-Tui-Change: key\nRequested-by: U1x\n"
 
 
 def test_change_key_when_the_same_change_then_the_same_whoever_asks() -> None:
-    keys = {change_key("repo", "f.yaml", REF, ["append", 1]) for _ in range(2)}
+    keys = {change_key("f.yaml", REF, ["append", 1]) for _ in range(2)}
     assert len(keys) == 1
-    assert keys != {change_key("repo", "f.yaml", REF, ["append", 2])}
+    assert keys != {change_key("f.yaml", REF, ["append", 2])}
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_branch_name_when_any_policy_then_a_branch_of_ours(namespace: str, name: str) -> None:
-    key = change_key("r", "p", REF, 1)
+    key = change_key("p", REF, 1)
     branch = branch_name(ObjectRef("CiliumNetworkPolicy", namespace, name), key)
     assert check_branch(branch).startswith("k8tre-tui/netpol/")
 
@@ -152,3 +154,16 @@ def test_merge_body_when_no_reason_is_given_now_then_the_one_before_stays() -> N
     assert fence(quoting) in again
     assert merge_body(again, ours("")) == again
     assert fence(quoting) not in merge_body(again, ours("another"))
+
+
+def test_into_template_when_it_has_a_heading_then_ours_stands_under_it() -> None:
+    template = "<!-- thanks -->\n## What\n\nSay it.\n\n## Checklist\n- [ ] tested\n"
+    text = into_template(template, "OURS")
+    assert text == "<!-- thanks -->\n## What\n\nOURS\n\nSay it.\n\n## Checklist\n- [ ] tested"
+    assert into_template("- [ ] tested\n", "OURS") == "OURS\n\n- [ ] tested"
+
+
+def test_commit_message_when_the_reason_is_a_patch_then_it_ends_no_message() -> None:
+    message = commit_message("s", "k", "---\ndiff --git a/x b/x\nIndex: x\nSigned-off-by: me")
+    lines = message.split("\n")
+    assert not any(one.startswith(("---", "diff", "Index", "Signed")) for one in lines)
