@@ -28,7 +28,7 @@ from integrations.manifests.files import (
 from integrations.manifests.found import Found
 from integrations.manifests.helm import Helm
 from integrations.manifests.kustomize.kustomization import Built, Kustomization
-from integrations.manifests.kustomize.tree import Map, Place, grow
+from integrations.manifests.kustomize.tree import Map, Place, grow, with_words
 
 _GENERATED_MAX = EDITING.size
 """Bytes of a file that a generator may take in: a ConfigMap holds 1 MiB."""
@@ -207,14 +207,19 @@ class Checkout:
         for chunk in split_documents(text):
             line = chunk.line + first - 1
             lines: dict[str, int] = {}
+            words: dict[str, str] = {}
             builder = TreeBuilder(
                 READING,
                 aliases=may_alias(chunk.text),
                 first_line=line,
                 fill=self._fill,
                 lines=lines,
+                words=words,
             )
-            roots.append(grow(clean_tree(builder.build(compose(chunk.text, line))), file, lines))
+            body = builder.build(compose(chunk.text, line))
+            if not isinstance(body, list):  # the operations of RFC 6902 are read as JSON is
+                body = with_words(body, words)
+            roots.append(grow(clean_tree(body), file, lines))
         return roots
 
     def content(self, file: Path) -> bytes | None:

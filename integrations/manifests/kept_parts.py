@@ -37,11 +37,12 @@ class KeptObject(msgspec.Struct, array_like=True):
     line: int
     document: int
     lines: dict[str, int]
+    words: dict[str, str]
 
     def manifest(self, file: str) -> Manifest:
         """The object as read from a file."""
         ref = ObjectRef(self.kind, self.namespace, self.name)
-        source = Source(file, self.line, document=self.document, lines=self.lines)
+        source = Source(file, self.line, document=self.document, lines=self.lines, words=self.words)
         return Manifest(ref, self.api_version, self.body, source)
 
 
@@ -159,6 +160,7 @@ def _kept_object(one: Manifest) -> KeptObject:
         line=source.line,
         document=source.document,
         lines=dict(lines),
+        words=dict(source.words),
     )
 
 

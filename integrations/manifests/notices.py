@@ -61,7 +61,7 @@ def of_builds(built: Iterable[Built]) -> list[Notice]:
 
 
 def _ignored(problem: Problem) -> Notice:
-    text = f"`{problem.text}` are not run, so what they change is not known"
+    text = f"`{problem.text}` is not carried out, so what it changes is not known"
     return Notice(text, problem.file, problem.line, severity="error")
 
 

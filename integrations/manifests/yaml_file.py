@@ -120,12 +120,15 @@ class YamlFile:
         """Read one object; `defaults` are those of the list it is an item of."""
         kind = scalar_of(node, "kind") or (defaults or {}).get("kind", "")
         lines: dict[str, int] = {}
+        words: dict[str, str] = {}
+        keeps = self._keeps_lines(kind)
         builder = TreeBuilder(
             READING,
             aliases=may_alias(chunk.text),
             first_line=chunk.line,
             fill=self._placeholders.fill,
-            lines=lines if self._keeps_lines(kind) else None,
+            lines=lines if keeps else None,
+            words=words if keeps else None,
         )
         try:
             body = clean_tree(builder.build(node))
@@ -137,7 +140,7 @@ class YamlFile:
         if kind in LINE_KINDS:
             self._placeholders.note_open(body, self._file)
         line = node.start_mark.line + chunk.line
-        source = Source(self._file, line, document=index, lines=lines)
+        source = Source(self._file, line, document=index, lines=lines, words=words)
         self._found.add(body, source, listed=defaults is not None)
 
     def _keeps_lines(self, kind: str) -> bool:

@@ -266,7 +266,7 @@ def test_load_when_charts_generators_and_remote_bases_then_each_is_named(tmp_pat
     )
     texts = _texts(loaded)
     assert "Helm charts are not rendered: jupyterhub" in texts
-    assert "`generators` are not run" in texts
+    assert "`generators` is not carried out" in texts
     assert "2 resources of this kustomization: https://example.org/x?ref=1, gone.yaml" in texts
     assert {notice.severity for notice in loaded.notices} == {"error"}
 
@@ -282,3 +282,32 @@ def test_load_when_kustomizations_form_a_cycle_then_it_ends(tmp_path: Path) -> N
     )
     assert [m.ref.name for m in loaded.manifests] == ["web"]
     assert "kustomizations include each other" in _texts(loaded)
+
+
+def test_words_of_yaml_1_1_are_text_through_kustomize_and_none_where_a_file_is_applied(
+    tmp_path: Path,
+) -> None:
+    policy = POLICY.replace("{}}", "{matchLabels: {public: yes}}}")
+    files = {"env/kustomization.yaml": "resources: [web.yaml]\n", "env/web.yaml": policy}
+    (built,) = _load(tmp_path / "a", files).manifests
+    (applied,) = _load(tmp_path / "b", {"web.yaml": policy}).manifests
+    assert built.body["spec"]["endpointSelector"]["matchLabels"] == {"public": "yes"}
+    assert applied.body["spec"]["endpointSelector"]["matchLabels"] == {"public": True}
+
+
+def test_kustomization_that_is_refused_or_not_all_carried_out_says_so_with_its_line(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "resources: [web.yaml]\nresorces: [b.yaml]\ncommonLabels:\n  public: yes\n"
+        "vars: [{name: X}]\nbuildMetadata: [managedByLabel]\nvalidators: [v.yaml]\n"
+    )
+    said = _texts(_load(tmp_path, {"kustomization.yaml": text, "web.yaml": POLICY}))
+    for words in (
+        "kustomization.yaml:2: kustomize would not build this: there is no field `resorces`",
+        "kustomization.yaml:4: kustomize would not build this: `commonLabels.public` is not text",
+        "kustomization.yaml:5: `vars` is not carried out",
+        "kustomization.yaml:6: `buildMetadata: managedByLabel` is not carried out",
+        "kustomization.yaml:7: `validators` is not carried out",
+    ):
+        assert words in said

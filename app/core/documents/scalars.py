@@ -8,6 +8,7 @@ base-60 numbers do not exist, and what JSON cannot say (`.inf`, `.nan`) is an er
 from __future__ import annotations
 
 import re
+from datetime import date
 
 Scalar = str | bool | int | float | None
 
@@ -18,6 +19,8 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("off", "Off", "OFF"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
+_ONLY_1_1 = frozenset(_WORDS) - {"true", "True", "TRUE", "false", "False", "FALSE"}
+_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _NOT_JSON = frozenset(
     sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")
 ) | {".nan", ".NaN", ".NAN"}
@@ -46,6 +49,23 @@ def resolve_plain(text: str) -> Scalar:
     if text in _WORDS:
         return _WORDS[text]
     return text
+
+
+def kustomize_text(text: str) -> str | None:
+    """Give the text that kustomize makes of an unquoted scalar which others take for none.
+
+    It prints `on` quoted, and a date as a moment; None where it reads what all others do.
+    Source: `go.yaml.in/yaml/v3` `resolve.go` (`resolveTable` without the words of YAML 1.1,
+    `parseTimestamp`), which kyaml reads with; kyaml `yaml/types.go` (`IsYaml1_1NonString`).
+    """
+    if _WORDS.get(text) is not None and text in _ONLY_1_1:
+        return text
+    if (match := _DATE.fullmatch(text)) is not None:
+        try:
+            return f"{date(*map(int, match.groups())).isoformat()}T00:00:00Z"
+        except ValueError:
+            return None
+    return None
 
 
 def _resolve_number(text: str) -> Scalar:

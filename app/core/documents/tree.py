@@ -17,7 +17,7 @@ from yaml.events import Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from app.core.documents.limits import READING, Limits
-from app.core.documents.scalars import key_text, resolve_plain
+from app.core.documents.scalars import key_text, kustomize_text, resolve_plain
 from app.core.errors import BadInput
 
 _PLAIN: Final = "plain"
@@ -133,7 +133,8 @@ class TreeBuilder:
 
     `aliases` False says that the text has none (`may_alias`), which saves counting them.
     `fill` replaces placeholders in every scalar before it is resolved, as envsubst would have.
-    `lines`, when given, receives `spec.egress[1]` → 1-based line for every path.
+    `lines`, when given, receives `spec.egress[1]` → 1-based line for every path, and `words` the
+    text of those scalars that kustomize reads as text and others do not.
     """
 
     def __init__(
@@ -144,11 +145,13 @@ class TreeBuilder:
         first_line: int = 1,
         fill: Callable[[str], str] | None = None,
         lines: dict[str, int] | None = None,
+        words: dict[str, str] | None = None,
     ) -> None:
         self._limits = limits
         self._first_line = first_line
         self._fill = fill
         self._lines = lines
+        self._words = words
         self._nodes_left = limits.nodes
         self._repeated_left = limits.repeated
         self._seen: set[int] | None = set() if aliases else None
@@ -243,6 +246,8 @@ class TreeBuilder:
         if tag == _QUOTED:
             return text
         if tag == _PLAIN or tag in _RESOLVABLE:
+            if self._words is not None and (word := kustomize_text(text)) is not None:
+                self._words[path] = word
             try:
                 return resolve_plain(text)
             except ValueError:

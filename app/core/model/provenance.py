@@ -38,7 +38,8 @@ class Source:
     shown and line. `deployed_by` names the folders that it is deployed from (empty: none, or not
     known), `reach` those of every environment of the checkout. `orphan` says that a checkout
     deploys objects, and nothing deploys this one. `made_by` is the chart that renders it, if one
-    does: then nobody edits the object itself.
+    does: then nobody edits the object itself. `words` are the texts that kustomize reads where
+    others read something else (`on`), by their path.
     """
 
     file: str
@@ -52,6 +53,7 @@ class Source:
     )
     reach: tuple[str, ...] = field(default=(), compare=False)
     made_by: Maker | None = None
+    words: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def place_of(self, path: str) -> tuple[str, int]:
         """Give file and line of `path`, or of its nearest ancestor that has them."""

@@ -17,6 +17,7 @@ from integrations.manifests.kustomize.tree import (
     grow,
     text_of,
     walk_places,
+    with_words,
 )
 
 NO_NAMESPACE = "_non_namespaceable_"
@@ -46,6 +47,13 @@ _VERSIONS = {
 }
 """Source: kyaml `openapi/openapi.go` (`precomputedIsNamespaceScoped`), of Kubernetes 1.21: kinds
 that are not in it, custom ones among them, count as namespaced."""
+
+
+def as_kustomize_reads(manifest: Manifest) -> Manifest:
+    """Give an object of a file with the texts that only kustomize reads as texts."""
+    if manifest.source is None or not manifest.source.words:
+        return manifest
+    return replace(manifest, body=with_words(manifest.body, manifest.source.words))
 
 
 def is_cluster_scoped(group: str, version: str, kind: str) -> bool:

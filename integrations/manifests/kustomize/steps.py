@@ -80,7 +80,10 @@ def _marks(own: Kustomization, resources: Resources, config: Config) -> Iterator
 def _written(value: Any) -> Written:
     if not isinstance(value, Map):
         return {}
-    return {key: (text_of(item), value.places.get(key)) for key, item in value.items()}
+    return {
+        key: ("" if item is None else text_of(item), value.places.get(key))
+        for key, item in value.items()
+    }
 
 
 def _labels(resources: Resources, config: Config, entry: Map) -> None:

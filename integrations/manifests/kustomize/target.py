@@ -29,7 +29,8 @@ from integrations.manifests.kustomize.kustomization import (
     is_remote,
 )
 from integrations.manifests.kustomize.references import fix_references
-from integrations.manifests.kustomize.resource import Resource, Resources
+from integrations.manifests.kustomize.resource import Resource, Resources, as_kustomize_reads
+from integrations.manifests.kustomize.schema import wrong_fields
 from integrations.manifests.kustomize.steps import steps
 from integrations.manifests.kustomize.tree import Map, Place, text_of
 
@@ -43,9 +44,13 @@ _ENTERED_MAX = 2_000
 """How often kustomizations may be entered for one root: by two ways a level, eleven levels."""
 
 _HEAD = {"apiVersion", "kind"}
+_KINDS = (None, "", "Kustomization", "Component")
 
-_NOT_MODELLED = ("generators", "transformers", "openapi")
-"""What may change objects that answers rest on, and is not done here: plug-ins, other schemas."""
+_NOT_MODELLED = ("generators", "transformers", "validators", "openapi", "vars")
+"""What may change objects that answers rest on, or stop the build, and is not done here: plug-ins,
+other schemas, `$(NAME)`."""
+_MANAGED_BY = "managedByLabel"
+"""Gives every object a label with the version of the tool. Source: `api/types/kustomization.go`."""
 
 
 def build(files: Files, kustomization: Kustomization) -> Built:
@@ -102,8 +107,7 @@ class _Target:
         """Add what a kustomization deploys to its resources, and transform all that is in them."""
         own = scope.own
         self.built.folders.add(own.folder)
-        if not any(own.body[key] is not None for key in own.body.keys() - _HEAD):
-            self._refuse("the kustomization is empty", own.place("kind"))
+        self._check(own)
         config = Config()
         for key in ("resources", "bases"):
             for entry, place in own.texts(key):
@@ -114,10 +118,26 @@ class _Target:
             config = self._joined(config, self._component(scope, entry, place), place)
         for place, act in steps(own, scope.resources, config, self._files, self.built):
             self.attempt(place, act)
+        self._leave_out(own)
+        return config
+
+    def _check(self, own: Kustomization) -> None:
+        """Refuse what kustomize would of the file itself."""
+        if not any(own.body[key] is not None for key in own.body.keys() - _HEAD):
+            self._refuse("the kustomization is empty", own.place("kind"))
+        if own.body.get("kind") not in _KINDS:
+            self._refuse("its kind is not Kustomization", own.place("kind"))
+        for text, place in wrong_fields(own.body, (own.shown, 1)):
+            self._refuse(text, place)
+
+    def _leave_out(self, own: Kustomization) -> None:
+        """Name what is asked for and not modelled."""
         for key in _NOT_MODELLED:
             if own.body.get(key):
                 self.built.ignored.append(Problem(key, *own.place(key)))
-        return config
+        for option, place in own.texts("buildMetadata"):
+            if option == _MANAGED_BY:
+                self.built.ignored.append(Problem(f"buildMetadata: {option}", *place))
 
     def _resource(self, scope: _Scope, entry: str, place: Place) -> Config:
         path = scope.own.path(entry)
@@ -164,7 +184,7 @@ class _Target:
 
     def _add(self, resources: Resources, manifests: Iterable[Manifest], place: Place) -> None:
         for manifest in manifests:
-            self.attempt(place, partial(resources.append, Resource(manifest)))
+            self.attempt(place, partial(resources.append, Resource(as_kustomize_reads(manifest))))
 
     def _joined(self, config: Config, more: Config, place: Place) -> Config:
         try:

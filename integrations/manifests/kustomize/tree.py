@@ -100,6 +100,20 @@ def _grow_seq(value: list[Any], file: str, lines: Lines, path: str) -> Seq:
     return grown
 
 
+def with_words(value: Any, words: Mapping[str, str], path: str = "") -> Any:
+    """Give a plain value with other texts at some paths; what holds none is shared."""
+    if not words:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: with_words(item, words, f"{path}.{key}" if path else key)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [with_words(item, words, f"{path}[{at}]") for at, item in enumerate(value)]
+    return words.get(path, value)
+
+
 def copied(value: Any) -> Any:
     """Copy a tree with its places."""
     if isinstance(value, Map):
