@@ -170,10 +170,12 @@ def own_cluster(evidence: FlowEvidence, name: str) -> str:
 def tell_story(evidence: FlowEvidence, wanted: Wanted) -> Story:
     """Collect the flows of one connection, there and back, and condense them."""
     asked, answers = [], []
+    ports = frozenset[int]().union(*(one.ports for one in wanted.places))
     for flow in evidence.flows:
-        if flow.is_reply is not True and wanted.is_asked(flow):
+        to, of = flow.destination_port in ports, flow.source_port in ports
+        if to and flow.is_reply is not True and wanted.is_asked(flow):
             asked.append(flow)
-        elif wanted.is_answer(flow):
+        elif of and wanted.is_answer(flow):
             answers.append(flow)
     return condense(asked, answers)
 

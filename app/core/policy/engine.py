@@ -29,6 +29,7 @@ from app.core.policy import trace as tracing
 from app.core.policy.context import ParseContext
 from app.core.policy.filters import DirectionPolicy, compile_direction
 from app.core.policy.identities import Identities
+from app.core.policy.inside import Inside
 from app.core.policy.judge import (
     DirectedConnection,
     Judgement,
@@ -78,6 +79,7 @@ class Engine:
         self._known: dict[tuple[object, ...], Identity] = {}
         self._keep: list[Endpoint] = []
         self._pairs = pairs
+        self._inside: Inside | None = None
 
     @classmethod
     def build(cls, cluster: Cluster) -> Engine:
@@ -92,7 +94,9 @@ class Engine:
         same_pods = cluster.endpoints is self.cluster.endpoints
         same_config = cluster.config == self.cluster.config
         names = self.names if same_pods and same_config else None
-        return self._with(cluster, known, self._pairs, names)
+        engine = self._with(cluster, known, self._pairs, names)
+        engine.take_inside(self._inside)
+        return engine
 
     @classmethod
     def _with(
@@ -111,6 +115,18 @@ class Engine:
                 parsed[index] = parse_policy(manifest, context) if old is None else old
         names = names or NamedPorts.of(cluster.endpoints, cluster.config.cilium_version)
         return cls(cluster, parsed, context, names, pairs)
+
+    def take_inside(self, inside: Inside | None) -> None:
+        """Take over what another engine knows of it, where that is still true."""
+        if inside is not None and inside.is_of(self.cluster):
+            self._inside = inside
+
+    @property
+    def inside(self) -> Inside:
+        """What the cluster itself uses; the same object while nothing of it changes."""
+        if self._inside is None:
+            self._inside = Inside.of(self.cluster)
+        return self._inside
 
     # -- ends -------------------------------------------------------------------------------
 
@@ -286,7 +302,9 @@ class Engine:
             else one
             for key, one in self._parsed.items()
         }
-        return Engine(self.cluster, parsed, self._context, self.names, self._pairs)
+        filled = Engine(self.cluster, parsed, self._context, self.names, self._pairs)
+        filled.take_inside(self._inside)
+        return filled
 
     # -- questions --------------------------------------------------------------------------
 

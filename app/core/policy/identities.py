@@ -29,9 +29,7 @@ from app.core.policy.peers import GROUP_NAME_KEY
 from app.core.policy.rules import (
     CIDR_SOURCE,
     GROUP_SOURCE,
-    CidrSelector,
     FqdnSelector,
-    GroupSelector,
     Identity,
     ParsedPolicy,
 )
@@ -90,15 +88,7 @@ class Identities:
     @cached_property
     def named_blocks(self) -> frozenset[Network]:
         """Every block, excepted ones too, that some policy names."""
-        blocks: set[Network] = set()
-        for policy in self.policies:
-            for entry in policy.entries:
-                for peer in entry.peers or ():
-                    if isinstance(peer, CidrSelector):
-                        blocks.add(peer.block)
-                    if isinstance(peer, CidrSelector | GroupSelector):
-                        blocks.update(peer.excepted)
-        return frozenset(blocks)
+        return frozenset[Network]().union(*(policy.named_blocks for policy in self.policies))
 
     @cached_property
     def groups(self) -> tuple[CidrGroup, ...]:

@@ -24,10 +24,10 @@ from app.core.policy.subjects import SubjectClass
 
 def changed_policies(before: Engine, after: Engine) -> Iterator[tuple[ObjectRef, ParsedPolicy]]:
     """Yield the policies that differ, before and after, each with its reference."""
-    old, new = ({one.ref: one for one in engine.policies} for engine in (before, after))
-    for ref in {*old, *new}:
-        if old.get(ref) is not new.get(ref):
-            yield from ((ref, policies[ref]) for policies in (old, new) if ref in policies)
+    old, new = (set(map(id, engine.policies)) for engine in (before, after))
+    if before is not after:
+        yield from ((one.ref, one) for one in before.policies if id(one) not in new)
+        yield from ((one.ref, one) for one in after.policies if id(one) not in old)
 
 
 def moved_outside(

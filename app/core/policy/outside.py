@@ -19,18 +19,11 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from app.core.model.cluster import Address, Cluster, IdentityKind, Network, Service
-from app.core.model.labels import K8S_SOURCE
 from app.core.model.verdict import Effect, Peer
 from app.core.policy.engine import Engine
 from app.core.policy.rules import (
-    CIDR_SOURCE,
-    CidrSelector,
     FqdnSelector,
-    GroupSelector,
-    LabelSelector,
-    Operator,
     PeerSelector,
-    cidr_of_label,
 )
 
 WORLD = "entity:world"
@@ -84,7 +77,7 @@ def outside_classes(
 def _address_classes(engines: Sequence[Engine], apart: set[Network]) -> Iterator[OutsideClass]:
     engine = engines[0]
     inside, taken = _inside(engines)
-    families = _families(engine.cluster)
+    families = _families(engine)
     named = {*_blocks_in_play(engines), *families, *apart}
     for block, within in partition({*named, *inside}):
         if any(_holds(own, block) for own in inside):
@@ -111,59 +104,28 @@ def _except_words(blocks: Sequence[str]) -> str:
     return f" except {', '.join(blocks[:_MOST_EXCEPTED])}{more}"
 
 
-def _families(cluster: Cluster) -> tuple[Network, ...]:
+def _families(engine: Engine) -> tuple[Network, ...]:
     """The families that pods speak; IPv4 where nothing says otherwise."""
-    if cluster.config.dual_stack:
+    if engine.cluster.config.dual_stack:
         return ALL_IPV4, ALL_IPV6
-    ends = (one.addresses for several in (cluster.endpoints, cluster.nodes) for one in several)
-    seen = {address.version for addresses in ends for address in addresses}
-    return (ALL_IPV6,) if seen == {ALL_IPV6.version} else (ALL_IPV4,)
+    return (ALL_IPV6,) if engine.inside.versions == {ALL_IPV6.version} else (ALL_IPV4,)
 
 
-def _blocks_in_play(engines: Sequence[Engine]) -> Iterator[Network]:
+def _blocks_in_play(engines: Sequence[Engine]) -> set[Network]:
     """Every block by which a rule or a CIDR group could tell two addresses apart."""
+    found: set[Network] = set()
     for engine in engines:
-        for group in engine.cluster.cidr_groups:
-            yield from group.blocks
-        for selector in _selectors(engine):
-            if isinstance(selector, CidrSelector):
-                yield selector.block
-            if isinstance(selector, CidrSelector | GroupSelector):
-                yield from selector.excepted
-            elif isinstance(selector, LabelSelector):
-                yield from _blocks_of_labels(selector)
-
-
-def _blocks_of_labels(selector: LabelSelector) -> Iterator[Network]:
-    for requirement in selector.requirements:
-        if requirement.source == CIDR_SOURCE:
-            block = cidr_of_label(requirement.key)
-            if block is not None:
-                yield block
-
-
-def _selectors(engine: Engine, effect: Effect | None = None) -> Iterator[PeerSelector]:
-    """Every peer of the policies' rules, of one effect where it is given."""
-    for policy in engine.policies:
-        for entry in policy.entries:
-            if effect is None or entry.effect is effect:
-                yield from entry.peers or ()
+        found.update(block for group in engine.cluster.cidr_groups for block in group.blocks)
+        found.update(*(policy.blocks_in_play for policy in engine.policies))
+    return found
 
 
 def _inside(engines: Sequence[Engine]) -> tuple[frozenset[Network], frozenset[Address]]:
     """The blocks and the addresses that are the cluster's own, or nobody's."""
-    blocks: set[Network] = set(NEVER_OUTSIDE)
-    addresses: set[Address] = set()
-    for cluster in (engine.cluster for engine in engines):
-        addresses.update(cluster.apiserver_addresses, cluster.local_addresses)
-        for endpoint in cluster.endpoints:
-            addresses.update(endpoint.addresses)
-        for node in cluster.nodes:
-            blocks.update(node.pod_blocks)
-            addresses.update(node.addresses, node.health_addresses, node.ingress_addresses)
-        for service in cluster.services:
-            addresses.update(service.cluster_ips, service.external_ips)
-    return frozenset(blocks), frozenset(addresses)
+    found = {id(engine.inside): engine.inside for engine in engines}
+    blocks = frozenset(NEVER_OUTSIDE).union(*(one.blocks for one in found.values()))
+    several = [one.addresses for one in found.values()]
+    return blocks, several[0] if len(several) == 1 else frozenset[Address]().union(*several)
 
 
 def partition(blocks: Iterable[Network]) -> Iterator[tuple[Network, tuple[Network, ...]]]:
@@ -373,18 +335,17 @@ def _distinct(engines: Sequence[Engine], effect: Effect) -> Distinct:
     return [
         (
             engine,
-            tuple({s.key: s for s in _selectors(engine, effect) if not _is_of_pods(s)}.values()),
+            tuple(
+                {
+                    selector.key: selector
+                    for policy in engine.policies
+                    for of, selector in policy.loose_peers
+                    if of is effect
+                }.values()
+            ),
         )
         for engine in engines
     ]
-
-
-def _is_of_pods(selector: PeerSelector) -> bool:
-    """Whether a selector asks for a label that only pods have."""
-    return isinstance(selector, LabelSelector) and any(
-        one.source == K8S_SOURCE and one.operator in (Operator.IN, Operator.EXISTS)
-        for one in selector.requirements
-    )
 
 
 def _held_by(selectors: Distinct, peer: Peer) -> tuple[frozenset[str], ...]:

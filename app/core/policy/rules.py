@@ -15,13 +15,14 @@ Three states of a peer are kept apart all the way:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from app.core.model.cluster import Address, IdentityKind, Network
-from app.core.model.labels import ANY_SOURCE, LabelSet
+from app.core.model.labels import ANY_SOURCE, K8S_SOURCE, LabelSet
 from app.core.model.provenance import Manifest, Notice, ObjectRef, RuleRef
 from app.core.model.verdict import Direction, Effect
 
@@ -483,6 +484,53 @@ class ParsedPolicy:
             for peer in entry.peers or ()
             if isinstance(peer, FqdnSelector)
         )
+
+    @cached_property
+    def named_blocks(self) -> frozenset[Network]:
+        """Every block that the policy names as one, excepted ones too."""
+        return frozenset(block for peer in self._peers() for block in _named_blocks(peer))
+
+    @cached_property
+    def blocks_in_play(self) -> frozenset[Network]:
+        """Every block by which the policy could tell two addresses apart."""
+        labelled = (
+            cidr_of_label(requirement.key)
+            for peer in self._peers()
+            if isinstance(peer, LabelSelector)
+            for requirement in peer.requirements
+            if requirement.source == CIDR_SOURCE
+        )
+        return self.named_blocks.union(block for block in labelled if block is not None)
+
+    @cached_property
+    def loose_peers(self) -> tuple[tuple[Effect, PeerSelector], ...]:
+        """The peers that an end without labels of a pod may be, each once, with their effect."""
+        found = {
+            (entry.effect, peer.key): peer
+            for entry in self.entries
+            for peer in entry.peers or ()
+            if not _is_of_pods(peer)
+        }
+        return tuple((effect, peer) for (effect, _), peer in found.items())
+
+    def _peers(self) -> Iterator[PeerSelector]:
+        for entry in self.entries:
+            yield from entry.peers or ()
+
+
+def _named_blocks(peer: PeerSelector) -> Iterator[Network]:
+    if isinstance(peer, CidrSelector):
+        yield peer.block
+    if isinstance(peer, CidrSelector | GroupSelector):
+        yield from peer.excepted
+
+
+def _is_of_pods(peer: PeerSelector) -> bool:
+    """Whether a selector asks for a label that only pods have."""
+    return isinstance(peer, LabelSelector) and any(
+        one.source == K8S_SOURCE and one.operator in (Operator.IN, Operator.EXISTS)
+        for one in peer.requirements
+    )
 
 
 @dataclass(frozen=True, slots=True)
