@@ -194,6 +194,13 @@ class BotSettings:
 
     team: str = _key("id of the one workspace it answers, as T0123; in Slack it must be named")
     channels: tuple[str, ...] = _key("ids of the channels it answers in, as C0123", default=())
+    operators: str = _key(
+        "id of the channel where requests for changes are decided on; whoever reads it reads what "
+        "they would open, of every project"
+    )
+    quiet: str = _key(
+        "hours in which only severe alerts come at once, as 22:00-07:00 Europe/London"
+    )
     users: tuple[str, ...] = _key(
         "ids of those who may ask; without them and roles everyone in these channels", default=()
     )

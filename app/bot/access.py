@@ -185,7 +185,7 @@ def make_rules(
         )
     return Rules(
         settings.team,
-        frozenset(settings.channels),
+        frozenset(filter(None, (*settings.channels, settings.operators))),
         frozenset(settings.users),
         {name: frozenset(users.replace(",", " ").split()) for name, users in projects.items()},
         Level(settings.level),

@@ -19,6 +19,7 @@ from integrations.slack.limits import (
     CONTEXT_ELEMENTS_MAX,
     HEADER_MAX,
     TEXT_MAX,
+    URL_MAX,
     find_faults,
     texts_of,
 )
@@ -102,6 +103,8 @@ def _head(reply: Reply, summary: str) -> Iterator[Block]:
         yield _rich([_text(_literal(summary, TEXT_MAX))])
     if reply.facts:
         yield _rich([part for fact in reply.facts for part in _fact(fact)])
+    if reply.link:
+        yield _rich([_link(reply.link)])
     if reply.table is not None:
         yield _table(reply.table)
 
@@ -148,6 +151,14 @@ def _plain(text: str, limit: int) -> Block:
 def _rich(elements: list[Block]) -> Block:
     section = {"type": "rich_text_section", "elements": elements}
     return {"type": "rich_text", "elements": [section]}
+
+
+def _link(url: str) -> Block:
+    """An address to follow, where it is one; else its text."""
+    plain = url.isascii() and url.isprintable() and not set(url) & set(' <>|"`\\')
+    if plain and url.startswith("https://") and len(url) <= URL_MAX:
+        return {"type": "link", "url": url}
+    return _text(_literal(url, HEADER_MAX * 2), code=True)
 
 
 def _text(text: str, **style: bool) -> Block:

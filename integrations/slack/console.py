@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.services.tasks import Tasks
@@ -16,22 +18,34 @@ WELCOME = (
     "A local stand-in for Slack. Type what you would type there, as",
     f"  {COMMAND} help",
     f"  {COMMAND} why-blocked project-lung/jupyter-alice svc:mirror/mirror:80",
-    "A number presses the button of that number. An empty line or Ctrl-D leaves.",
+    "`form` opens the form that `/netpol` alone opens there. A number presses the button of that",
+    "number. An empty line or Ctrl-D leaves.",
 )
 PROMPT = "> "
+FORM = "form"
+WITHIN_S = 60.0
+SETTLE_S = 0.15
+
+
+@asynccontextmanager
+async def local_chat(
+    answer: Answer | Host, write: Callable[[str], None]
+) -> AsyncIterator[tuple[SlackServer, SlackChat]]:
+    """A server of its own, and the chat that connects to it once it runs."""
+    async with SlackServer() as server:
+        access = SlackAccess(BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}))
+        yield server, SlackChat(access, answer, write)
 
 
 async def try_out(
     answer: Answer | Host, read_line: Callable[[str], str], write: Callable[[str], None]
 ) -> None:
     """Run the bot against a server of its own, and let a person talk to it."""
-    async with SlackServer() as server:
-        access = SlackAccess(BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}))
-        chat = SlackChat(access, answer, write)
-        async with Tasks(lambda caught: write(str(caught))) as tasks:
-            tasks.start("slack", chat.run())
-            await server.connected()
-            await converse(server, read_line, write)
+    talk = local_chat(answer, write)
+    async with talk as (server, chat), Tasks(lambda caught: write(str(caught))) as tasks:
+        tasks.start("slack", chat.run())
+        await server.connected()
+        await converse(server, read_line, write)
 
 
 async def converse(
@@ -40,19 +54,95 @@ async def converse(
     """Take lines from a person until an empty one; `read_line` raises `EOFError` at the end."""
     for line in WELCOME:
         write(line)
-    buttons: list[Mapping[str, Any]] = []
-    while line := (await _next(read_line)).strip():
-        if line.isdecimal() and 0 < int(line) <= len(buttons):
-            exchange = await server.click(buttons[int(line) - 1])
+    talk = _Talk(server, read_line, write)
+    while line := (await _next(read_line, PROMPT)).strip():
+        if line.isdecimal() and 0 < int(line) <= len(talk.buttons):
+            await talk.follow(await server.click(talk.buttons[int(line) - 1]))
         else:
-            exchange = await server.command(line.removeprefix(COMMAND).strip())
-        message = await _message(exchange)
-        for shown in show(message):
-            write(shown)
-        buttons = list(_buttons(message))
+            typed = line.removeprefix(COMMAND).strip()
+            await talk.follow(await server.command("" if typed == FORM else typed))
 
 
-async def _next(read_line: Callable[[str], str]) -> str:
+@dataclass
+class _Talk:
+    """What is on screen: the buttons that can be pressed, and how much of the rest was shown."""
+
+    server: SlackServer
+    read_line: Callable[[str], str]
+    write: Callable[[str], None]
+    buttons: list[Mapping[str, Any]] = field(default_factory=list)
+    posted: int = 0
+
+    async def follow(self, exchange: Exchange) -> None:
+        """Show what comes of something that was done, forms included."""
+        if exchange.acknowledged is None:
+            self.write("operation_timeout: the command was not acknowledged within 3 s")
+            return
+        self.buttons = []
+        shown = 0
+        while (came := await _what_comes(exchange)) == "form":
+            view, exchange.view = exchange.view or {}, None
+            exchange.opened.clear()
+            await self._fill_in(view)
+        if not came:
+            self.write("no answer came")
+        while len(exchange.messages) > shown or _is_late(exchange.messages):
+            await _settled(exchange)
+            for message in exchange.messages[shown:]:
+                self._show(message)
+            shown = len(exchange.messages)
+        for message in self.server.posted[self.posted :]:
+            self._show(message)
+        self.posted = len(self.server.posted)
+
+    def _show(self, message: Mapping[str, Any]) -> None:
+        for line in show(message, len(self.buttons)):
+            self.write(line)
+        self.buttons += _buttons(message)
+
+    async def _fill_in(self, view: Mapping[str, Any]) -> None:
+        """Ask for each field of a form, and send it; what is looked up is the first that fits."""
+        self.write(f"\u2501\u2501 {view['title']['text']}")
+        values: dict[str, str] = {}
+        for block in view["blocks"]:
+            name = block["block_id"]
+            hint = f" ({block['hint']['text']})" if "hint" in block else ""
+            typed = (await _next(self.read_line, f"  {block['label']['text']}{hint}: ")).strip()
+            if typed and "external" in block["element"]["type"]:
+                found = await self.server.look_up(view, name, typed, values)
+                options = (found.acknowledged or {}).get("options") or []
+                typed = options[0]["value"] if options else typed
+            if typed:
+                values[name] = typed
+        await self.server.submit(view, values)
+
+
+async def _what_comes(exchange: Exchange) -> str:
+    """Wait for a form or a message: `form`, `message`, or nothing."""
+    waits = {
+        asyncio.ensure_future(exchange.opened.wait()),
+        asyncio.ensure_future(exchange.answered.wait()),
+    }
+    try:
+        done, _ = await asyncio.wait(waits, timeout=WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+    if not done:
+        return ""
+    return "form" if exchange.view is not None else "message"
+
+
+def _is_late(messages: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(messages) and "takes longer" in messages[-1]["text"]
+
+
+async def _settled(exchange: Exchange) -> None:
+    """A moment for what belongs to an answer; longer where it was said to take longer."""
+    await asyncio.sleep(1.0 if _is_late(exchange.messages) else SETTLE_S)
+
+
+async def _next(read_line: Callable[[str], str], prompt: str) -> str:
     """Read in a thread that holds nobody up when the program is told to stop."""
     loop = asyncio.get_running_loop()
     line: asyncio.Future[str] = loop.create_future()
@@ -63,7 +153,7 @@ async def _next(read_line: Callable[[str], str]) -> str:
 
     def read() -> None:
         try:
-            text = read_line(PROMPT)
+            text = read_line(prompt)
         except EOFError:
             text = ""
         loop.call_soon_threadsafe(give, text)
@@ -72,19 +162,9 @@ async def _next(read_line: Callable[[str], str]) -> str:
     return await line
 
 
-async def _message(exchange: Exchange) -> Mapping[str, Any]:
-    if exchange.acknowledged is None:
-        return {"text": "operation_timeout: the command was not acknowledged within 3 s"}
-    try:
-        return await exchange.answer()
-    except TimeoutError:
-        return {"text": "no answer came"}
-
-
-def show(message: Mapping[str, Any]) -> Iterator[str]:
-    """The blocks of a message as lines of text."""
+def show(message: Mapping[str, Any], number: int = 0) -> Iterator[str]:
+    """The blocks of a message as lines of text; its buttons are numbered after `number`."""
     blocks = message.get("blocks") or [{"type": "header", "text": {"text": message["text"]}}]
-    number = 0
     for block in blocks:
         match block["type"]:
             case "header":
@@ -103,7 +183,8 @@ def show(message: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rich(block: Mapping[str, Any]) -> Iterator[str]:
-    text = "".join(part["text"] for section in block["elements"] for part in section["elements"])
+    parts = (part for section in block["elements"] for part in section["elements"])
+    text = "".join(part.get("text") or part.get("url", "") for part in parts)
     yield from (f"  {line}" for line in text.splitlines())
 
 

@@ -34,6 +34,7 @@ DATA_ROWS_MIN = 2
 DATA_TEXT_MAX = 20_000
 MARKDOWN_MAX = 12_000
 ALERT_MAX = 200
+URL_MAX = 3000
 CHILDREN_MAX = 10
 ATTACHMENTS_MAX = 100
 TABLE_CELLS = frozenset({"raw_text", "rich_text"})
@@ -173,6 +174,12 @@ def _rich_text(block: Json) -> Iterator[str]:
         yield f"{sorted(map(str, unknown))} in rich text"
     if not block.get("elements"):
         yield "no elements"
+    for one in _objects(block.get("elements", [])):
+        url = one.get("url", "")
+        if one.get("type") == "link" and not (url.startswith("https://") and "text" not in one):
+            yield "a link in rich text that is no plain https address"
+        if len(url) > URL_MAX:
+            yield f"an address longer than {URL_MAX}"
 
 
 def _table(block: Json) -> Iterator[str]:
@@ -231,7 +238,7 @@ _CHECKS: Mapping[str, Callable[[Json], Iterator[str]]] = {
     "divider": _anything,
 }
 """No image: whoever shows it would fetch it from a place that somebody else chose."""
-_RICH_PARTS = frozenset({"rich_text_section", "rich_text_preformatted", "text"})
+_RICH_PARTS = frozenset({"rich_text_section", "rich_text_preformatted", "text", "link"})
 
 
 def _objects(tree: Any) -> Iterator[Json]:

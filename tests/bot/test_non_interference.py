@@ -16,19 +16,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.bot.access import Level, Role, RoleGrant, Rules
+from app.bot.approvals import Approvals
 from app.bot.audit import Entry
 from app.bot.desk import Desk, Known
 from app.bot.grammar import GRAMMARS
 from app.bot.limits import RateLimit
+from app.bot.office import Office
+from app.bot.shelf import Shelf
+from app.bot.watches import Watches
+from app.bot.wishes import Wishes
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.model.chat import Caller, Incoming
 from app.core.model.cluster import Cluster
 from app.core.model.flow import DnsInfo, Flow, FlowEndpoint, L7Info, PolicyEvidence
 from app.core.model.provenance import Manifest, Notice, ObjectRef
+from app.services.drafting import Drafter
 from app.services.names import NameBook
 from app.services.picture import Ingredients, Picture, make_picture
 from app.testing.builders import manifests, namespace, pod
 from app.testing.clock import START_NS, FakeClock
+from app.testing.repo import FakeRepo
 from integrations.slack.blocks import render, render_attachment
 from integrations.slack.modals import options_of
 
@@ -305,6 +312,7 @@ COMMANDS = st.one_of(
     st.one_of(POLICY_NAMES, NAMESPACES, st.just("")).map("lint {}".format),
     st.one_of(ENDS, NAMESPACES).map('flows "{}" --limit 3'.format),
     st.tuples(ENDS, ENDS).map(lambda one: f'flows --from "{one[0]}" --to "{one[1]}"'),
+    NAMESPACES.map("watch add {}".format),
     st.sampled_from(["flows", "flows --verdict dropped --since 1h --public", "pr list", "lint"]),
     st.tuples(ENDS, ENDS, REQUESTS).map(lambda one: f"why-blocked {one[0]} {one[1]} {one[2]}"),
     st.tuples(ENDS, ENDS).map(lambda one: f"why --to {one[0]} --from={one[1]} --port 8080"),
@@ -325,6 +333,16 @@ def transcript(known: Known, commands: list[str], rules: Rules) -> bytes:
     notebook = Notebook()
     limit = RateLimit(per_user=10**6, per_channel=10**6)
     desk = Desk(lambda: known, rules, notebook, FakeClock(), limit)
+    shelf = Shelf()
+    approvals = Approvals(
+        Wishes(shelf),
+        rules,
+        FakeClock(),
+        lambda: (known.picture, known.flows),
+        drafter=Drafter(FakeRepo(), str),
+        channel="C0OPS",
+    )
+    desk.doer = Office(approvals, Watches(shelf, FakeClock()))
     sent: list[object] = []
 
     def ask(text: str, *, deeper: bool) -> None:
@@ -349,6 +367,8 @@ def transcript(known: Known, commands: list[str], rules: Rules) -> bytes:
             look_up("from", typed, {"in": within})
     desk.pool.close()
     desk.lookups.close()
+    approvals.pool.close()
+    shelf.close()
     entries = [dataclasses.asdict(entry) for entry in notebook]
     return json.dumps([sent, entries], ensure_ascii=True, indent=1).encode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
@@ -91,7 +92,14 @@ async def _serve(context: Context) -> None:
 
 
 async def _answer(context: Context, workspace: Workspace, tasks: Tasks) -> None:
-    from app.bootstrap.chat import build_desk, build_role_workspaces, build_slack, slack_access
+    from app.bootstrap.chat import (
+        build_desk,
+        build_role_workspaces,
+        build_slack,
+        slack_access,
+        state_folder,
+    )
+    from app.bootstrap.office import build_drafts, open_office
     from app.bot.pool import prompt_turns
 
     settings = context.config.settings
@@ -101,6 +109,11 @@ async def _answer(context: Context, workspace: Workspace, tasks: Tasks) -> None:
         tasks.start(f"workspace of the role {role}", one.run())
     desk = build_desk(workspace, settings, context.sources.title, by_role)
     chat = build_slack(desk, access)
+    drafts = build_drafts(context.sources, settings, context.environ, pull_request=True)
+    shelf = state_folder() / "bot.sqlite"
+    rooms = open_office(desk, chat, workspace, settings, drafts=drafts, shelf=shelf)
+    tasks.start("requests", rooms.follow_up.run())
+    tasks.start("alerts", rooms.alerting.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, chat.stop)
@@ -110,7 +123,10 @@ async def _answer(context: Context, workspace: Workspace, tasks: Tasks) -> None:
 
 async def _try_out(context: Context, workspace: Workspace) -> None:
     from app.bootstrap.chat import build_local_desk
-    from integrations.slack.console import try_out
+    from app.bootstrap.office import build_drafts, open_office
+    from app.services.tasks import Tasks
+    from integrations.slack.console import converse, local_chat
+    from integrations.slack.local_people import CHANNEL
 
     def read_line(prompt: str) -> str:
         context.out.stdout.write(prompt)
@@ -123,7 +139,16 @@ async def _try_out(context: Context, workspace: Workspace) -> None:
     while not _has_something_to_say(picture):
         picture = await workspace.newer_than(picture.revision)
     desk = build_local_desk(workspace, context.sources.title)
-    await try_out(desk, read_line, context.out.line)
+    settings = context.config.settings
+    settings = replace(settings, bot=replace(settings.bot, operators=CHANNEL))
+    drafts = build_drafts(context.sources, settings, context.environ, pull_request=False)
+    async with local_chat(desk, context.out.line) as (server, chat):
+        rooms = open_office(desk, chat, workspace, settings, drafts=drafts)
+        async with Tasks(lambda caught: context.out.line(str(caught))) as tasks:
+            tasks.start("slack", chat.run())
+            tasks.start("requests", rooms.follow_up.run())
+            await server.connected()
+            await converse(server, read_line, context.out.line)
 
 
 def _has_something_to_say(picture: Picture) -> bool:

@@ -131,7 +131,8 @@ class Reply:
 
     `choices` are what may have been meant, `buttons` what can be asked next. `is_public` is told to
     everyone in the channel. `attachment` is what is too long for a message. Where a `form` can be
-    shown, it is, and the rest is not.
+    shown, it is, and the rest is not. `link` is an address of a forge of ours, the only text that
+    may be followed.
     """
 
     kind: ReplyKind
@@ -144,3 +145,4 @@ class Reply:
     is_public: bool = False
     attachment: Attachment | None = None
     form: Form | None = None
+    link: str = ""
