@@ -194,6 +194,20 @@ class Context:
         since_ns = SystemClock().now_ns() - EVIDENCE_WINDOW_NS
         return FlowRequest(follow=False, since_ns=since_ns)
 
+    def flows_since(self, since: str, until: str = "") -> FlowRequest:
+        """The flows of a time given in words; without words those that are evidence."""
+        from dataclasses import replace
+
+        from app.bootstrap.sources import SystemClock
+        from app.services.moments import parse_moment
+
+        now_ns, request = SystemClock().now_ns(), self.recent_flows
+        if since:
+            request = replace(request, since_ns=parse_moment(since, now_ns))
+        if until:
+            request = replace(request, until_ns=parse_moment(until, now_ns))
+        return request
+
     def surroundings(self) -> Surroundings:
         """What `doctor` wants to know of the world around."""
         from app.bootstrap.sources import look_around

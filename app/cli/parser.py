@@ -51,6 +51,7 @@ COMMANDS = (
     Command(
         "alerts", "say what was refused, why, and what is not usual", "app.cli.commands.alerts"
     ),
+    Command("evidence", "write the proof that auditors ask for", "app.cli.commands.evidence"),
     Command("lint", "find policies that do not do what they say", "app.cli.commands.lint"),
     Command("snapshot", "write down what was read", "app.cli.commands.snapshot"),
     Command(

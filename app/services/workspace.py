@@ -16,7 +16,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -386,6 +386,17 @@ class Workspace:
             for manifests in feed.objects.values()
             for manifest in manifests
         )
+
+    @property
+    def settings(self) -> Mapping[str, str] | None:
+        """The agents' configuration (keys of `cilium-config`); None where it was not read."""
+        found: dict[str, str] = {}
+        for feed in self._feeds:
+            found |= feed.read.settings if feed.read is not None else {}
+        for one in self.manifests():
+            if (one.ref.kind, one.ref.name) == ("ConfigMap", "cilium-config"):
+                found |= {str(key): str(value) for key, value in one.body.get("data", {}).items()}
+        return found or None
 
     @property
     def environments(self) -> tuple[Environment, ...]:

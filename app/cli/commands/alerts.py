@@ -83,7 +83,7 @@ async def _once(context: Context) -> int:
     context.check_scope(picture)
     book = AlertBook()
     book.know(picture)
-    request = _request(context)
+    request = context.flows_since(context.args.since, context.args.until)
     await _read(context, book, request)
     alerts = book.alerts(picture, 0 if _is_recorded(context) else request.until_ns or _now_ns())
     _print(context, alerts, picture)
@@ -210,18 +210,6 @@ def _code(context: Context, alerts: Alerts) -> int:
     rank = AlertSeverity(context.args.fail_on).rank
     going_on = (one for one in _chosen(context, alerts.items) if one.state is not AlertState.ENDED)
     return int(any(one.severity.rank <= rank for one in going_on))
-
-
-def _request(context: Context) -> FlowRequest:
-    from app.services.moments import parse_moment
-
-    args, now_ns = context.args, _now_ns()
-    request = context.recent_flows
-    if args.since:
-        request = replace(request, since_ns=parse_moment(args.since, now_ns))
-    if args.until:
-        request = replace(request, until_ns=parse_moment(args.until, now_ns))
-    return request
 
 
 def _is_recorded(context: Context) -> bool:
