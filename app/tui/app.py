@@ -35,10 +35,9 @@ from app.tui.actions import all_clashes, unknown_ids
 from app.tui.clipboard import fits_osc52, native_tool, run_tool
 from app.tui.key_order import OrderedKeys
 from app.tui.messages import Copy, Go, Repaint, Save, Wander
-from app.tui.palette import PaletteProvider
 from app.tui.places import ALL, History, Place
 from app.tui.screens.frame import COMMAND, Frame
-from app.tui.session import ReadDrafts, ReadLines, Session, no_files, no_lines
+from app.tui.session import ReadDrafts, ReadLines, Session, no_drafter, no_files, no_lines
 from app.tui.themes import THEMES
 from widgets.ascii import AsciiOnly
 from widgets.marks import ASCII, UNICODE, Marks
@@ -68,12 +67,19 @@ UNFORESEEN = 70
 """`EX_SOFTWARE` of sysexits.h, as on the command line."""
 
 
+def find_palette() -> type[Provider]:
+    """What the palette offers, imported when it is first opened."""
+    from app.tui.palette import PaletteProvider
+
+    return PaletteProvider
+
+
 class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
     """The terminal face of a workspace. `context` is what to call the cluster on screen."""
 
     TITLE = "k8tre-tui"
     ENABLE_COMMAND_PALETTE = True
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {PaletteProvider}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {find_palette}
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  # Textual declares it for instances
         (0, "-narrow"),
         (ROOMY, "-roomy"),
@@ -99,7 +105,7 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
         context: str = "",
         start: Place | None = None,
         surroundings: Surroundings | None = None,
-        drafter: Drafter | None = None,
+        make_drafter: Callable[[], Drafter | None] = no_drafter,
         contexts: Contexts | None = None,
         read_drafts: ReadDrafts = no_files,
         read_lines: ReadLines = no_lines,
@@ -115,7 +121,7 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
             zone=zone or local_zone(),
             marks=choose_marks(settings.ui.glyphs, os.environ),
             surroundings=surroundings or Surroundings(),
-            drafter=drafter,
+            make_drafter=make_drafter,
             contexts=contexts or Contexts(),
             read_drafts=read_drafts,
             read_lines=read_lines,

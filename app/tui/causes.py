@@ -15,7 +15,6 @@ from app.core.model.answer import CauseCode, Confidence
 from app.core.model.cluster import Cluster
 from app.core.model.flow import Flow
 from app.core.model.verdict import Verdict
-from app.services.ask import explain_flow
 from app.services.flow_words import reason_words
 from app.tui.questions import Words, words_of
 from app.tui.session import Session, judges_alike
@@ -69,6 +68,8 @@ class Causes:
         return found
 
     def _find(self, words: Words, flow: Flow) -> Line | None:
+        from app.services.ask import explain_flow
+
         try:
             answer = explain_flow(self._session.picture, flow, question_of(words))
         except K8treError:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from app.config import Settings
 from app.core.errors import BadInput
 from app.core.flows.ring import Ring
-from app.core.lint.finding import Finding
 from app.core.lint.projects import is_project
 from app.core.model.cluster import Cluster
 from app.core.model.provenance import Manifest, ObjectRef
 from app.ports import Clock
 from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
-from app.services.lint import PolicyLint
 from app.services.picture import Picture
 from app.services.workspace import Workspace
 from app.tui.feed import FlowFeed
@@ -28,7 +26,9 @@ from app.tui.places import ALL
 from widgets.marks import UNICODE, Marks
 
 if TYPE_CHECKING:
+    from app.core.lint.finding import Finding
     from app.services.drafting import Drafter
+    from app.services.lint import PolicyLint
 
 DIGITS = 9
 KEPT_FEEDS = 4
@@ -61,6 +61,11 @@ def no_lines(path: str | None) -> tuple[str, ...]:
     return ()
 
 
+def no_drafter() -> Drafter | None:
+    """There is no file to change."""
+    return None
+
+
 @dataclass(slots=True)
 class Session:
     """One run of the terminal. `namespace` empty means all; `context` is what to call the cluster.
@@ -79,13 +84,14 @@ class Session:
     meter: DropMeter = field(default_factory=DropMeter)
     folded: bool = False
     surroundings: Surroundings = field(default_factory=Surroundings)
-    drafter: Drafter | None = None
+    make_drafter: Callable[[], Drafter | None] = no_drafter
     contexts: Contexts = field(default_factory=Contexts)
     read_drafts: ReadDrafts = no_files
     read_lines: ReadLines = no_lines
     no_drafts: str = "drafts need a checkout of the GitOps repository: set `repo.path`"
     left_feeds: deque[FlowFeed] = field(default_factory=lambda: deque(maxlen=KEPT_FEEDS))
     """Rows of flows that one may come back to; of older ones only the place is kept."""
+    _drafter: Drafter | None = None
     _lint: PolicyLint | None = None
     _numbered: list[str] = field(default_factory=list)
 
@@ -94,9 +100,18 @@ class Session:
         """The newest picture."""
         return self.workspace.picture
 
+    @property
+    def drafter(self) -> Drafter | None:
+        """What drafts changes, made when it is first wanted; None when no file can be changed."""
+        if self._drafter is None:
+            self._drafter = self.make_drafter()
+        return self._drafter
+
     def lint_of(self, ref: ObjectRef) -> tuple[Finding, ...]:
         """What the rules find in one policy of the newest picture."""
         if self._lint is None or self._lint.engine is not self.picture.engine:
+            from app.services.lint import PolicyLint
+
             self._lint = PolicyLint(self.picture, self.workspace.manifests())
         return self._lint.of(ref)
 

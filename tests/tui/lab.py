@@ -213,7 +213,7 @@ def make_app(
         context="lab",
         start=start or Place("policies"),
         zone=UTC,
-        drafter=drafter,
+        make_drafter=lambda: drafter,
         contexts=contexts,
         read_lines=read_lines,
     )

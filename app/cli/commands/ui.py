@@ -18,7 +18,6 @@ def run(context: Context) -> int:
             "the interface needs a terminal", hint="for pipes there are commands: k8tre-tui --help"
         )
     from app.bootstrap.drafts import load_drafts
-    from app.bootstrap.lint import read_demo_lines, read_lines
     from app.bootstrap.sources import SystemClock, has_sources
     from app.bootstrap.workspace import build_contexts, build_workspace
     from app.tui.app import K8treApp
@@ -32,10 +31,10 @@ def run(context: Context) -> int:
         context=context.sources.title,
         start=None if has_sources(context.sources, settings, context.environ) else Place("doctor"),
         surroundings=context.surroundings(),
-        drafter=_drafter(context),
+        make_drafter=lambda: _drafter(context),
         contexts=build_contexts(context.sources, settings),
         read_drafts=lambda path: load_drafts((path,), context.sources),
-        read_lines=read_demo_lines if context.sources.demo else read_lines,
+        read_lines=_read_demo_lines if context.sources.demo else _read_lines,
     )
     app.run(mouse=settings.ui.mouse)
     return app.return_code or 0
@@ -57,3 +56,15 @@ def _drafter(context: Context) -> Drafter | None:
     except ConfigError:
         return None
     return build_drafter(checkout, sources, settings)
+
+
+def _read_lines(path: str | None) -> tuple[str, ...]:
+    from app.bootstrap.lint import read_lines
+
+    return read_lines(path)
+
+
+def _read_demo_lines(path: str | None) -> tuple[str, ...]:
+    from app.bootstrap.lint import read_demo_lines
+
+    return read_demo_lines(path)

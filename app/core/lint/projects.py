@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from app.core.lint.scope import Scope
 from app.core.model.cluster import Endpoint
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Effect, Protocol, Question, Verdict
+
+if TYPE_CHECKING:
+    from app.core.lint.scope import Scope
 
 _PROJECT_LABELS = {"k8tre.io/resource-type": "project-namespace"}
 _PREFIX = "project-"

@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from app.core.errors import K8treError
 from app.core.model.cluster import Cluster
 from app.core.model.flow import Flow
-from app.services.ask import explain_flow
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings
 from app.tui.links import place_of, rule_to_change
@@ -99,6 +98,8 @@ def go_to_rule(screen: Frame, flow: Flow) -> None:
 
     It is that of the policies as they are now, as every answer is.
     """
+    from app.services.ask import explain_flow
+
     picture = screen.session.picture
     try:
         answer = explain_flow(picture, flow, question_of(words_of(flow)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
-
-import yaml
+from typing import TYPE_CHECKING
 
 from app.core.model.provenance import Notice
 from app.services.inventory import PolicyDetail, PolicyRow
@@ -27,6 +26,9 @@ from widgets.document import Paragraph, paragraph
 from widgets.grid import Column, Row
 from widgets.marks import Marks
 from widgets.spans import Line, Span, Tone, line
+
+if TYPE_CHECKING:
+    import yaml
 
 COLUMNS = (
     Column("kind", "KIND", 4),
@@ -259,6 +261,8 @@ def yaml_line(row: str) -> tuple[Span, ...]:
 
 def yaml_line_of(text: str, path: str) -> int:
     """Find the 0-based line of `spec.egress[1]` in a YAML document, or of its nearest parent."""
+    import yaml
+
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
     for part in re.findall(r"[^.\[\]]+", path):
         child = _child(node, part) if node is not None else None
@@ -269,6 +273,8 @@ def yaml_line_of(text: str, path: str) -> int:
 
 
 def _child(node: yaml.Node, part: str) -> yaml.Node | None:
+    import yaml
+
     if isinstance(node, yaml.SequenceNode) and part.isdecimal() and int(part) < len(node.value):
         item: yaml.Node = node.value[int(part)]
         return item

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from app.core.errors import K8treError
 from app.core.model.answer import Fix, StepAnswer, StepStatus, WhyAnswer
 from app.core.model.asked import Asked
 from app.core.model.flow import Flow
 from app.core.model.verdict import DirectionTrace, Verdict
-from app.services.ask import Inquiry, explain, inquire, make_question
 from app.services.picture import Picture
 from app.services.wording import (
     Bearing,
@@ -27,6 +27,9 @@ from app.tui.views.words import field, section
 from widgets.document import Paragraph, heading, paragraph
 from widgets.marks import Marks, policy_verdict
 from widgets.spans import Line, Span, Tone
+
+if TYPE_CHECKING:
+    from app.services.ask import Inquiry
 
 OBSERVED = ("flow", "dns", "status")
 MOST_SEEN = 3
@@ -51,6 +54,8 @@ FIX = "fix:"
 def question_of(words: Words) -> Asked:
     """Read a question. Raises `UsageError` for one that has no sense."""
     kind, request = split_request(words.request)
+    from app.services.ask import make_question
+
     return make_question(
         words.source,
         words.destination,
@@ -63,6 +68,8 @@ def question_of(words: Words) -> Asked:
 
 def answer_to(picture: Picture, session: Session, words: Words) -> Inquiry:
     """Ask the one service that answers. Raises a `K8treError` where there is no answer."""
+    from app.services.ask import inquire
+
     return inquire(picture, session.workspace.evidence(), question_of(words))
 
 
@@ -70,6 +77,8 @@ def short_answer(picture: Picture, session: Session, flow: Flow) -> tuple[Paragr
     """What the policies say of a flow's connection, in two lines."""
     if not session.has_read:
         return ()
+    from app.services.ask import explain
+
     try:
         asked = question_of(words_of(flow))
         answer = explain(picture, session.workspace.evidence(), asked)
