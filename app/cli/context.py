@@ -41,6 +41,10 @@ LISTS = ("policies", "endpoints", "matrix", "doctor")
 INVENTORIES = ("policies", "endpoints", "matrix")
 """Commands that say what there is, and hold nothing to the boundaries."""
 
+EVERY_ENVIRONMENT = "all"
+FOR_EACH = ("why", "check")
+"""Commands that answer for each environment of a checkout with `--env all`."""
+
 ANSWERS = ("why",)
 """Commands whose answer itself says what was not read and could have changed it."""
 
@@ -69,6 +73,11 @@ class Context:
         return self._loaded
 
     @property
+    def asks_all(self) -> bool:
+        """Whether every environment of a checkout is asked, one after the other."""
+        return bool(self.args.env == EVERY_ENVIRONMENT)
+
+    @property
     def sources(self) -> Sources:
         """Where data come from, as the options say. Raises `UsageError`."""
         from app.bootstrap.sources import Sources, parse_sets
@@ -82,7 +91,7 @@ class Context:
             record=args.record or "",
             redact=args.redact,
             sets=parse_sets(collect(args, "set")),
-            env=args.env or "",
+            env="" if self.asks_all else args.env or "",
             clusters=collect(args, "cluster"),
             rendered=collect(args, "rendered"),
             helm=HELM if args.helm is None else args.helm,
@@ -111,6 +120,7 @@ class Context:
         """
         from app.bootstrap.workspace import build_workspace
 
+        self._refuse_all()
         workspace = build_workspace(
             self.sources,
             self.config.settings,
@@ -128,6 +138,16 @@ class Context:
             self._say_failures(workspace.picture)
         self.say_notices(workspace.picture.notices)
         return workspace
+
+    def _refuse_all(self) -> None:
+        """Raise `UsageError` where only one environment can be answered for."""
+        from app.core.errors import UsageError
+
+        if self.asks_all and self.args.command not in FOR_EACH:
+            raise UsageError(
+                f"`{self.args.command}` is about one environment",
+                hint=f"name one with --env; {' and '.join(FOR_EACH)} take --env all",
+            )
 
     async def _read_flows(self, workspace: Workspace, flows: FlowRequest, *, strict: bool) -> None:
         from app.bootstrap.flows import asks_relay

@@ -116,7 +116,8 @@ def _add_checkout_options(group: argparse._ArgumentGroup, off: Any) -> None:
         "--env",
         default=off,
         metavar="NAME",
-        help="which environment of a checkout, as its folders are called (dev, prd)",
+        help="which environment of a checkout, as its folders are called (dev, prd); `why` and "
+        "`check` take all",
     )
     with suppress(argparse.ArgumentError):  # `flows` has Hubble's filter of this name
         group.add_argument(

@@ -470,9 +470,10 @@ class Boundary(Place, kw_only=True):
 
 
 class Check(Listing, kw_only=True):
-    """`check`."""
+    """`check`; `environment` is which of a checkout's, where all are checked."""
 
     items: list[Boundary]
+    environment: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Looked(msgspec.Struct, kw_only=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app.cli.context import Context
+from app.cli.environments import in_each
 from app.cli.options import add_output_options
 from app.core.errors import K8treError
 from app.core.model.verdict import Verdict
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from app.core.model.answer import WhyAnswer
     from app.core.model.asked import Asked
     from app.services.ask import Inquiry
+    from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui why project-lung/jupyter-alice svc:mirror/mirror:80 --demo
   k8tre-tui why project-lung/jupyter-alice pypi.org 443 --sni pypi.org --demo
   k8tre-tui why jupyterhub/hub entity:kube-apiserver 6443 --snapshot ./gitops -o json
 
 an end is NS/POD, deploy:NS/NAME, sts:, ds:, job:, label:NS/k=v, svc:NS/NAME[:PORT], an address,
-fqdn:NAME[=ADDR] or entity:NAME; exit code 1 means denied, 3 that it is not known"""
+fqdn:NAME[=ADDR] or entity:NAME; exit code 1 means denied, 3 that it is not known; with --env all
+the same question is asked of every environment of a checkout, and one denial is 1"""
 
 
 _ENVIRONMENTS_MAX = 8
-"""Other environments that are asked as well where none was chosen."""
+"""Other environments that are asked as well where none was chosen; `--env all` asks each."""
 
 UNKNOWN_CODE = 3
 """Something that decides was not read, or is not established."""
@@ -95,13 +97,17 @@ def run(context: Context) -> int:
     inquiry = inquire(workspace.picture, workspace.evidence(), question)
     answer = inquiry.answer
     here, *others = workspace.environments or (Environment(),)
-    verdicts = [(one, _verdict_in(context, question, one)) for one in others[:_ENVIRONMENTS_MAX]]
+    most = len(others) if context.asks_all else _ENVIRONMENTS_MAX
+    verdicts = [
+        (one, _verdict_in(other, question)) for one, other in in_each(context, tuple(others[:most]))
+    ]
     judging = {*answer.egress.selected_by, *answer.ingress.selected_by}
     findings = lint_policies(workspace.picture, judging, workspace.manifests())
     if context.args.output == "table":
         sources = context.source_words
         print_answer(context.out, answer, explain=context.args.explain, sources=sources)
-        print_elsewhere(context.out, (here, answer.verdict), verdicts)
+        left = len(others) - len(verdicts)
+        print_elsewhere(context.out, (here, answer.verdict), verdicts, left)
         print_notes(context.out, findings)
     else:
         form = why_form(asyncio.run(_patched(context, inquiry)), findings)
@@ -109,22 +115,16 @@ def run(context: Context) -> int:
             every = [(here, answer.verdict), *verdicts]
             form["environments"] = [environment_form(*one) for one in every]
         context.print_documents([form])
-    return {Verdict.DENIED: 1, Verdict.UNKNOWN: UNKNOWN_CODE}.get(answer.verdict, 0)
+    all_of_them = [answer.verdict, *(verdict for _, verdict in verdicts if context.asks_all)]
+    if Verdict.DENIED in all_of_them:
+        return 1
+    return UNKNOWN_CODE if Verdict.UNKNOWN in all_of_them else 0
 
 
-def _verdict_in(context: Context, question: Asked, environment: Environment) -> Verdict:
-    """The same question over another environment of the checkout, by its policies alone."""
-    from app.bootstrap.workspace import build_workspace
+def _verdict_in(workspace: Workspace, question: Asked) -> Verdict:
+    """The verdict on a question over another environment of the checkout."""
     from app.services.ask import inquire
 
-    chosen = replace(context.sources, env=environment.env, clusters=environment.clusters, flows="")
-    workspace = build_workspace(chosen, context.config.settings, follow=False, flows=False)
-
-    async def load() -> None:
-        await workspace.load(strict=False)
-        await workspace.close()
-
-    asyncio.run(load())
     try:
         return inquire(workspace.picture, workspace.evidence(), question).answer.verdict
     except K8treError:  # an end that is not there

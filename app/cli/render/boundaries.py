@@ -15,8 +15,10 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Source: XML 1.0 §2.2, `Char`; names are cleaned, so this is what cleaning lets through."""
 
 
-def print_rulings(out: Output, rulings: Sequence[Ruling]) -> None:
+def print_rulings(out: Output, rulings: Sequence[Ruling], environment: str = "") -> None:
     """One line for each; what breaks it below."""
+    if environment:
+        out.line(out.paint(f"{environment}:", Style.BOLD))
     for ruling in rulings:
         sign = out.paint(_sign(ruling), _STYLES[_sign(ruling)])
         out.line(f"{sign} {ruling.boundary.name}  {out.paint(_asked(ruling), Style.DIM)}")
@@ -63,21 +65,31 @@ def _breach(breach: Breach) -> str:
     return f"{where}{who} is {breach.verdict.value}: {rules}"
 
 
-def print_junit(out: Output, rulings: Sequence[Ruling]) -> None:
-    """A test suite with a case for each boundary, in the XML of JUnit that CI servers read."""
-    broken = sum(not one.holds for one in rulings)
-    suite = ET.Element(
-        "testsuite", name="boundaries", tests=str(len(rulings)), failures=str(broken)
-    )
-    for ruling in rulings:
-        case = ET.SubElement(suite, "testcase", classname="boundaries", name=ruling.boundary.name)
-        if ruling.holds:
-            if ruling.not_known:
-                ET.SubElement(case, "system-out").text = "\n".join(ruling.not_known)
-            continue
-        lines = list(_reasons(ruling, len(ruling.breaches)))
-        failure = ET.SubElement(case, "failure", message=lines[0])
-        failure.text = "\n".join(filter(None, (ruling.boundary.why, *lines)))
-    ET.indent(suite)
+def print_junit(out: Output, suites: Sequence[tuple[str, Sequence[Ruling]]]) -> None:
+    """A case for each boundary, in the XML of JUnit that CI servers read.
+
+    `suites` are the environments by name, of which a single one has none.
+    """
+    made = [_suite(name, rulings) for name, rulings in suites]
+    root = made[0]
+    if len(made) > 1:
+        root = ET.Element("testsuites")
+        root.extend(made)
+    ET.indent(root)
     out.line('<?xml version="1.0" encoding="UTF-8"?>')
-    out.line(_NO_XML.sub("\ufffd", ET.tostring(suite, encoding="unicode")))
+    out.line(_NO_XML.sub("\ufffd", ET.tostring(root, encoding="unicode")))
+
+
+def _suite(environment: str, rulings: Sequence[Ruling]) -> ET.Element:
+    name = f"boundaries ({environment})" if environment else "boundaries"
+    broken = sum(not one.holds for one in rulings)
+    suite = ET.Element("testsuite", name=name, tests=str(len(rulings)), failures=str(broken))
+    for ruling in rulings:
+        case = ET.SubElement(suite, "testcase", classname=name, name=ruling.boundary.name)
+        if not ruling.holds:
+            lines = list(_reasons(ruling, len(ruling.breaches)))
+            failure = ET.SubElement(case, "failure", message=lines[0])
+            failure.text = "\n".join(filter(None, (ruling.boundary.why, *lines)))
+        elif ruling.not_known:
+            ET.SubElement(case, "system-out").text = "\n".join(ruling.not_known)
+    return suite

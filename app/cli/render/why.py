@@ -113,8 +113,9 @@ def print_elsewhere(
     out: Output,
     here: tuple[Environment, Verdict],
     others: Sequence[tuple[Environment, Verdict]],
+    left: int = 0,
 ) -> None:
-    """Say where the environments of a checkout differ, when none of them was chosen."""
+    """Say where the environments of a checkout differ; `left` of them were not asked."""
     if not others:
         return
     different = [one for one in others if one[1] is not here[1]]
@@ -123,6 +124,7 @@ def print_elsewhere(
     else:
         words = [f"{verdict.value.upper()} in `{one}`" for one, verdict in different]
         text = f"this is `{here[0]}`; {', '.join(words)} (--env and --cluster choose)"
+    text += f"; {left} more were not asked (--env all)" if left else ""
     out.line(f"{out.paint(f'{_ELSEWHERE:<{LABEL_COLUMNS}}', Style.DIM)}"
              f"{out.wrap(text, LABEL_COLUMNS)}")  # fmt: skip
 
