@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.core.drafts.change import Change, check_same_places
+from app.core.drafts.change import Change, ChangeKind, check_same_places
 from app.core.drafts.choice import Plan
-from app.core.drafts.edits import Append
+from app.core.drafts.edits import Append, RemoveItem, show_path
+from app.core.drafts.owners import owner_of
 from app.core.drafts.paths import check_path
 from app.core.drafts.render import render_document
-from app.core.drafts.splice import read_object, splice
+from app.core.drafts.splice import read_object, remove_object, splice
 from app.core.errors import DraftRejected, NotFound
-from app.core.model.provenance import Maker, ObjectRef
+from app.core.model.provenance import Maker, ObjectRef, Source
 from app.ports import FileChange, PolicyRepo
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml")
@@ -41,19 +42,32 @@ class FileEditor:
         for change in plan.changes:
             if change.body is not None:
                 await self._add_policy(change, edited)
+            elif change.kind is ChangeKind.REMOVE_POLICY:
+                await self._remove_policy(change, edited)
             else:
                 await self._edit_policy(change, edited)
         return tuple(edited.values())
 
+    async def _remove_policy(self, change: Change, edited: dict[str, FileChange]) -> None:
+        source = _written(change)
+        path = check_path(self._place(source.file))
+        text = await self._text(path, edited)
+        after = remove_object(text, change.policy, line=source.line)
+        self._put(path, text, after, edited)
+        if after is None:
+            await self._unlist_resource(path, edited)
+
+    async def _unlist_resource(self, path: str, edited: dict[str, FileChange]) -> None:
+        """Take a file that goes out of every kustomization above it that lists it."""
+        for kustomization in _kustomizations_above(path):
+            while (at := await self._listed_at(kustomization, path, edited)) is not None:
+                text = await self._text(kustomization, edited)
+                after = splice(text, _KUSTOMIZATION, [RemoveItem(("resources", at))])
+                self._put(kustomization, text, after, edited)
+
     async def _edit_policy(self, change: Change, edited: dict[str, FileChange]) -> None:
-        source = change.source
-        if source is None:
-            raise DraftRejected(
-                f"{change.policy} is in no file that is known",
-                hint="give the checkout it is deployed from with --snapshot",
-            )
-        if source.made_by is not None:
-            raise _not_by_hand(change.policy, source.made_by)
+        source = _written(change)
+        _refuse_patched(change, source)
         path = check_path(self._place(source.file))
         text = await self._text(path, edited)
         written = read_object(text, change.policy, line=source.line)
@@ -105,34 +119,73 @@ class FileEditor:
         Without one the folder is deployed as it is; a neighbour that a kustomization deploys and
         none lists by name is a case for a person.
         """
-        folder = posixpath.dirname(path)
-        while True:
-            for name in _KUSTOMIZATIONS:
-                kustomization = posixpath.join(folder, name)
-                if await self._lists(kustomization, beside, edited):
-                    entry = posixpath.relpath(path, folder or ".")
-                    text = await self._text(kustomization, edited)
-                    after = splice(text, _KUSTOMIZATION, [Append(("resources",), entry)])
-                    self._put(kustomization, text, after, edited)
-                    return
-            if not folder:
+        for kustomization in _kustomizations_above(path):
+            listed = await self._listed_at(kustomization, beside, edited)
+            if kustomization == beside or listed is not None:
+                entry = posixpath.relpath(path, posixpath.dirname(kustomization) or ".")
+                text = await self._text(kustomization, edited)
+                after = splice(text, _KUSTOMIZATION, [Append(("resources",), entry)])
+                self._put(kustomization, text, after, edited)
                 return
-            folder = posixpath.dirname(folder)
 
-    async def _lists(self, path: str, file: str, edited: Mapping[str, FileChange]) -> bool:
+    async def _listed_at(
+        self, path: str, file: str, edited: Mapping[str, FileChange]
+    ) -> int | None:
+        """Where a kustomization lists a file; None where it does not, or is not there."""
         try:
             text = await self._text(path, edited)
         except NotFound:
-            return False
-        if path == file:
-            return True
+            return None
         tree = read_object(text, _KUSTOMIZATION)
         resources = tree.get("resources") if isinstance(tree, dict) else None
         folder = posixpath.dirname(path)
-        return any(
-            isinstance(entry, str) and posixpath.normpath(posixpath.join(folder, entry)) == file
-            for entry in resources or ()
+        for at, entry in enumerate(resources or ()):
+            if isinstance(entry, str) and posixpath.normpath(posixpath.join(folder, entry)) == file:
+                return at
+        return None
+
+
+def _kustomizations_above(path: str) -> Iterator[str]:
+    """Every file that may be a kustomization of a file's folder or one above it, nearest first."""
+    folder = posixpath.dirname(path)
+    while True:
+        yield from (posixpath.join(folder, name) for name in _KUSTOMIZATIONS)
+        if not folder:
+            return
+        folder = posixpath.dirname(folder)
+
+
+def _written(change: Change) -> Source:
+    """Where a policy is written by hand. Raises DraftRejected where it is not, and says by whom."""
+    source = change.source
+    if source is None:
+        raise _in_no_file(change)
+    if source.made_by is not None:
+        raise _not_by_hand(change.policy, source.made_by)
+    return source
+
+
+def _in_no_file(change: Change) -> DraftRejected:
+    owner = owner_of(change.present)
+    if owner is None:
+        return DraftRejected(
+            f"{change.policy} is in no file that is known",
+            hint="give the checkout it is deployed from with --snapshot",
         )
+    return DraftRejected(
+        f"{change.policy} is in no file that is known: {owner.words}", hint=owner.hint
+    )
+
+
+def _refuse_patched(change: Change, source: Source) -> None:
+    """Refuse to edit in one file what another writes."""
+    for edit in change.edits:
+        file, line = source.place_of(show_path(edit.path))
+        if file != source.file:
+            raise DraftRejected(
+                f"`{show_path(edit.path)}` of {change.policy} is written by {file}:{line}",
+                hint="change it there: a kustomization puts it over the object's own",
+            )
 
 
 def _not_by_hand(policy: ObjectRef, maker: Maker) -> DraftRejected:

@@ -8,8 +8,9 @@ program before `submit`. The same question gives the same branch, so asking twic
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.drafts.choice import Plan, side_trace
@@ -36,7 +37,7 @@ from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
 from app.services.ask import Inquiry, inquire
 from app.services.draft_files import FileEditor
 from app.services.picture import Picture
-from app.services.proof import Commits, Proof, ask_at, prove, same_plan
+from app.services.proof import Commits, Proof, ask_at, picture_at, prove, same_plan
 from app.services.risk import Level, Risk, rate
 from app.services.ways import how
 
@@ -56,13 +57,19 @@ class DraftRequest:
     accept_risk: bool = False
 
 
+Redo = Callable[[], Awaitable["Draft"]]
+Wish = Callable[[Picture], Plan]
+"""Works out, on a picture, a change that is wanted for itself. Raises DraftRejected."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A change that is ready to be put on a branch, with what is known of its effect.
 
     `opens` says in one sentence what else it allows, `broadens` whether that is anything. `checks`
     are what was verified; all of them hold, or there would be no draft. `proof` has the pictures
-    before and after, and the commit they are of; `inquiry` and `request` are what it answers.
+    before and after, and the commit they are of; `inquiry` and `request` are what it answers (no
+    inquiry, where a change was wanted for itself), `redo` works it out again on the base of then.
     A `risk` that is high must be accepted, with a reason, before it is submitted.
     """
 
@@ -72,8 +79,9 @@ class Draft:
     change: ProposedChange = field(repr=False)
     plan: Plan = field(repr=False)
     proof: Proof = field(repr=False)
-    inquiry: Inquiry = field(repr=False)
     request: DraftRequest
+    redo: Redo = field(repr=False, compare=False)
+    inquiry: Inquiry | None = field(default=None, repr=False)
     opens: str = ""
     effect: tuple[str, ...] = ()
     checks: tuple[tuple[str, bool], ...] = ()
@@ -151,10 +159,34 @@ class Drafter:
                 inquiry = await ask_at(self._commits, commit, inquiry.picture, None, asked)
                 plan = same_plan(inquiry, plan)
             files = await self._editor.edit(plan)
-            proof = await prove(inquiry, plan, files, self._commits)
+            proof = await prove(inquiry.picture, inquiry.commit, plan, files, self._commits)
             if not commit or await self._repo.base() == commit:
-                return self._assemble(inquiry, plan, files, proof, request or DraftRequest())
-        raise SourceUnavailable(
+                redo = partial(self.draft, inquiry, plan, request)
+                made = self._assemble(plan, files, proof, request or DraftRequest(), redo)
+                return replace(made, inquiry=inquiry)
+        raise self._moving()
+
+    async def make(
+        self, picture: Picture, wish: Wish, request: DraftRequest | None = None
+    ) -> Draft:
+        """Draft a change that is wanted for itself: what goes, is narrowed or was seen.
+
+        Worked out on the base as it is now; raises as `draft` does.
+        """
+        for _ in range(_TRIES):
+            commit, at = "", picture
+            if self._commits and (commit := await self._repo.base()):
+                at = await picture_at(self._commits, commit, picture)
+            plan = await asyncio.to_thread(wish, at)
+            files = await self._editor.edit(plan)
+            proof = await prove(at, commit, plan, files, self._commits)
+            if not commit or await self._repo.base() == commit:
+                redo = partial(self.make, picture, wish, request)
+                return self._assemble(plan, files, proof, request or DraftRequest(), redo)
+        raise self._moving()
+
+    def _moving(self) -> SourceUnavailable:
+        return SourceUnavailable(
             f"{self._repo.name} keeps moving", cause=SourceCause.CONFLICT, hint="try again"
         )
 
@@ -171,17 +203,17 @@ class Drafter:
             except SourceUnavailable as error:
                 if error.cause is not SourceCause.CONFLICT:
                     raise
-                draft = await self.draft(draft.inquiry, draft.plan, draft.request)
+                draft = await draft.redo()
                 _check_risk(draft)
         return await self._repo.propose(draft.change)
 
     def _assemble(
         self,
-        inquiry: Inquiry,
         plan: Plan,
         files: tuple[FileChange, ...],
         proof: Proof,
         request: DraftRequest,
+        redo: Redo,
     ) -> Draft:
         first = plan.changes[0]
         operation = [change.operation for change in plan.changes]
@@ -197,6 +229,7 @@ class Drafter:
             deployed_by=_reached(plan),
             risk=str(risk),
             reason=request.reason,
+            evidence=plan.evidence,
             effect=_effect(plan, proof),
             checks=checks,
             requested_by=request.requested_by,
@@ -218,7 +251,7 @@ class Drafter:
             change=change,
             plan=plan,
             proof=proof,
-            inquiry=inquiry,
+            redo=redo,
             request=request,
             opens=plan.opens,
             effect=_effect(plan, proof),
@@ -244,11 +277,15 @@ def _diff(files: Sequence[FileChange]) -> str:
 
 
 def _effect(plan: Plan, proof: Proof) -> tuple[str, ...]:
-    lines = [plan.opens, *(f"not known: {text}" for text in proof.not_known)]
+    lines = [
+        plan.opens,
+        *filter(None, [plan.closes]),
+        *(f"not known: {text}" for text in proof.not_known),
+    ]
     redirected = [
         direction.value
         for direction in Direction
-        if side_trace(plan.trace, direction).outcome is Outcome.REDIRECTED
+        if plan.trace and side_trace(plan.trace, direction).outcome is Outcome.REDIRECTED
     ]
     if redirected:
         lines.append(f"layer 7 rules still decide each request ({', '.join(redirected)})")

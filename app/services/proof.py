@@ -19,7 +19,7 @@ from app.core.errors import DraftRejected
 from app.core.lint.finding import Finding, Severity
 from app.core.model.asked import Asked
 from app.core.model.provenance import Manifest, ObjectRef
-from app.core.model.verdict import Direction
+from app.core.model.verdict import ConnectionTrace, Direction
 from app.core.policy.parse import policy_ref
 from app.ports import FileChange
 from app.services.ask import Inquiry, inquire
@@ -61,17 +61,23 @@ class Proof:
     not_known: tuple[str, ...] = ()
 
 
+async def picture_at(commits: Commits, commit: str, picture: Picture) -> Picture:
+    """What a commit deploys; learned names and boundaries are those of `picture`.
+
+    With a cluster it is the cluster's: the files only say where policies are written.
+    """
+    if commits.live:
+        return picture
+    committed = await commits.picture(commit)
+    committed = replace(committed, boundaries=picture.boundaries)
+    return rename_learned(committed, picture.cluster.learned_names)
+
+
 async def ask_at(
     commits: Commits, commit: str, picture: Picture, flows: FlowEvidence | None, asked: Asked
 ) -> Inquiry:
-    """Ask a question of a commit; flows, learned names and boundaries are those of `picture`.
-
-    With a cluster, the answer is the cluster's: the files only say where policies are written.
-    """
-    if not commits.live:
-        committed = await commits.picture(commit)
-        committed = replace(committed, boundaries=picture.boundaries)
-        picture = rename_learned(committed, picture.cluster.learned_names)
+    """Ask a question of a commit, with the flows that were seen; see `picture_at`."""
+    picture = await picture_at(commits, commit, picture)
     inquiry = await asyncio.to_thread(inquire, picture, flows, asked)
     return replace(inquiry, commit=commit)
 
@@ -100,47 +106,53 @@ def same_plan(inquiry: Inquiry, plan: Plan) -> Plan:
 
 
 async def prove(
-    inquiry: Inquiry, plan: Plan, files: tuple[FileChange, ...], commits: Commits | None
+    before: Picture, commit: str, plan: Plan, files: tuple[FileChange, ...], commits: Commits | None
 ) -> Proof:
     """Judge the change as its files have it. Raises DraftRejected when anything speaks against it.
 
     Without `commits` the change itself is judged, on the picture that it was worked out on.
     """
-    before = inquiry.picture
-    if commits is None or not inquiry.commit:
+    if commits is None or not commit:
         cluster = replace(before.cluster, policies=plan.after.cluster.policies)
         after = replace(before, cluster=cluster, engine=plan.after)
     elif commits.live:
-        after = await _as_written(inquiry, files, commits)
+        after = await _as_written(before, commit, files, commits)
     else:
-        written = await commits.picture(inquiry.commit, files)
+        written = await commits.picture(commit, files)
         written = replace(written, boundaries=before.boundaries)
         after = rename_learned(written, before.cluster.learned_names)
-    return await asyncio.to_thread(_judge, inquiry.commit, before, after, plan)
+    return await asyncio.to_thread(_judge, commit, before, after, plan)
 
 
-async def _as_written(inquiry: Inquiry, files: tuple[FileChange, ...], commits: Commits) -> Picture:
+async def _as_written(
+    picture: Picture, commit: str, files: tuple[FileChange, ...], commits: Commits
+) -> Picture:
     """The cluster with those policies that the change writes, as the files then have them."""
-    base = await commits.picture(inquiry.commit)
-    edited = await commits.picture(inquiry.commit, files)
+    base = await commits.picture(commit)
+    edited = await commits.picture(commit, files)
     old = {policy_ref(one): one.body for one in base.cluster.policies}
     new = {policy_ref(one): one for one in edited.cluster.policies}
     changed = {ref: one for ref, one in new.items() if old.get(ref) != one.body}
-    if not changed:
+    gone = old.keys() - new.keys()
+    if not changed and not gone:
         raise DraftRejected(
             "the edited files change no policy that is deployed",
             hint="name the environment that the cluster is deployed from with --env",
         )
+    policies = picture.cluster.policies
     kept = [
-        one for one in inquiry.picture.cluster.policies if policy_ref(one) not in changed
-    ]  # fmt: skip
-    cluster = replace(inquiry.picture.cluster, policies=(*kept, *changed.values()))
-    engine = inquiry.picture.engine.replace(cluster)
-    return replace(inquiry.picture, cluster=cluster, engine=engine)
+        one for one in policies if policy_ref(one) not in changed and policy_ref(one) not in gone
+    ]
+    cluster = replace(picture.cluster, policies=(*kept, *changed.values()))
+    return replace(picture, cluster=cluster, engine=picture.engine.replace(cluster))
 
 
 def _judge(commit: str, before: Picture, after: Picture, plan: Plan) -> Proof:
-    _refuse_other_verdict(after, plan)
+    if plan.trace is not None:
+        _refuse_other_verdict(after, plan.trace)
+    else:
+        _refuse_other_policies(after, plan)
+    _refuse_unbuilt(before, after)
     broken = newly_broken(before.boundaries, before.engine, after.engine)
     if broken:
         names = ", ".join(f"`{name}`" for name in broken)
@@ -148,12 +160,10 @@ def _judge(commit: str, before: Picture, after: Picture, plan: Plan) -> Proof:
     _refuse_rejected(before, after)
     touched = _touched(before, after)
     _refuse_lint(before, after, touched)
-    question = plan.trace.question
-    not_known = told([PairDoubts(after.engine).about(question, after.engine.decide(question))])
-    allows = "the policy engine allows the connection afterwards"
+    words, not_known = _verdict_words(after, plan)
     checks = [
         ("every edited file parses to exactly the intended objects", True),
-        (f"{allows}, as far as is known" if not_known else allows, True),
+        (words, True),
         ("Cilium's own checks take every policy that changes", True),
         ("lint finds no new error in the policies that change", True),
     ]
@@ -164,10 +174,46 @@ def _judge(commit: str, before: Picture, after: Picture, plan: Plan) -> Proof:
     return Proof(commit, before, after, tuple(checks), not_known)
 
 
-def _refuse_other_verdict(after: Picture, plan: Plan) -> None:
-    trace = after.engine.trace(plan.trace.question)
+def _verdict_words(after: Picture, plan: Plan) -> tuple[str, tuple[str, ...]]:
+    """What was held to the engine, and what of it is not known."""
+    if plan.trace is None:
+        return "the policies deployed afterwards are the intended ones", ()
+    question = plan.trace.question
+    not_known = told([PairDoubts(after.engine).about(question, after.engine.decide(question))])
+    allows = "the policy engine allows the connection afterwards"
+    return f"{allows}, as far as is known" if not_known else allows, not_known
+
+
+def _refuse_other_policies(after: Picture, plan: Plan) -> None:
+    """Refuse when what is deployed afterwards is not what was worked out."""
+    wanted, found = (
+        {policy_ref(one): _rules(one) for one in policies}
+        for policies in (plan.after.cluster.policies, after.cluster.policies)
+    )
+    for ref in (change.policy for change in plan.changes):
+        if wanted.get(ref) != found.get(ref):
+            raise DraftRejected(
+                f"with the edited files {ref} would not be what was wanted",
+                hint="another file or environment decides; change it by hand",
+            )
+
+
+def _rules(policy: Manifest) -> tuple[object, object]:
+    return policy.body.get("spec"), policy.body.get("specs")
+
+
+def _refuse_unbuilt(before: Picture, after: Picture) -> None:
+    """Refuse what kustomize would end with an error for, where it does not do so now."""
+    known = {one.text for one in before.notices}
+    for one in after.notices:
+        if one.severity == "error" and one.text not in known:
+            raise DraftRejected(f"with the edited files: {one}")
+
+
+def _refuse_other_verdict(after: Picture, wanted_trace: ConnectionTrace) -> None:
+    trace = after.engine.trace(wanted_trace.question)
     for direction in Direction:
-        wanted = side_trace(plan.trace, direction).outcome
+        wanted = side_trace(wanted_trace, direction).outcome
         found = side_trace(trace, direction).outcome
         if wanted is not found:
             raise DraftRejected(

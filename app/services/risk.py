@@ -59,14 +59,17 @@ class Risk:
 def rate(plan: Plan, proof: Proof) -> Risk:
     """Rate what a proved change opens."""
     opened = _Opened(proof.before.engine, proof.after.engine)
-    questions = plan.asked or (plan.trace.question,)
+    questions = plan.asked or ((plan.trace.question,) if plan.trace else ())
     reasons = [reason for one in questions for reason in opened.beyond_pods(one)]
     reasons += _suffixes(proof)
     reasons += _projects(plan, questions, proof.after.engine)
     if reasons:
         return Risk(Level.HIGH, tuple(dict.fromkeys(reasons)))
     if plan.broadens:
-        return Risk(Level.MEDIUM, ("it opens more than the connection asked for",))
+        more = " than the connection asked for" if plan.trace else " than is open now"
+        return Risk(Level.MEDIUM, (f"it opens more{more}",))
+    if plan.trace is None:
+        return Risk(Level.MEDIUM, (plan.opens,)) if plan.unknown else Risk(Level.LOW)
     if any(one.destination.endpoint is None or one.source.endpoint is None for one in questions):
         return Risk(Level.MEDIUM, ("it leads outside the pods of the cluster",))
     return Risk(Level.LOW)

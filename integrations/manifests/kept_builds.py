@@ -47,6 +47,7 @@ class KeptManifest(msgspec.Struct, array_like=True):
     document: int
     lines: dict[str, int]
     elsewhere: dict[str, tuple[str, int]]
+    comments: dict[str, str]
 
     def manifest(self) -> Manifest:
         """The manifest."""
@@ -56,6 +57,7 @@ class KeptManifest(msgspec.Struct, array_like=True):
             document=self.document,
             lines=self.lines,
             elsewhere=self.elsewhere,
+            comments=self.comments,
         )
         return Manifest(ObjectRef(*self.ref), self.api_version, self.body, source)
 
@@ -268,6 +270,7 @@ def _kept_manifest(one: Manifest) -> KeptManifest:
         document=source.document,
         lines=dict(source.lines),
         elsewhere=dict(source.elsewhere),
+        comments=dict(source.comments),
     )
 
 

@@ -38,11 +38,19 @@ class KeptObject(msgspec.Struct, array_like=True):
     document: int
     lines: dict[str, int]
     words: dict[str, str]
+    comments: dict[str, str]
 
     def manifest(self, file: str) -> Manifest:
         """The object as read from a file."""
         ref = ObjectRef(self.kind, self.namespace, self.name)
-        source = Source(file, self.line, document=self.document, lines=self.lines, words=self.words)
+        source = Source(
+            file,
+            self.line,
+            document=self.document,
+            lines=self.lines,
+            words=self.words,
+            comments=self.comments,
+        )
         return Manifest(ref, self.api_version, self.body, source)
 
 
@@ -161,6 +169,7 @@ def _kept_object(one: Manifest) -> KeptObject:
         document=source.document,
         lines=dict(lines),
         words=dict(source.words),
+        comments=dict(source.comments),
     )
 
 

@@ -15,8 +15,10 @@ from app.core.documents.limits import READING
 from app.core.documents.split import Chunk, ListText, split_documents, split_items
 from app.core.documents.tree import TreeBuilder, compose, may_alias, scalar_of
 from app.core.errors import BadInput
+from app.core.model.kinds import POLICY_KINDS
 from app.core.model.provenance import ObjectRef, Source
 from app.core.text import clean_tree
+from integrations.manifests.comments import comments_of
 from integrations.manifests.files import KUSTOMIZATION_NAMES
 from integrations.manifests.found import (
     LINE_KINDS,
@@ -140,7 +142,8 @@ class YamlFile:
         if kind in LINE_KINDS:
             self._placeholders.note_open(body, self._file)
         line = node.start_mark.line + chunk.line
-        source = Source(self._file, line, document=index, lines=lines, words=words)
+        said = comments_of(chunk.text, lines, chunk.line) if kind in POLICY_KINDS else {}
+        source = Source(self._file, line, document=index, lines=lines, comments=said, words=words)
         self._found.add(body, source, listed=defaults is not None)
 
     def _keeps_lines(self, kind: str) -> bool:

@@ -34,7 +34,8 @@ def _checkout(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def _drafter(root: Path) -> Drafter:
+def drafter_of(root: Path) -> Drafter:
+    """What drafts for the checkout at `root`, with its files committed on `main`."""
     sources = Sources(snapshots=(str(root),))
     place = placing(root.resolve())
     checkout = Checkout(LocalGit(root, "main"), place, writable=True, root=root.resolve())
@@ -62,20 +63,20 @@ async def test_ask_when_the_work_tree_is_narrower_then_the_boundary_that_the_com
     root = _checkout(tmp_path / "repo", {**FILES, FILE: WIDE})
     (root / FILE).write_text(WORKSPACE)
     assert not _shown(root, APART).ways.refusal
-    inquiry = await _drafter(root).ask(_picture(root, APART), None, ASKED)
+    inquiry = await drafter_of(root).ask(_picture(root, APART), None, ASKED)
     assert inquiry.commit == git(root, "rev-parse", "main").strip()
     for plan in inquiry.ways.plans:
         assert FILE not in {change.source.file for change in plan.changes if change.source}
     shown = _shown(root, APART)
     with pytest.raises(DraftRejected, match=r"airlock-apart|not those of commit"):
-        await _drafter(root).draft(shown, shown.ways.numbered(1))
+        await drafter_of(root).draft(shown, shown.ways.numbered(1))
 
 
 async def test_draft_when_the_change_is_merged_already_then_said_and_nothing_drafted(
     tmp_path: Path,
 ) -> None:
     root = _checkout(tmp_path / "repo", FILES)
-    drafter = _drafter(root)
+    drafter = drafter_of(root)
     merged = (await _draft(root, drafter)).change.files[0].after or ""
     commit(root, {FILE: merged})
     shown = _shown(root)
@@ -87,7 +88,7 @@ async def test_draft_when_made_then_its_commit_is_in_checks_body_and_proposal(
     tmp_path: Path,
 ) -> None:
     root = _checkout(tmp_path / "repo", FILES)
-    drafter = _drafter(root)
+    drafter = drafter_of(root)
     head = git(root, "rev-parse", "main").strip()
     draft = await _draft(root, drafter)
     assert draft.proof.commit == draft.change.base == head
@@ -100,7 +101,7 @@ async def test_draft_when_made_then_its_commit_is_in_checks_body_and_proposal(
 
 async def test_submit_when_the_base_moved_then_made_and_proved_again_there(tmp_path: Path) -> None:
     root = _checkout(tmp_path / "repo", FILES)
-    drafter = _drafter(root)
+    drafter = drafter_of(root)
     draft = await _draft(root, drafter)
     head = commit(root, {FILE: "# moved\n" + WORKSPACE})
     proposal = await drafter.submit(draft)
@@ -113,7 +114,7 @@ async def test_submit_when_the_base_moved_then_made_and_proved_again_there(tmp_p
 
 async def test_submit_when_the_base_has_it_meanwhile_then_already_there(tmp_path: Path) -> None:
     root = _checkout(tmp_path / "repo", FILES)
-    drafter = _drafter(root)
+    drafter = drafter_of(root)
     draft = await _draft(root, drafter)
     commit(root, {FILE: draft.change.files[0].after or ""})
     with pytest.raises(NothingDenied, match="already there"):
@@ -125,7 +126,7 @@ async def test_submit_when_the_base_is_wider_meanwhile_then_the_boundary_holds(
     tmp_path: Path,
 ) -> None:
     root = _checkout(tmp_path / "repo", FILES)
-    drafter = _drafter(root)
+    drafter = drafter_of(root)
     inquiry = await drafter.ask(_picture(root, APART), None, ASKED)
     draft = await drafter.draft(inquiry, inquiry.ways.numbered(1))
     commit(root, {FILE: WIDE})

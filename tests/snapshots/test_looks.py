@@ -37,7 +37,7 @@ from app.core.model.verdict import (
 from app.ports import ClusterPicture, FileChange, ProposedChange, Right
 from app.services import connection
 from app.services.ask import Inquiry, make_question
-from app.services.drafting import Draft, DraftRequest
+from app.services.drafting import Draft, DraftRequest, Redo
 from app.services.picture import empty_picture
 from app.services.proof import Proof
 from app.services.ways import Ways
@@ -332,6 +332,7 @@ def test_confirmation_looks_as_before(snap_compare: Compare) -> None:
         plan=cast("Plan", None),
         proof=cast("Proof", None),
         inquiry=INQUIRY,
+        redo=cast("Redo", None),
         request=DraftRequest(),
         broadens=True,
     )

@@ -10,15 +10,19 @@ from app.cli.commands.why import add_question, asked
 from app.cli.context import Context
 from app.cli.options import add_output_options
 from app.core.errors import UsageError
+from app.core.model.kinds import SHORT_KINDS
+
+_KINDS = frozenset(name.lower() for pair in SHORT_KINDS.items() for name in pair)
 
 if TYPE_CHECKING:
     from app.core.model.asked import Asked
     from app.ports import Proposal
-    from app.services.drafting import Draft
+    from app.services.drafting import Draft, Wish
     from app.services.effect import EffectReport
     from app.services.workspace import Workspace
 
 EXAMPLE = """  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --dry-run
+  k8tre-tui draft --remove CNP:gitea/egress-core:egress[2] --snapshot ./gitops --dry-run
   k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --pr --reason 'SSO'
 
 without --dry-run or --pr the change is put on a new branch of the checkout; the work tree is left
@@ -27,7 +31,14 @@ alone, and nothing is ever written to a cluster"""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The words of this command."""
-    add_question(parser)
+    add_question(parser, optional=True)
+    wish = parser.add_argument_group("instead of a question").add_mutually_exclusive_group()
+    wish.add_argument(
+        "--remove",
+        default="",
+        metavar="POLICY[:PATH]",
+        help="take a policy away, or what stands at a path of it: CNP:NS/NAME:egress[2]",
+    )
     parser.add_argument(
         "--fix", type=int, default=1, metavar="N", help="the N-th way that `why` offers"
     )
@@ -49,14 +60,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Draft, show, and put it where it was asked for."""
-    question = asked(context.args)
+    question = None if _wishes(context.args) else asked(context.args)
     if context.args.accept_risk and not context.args.reason.strip():
         raise UsageError("--accept-risk needs --reason", hint="say why it is needed all the same")
     asyncio.run(_draft(context, question))
     return 0
 
 
-async def _draft(context: Context, question: Asked) -> None:
+def _wishes(args: argparse.Namespace) -> bool:
+    """Whether a change is wanted for itself. Raises `UsageError` unless that or a question is."""
+    if args.remove and args.source:
+        raise UsageError("a question and --remove are two drafts", hint="ask for one of them")
+    if not args.remove and not args.destination:
+        raise UsageError("what is to be allowed?", hint="FROM TO [PORT], or --remove POLICY")
+    return bool(args.remove)
+
+
+async def _draft(context: Context, question: Asked | None) -> None:
     from app.bootstrap.drafts import build_checkout, build_drafter
     from app.cli.render.drafts import print_draft
     from app.services.drafting import DraftRequest
@@ -67,9 +87,12 @@ async def _draft(context: Context, question: Asked) -> None:
     )
     workspace = await context.read(flows=context.recent_flows)
     drafter = build_drafter(checkout, context.sources, context.config.settings)
-    inquiry = await drafter.ask(workspace.picture, workspace.evidence(), question)
     request = DraftRequest(reason=args.reason, again=args.again, accept_risk=args.accept_risk)
-    draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
+    if question is None:
+        draft = await drafter.make(workspace.picture, _wish(args), request)
+    else:
+        inquiry = await drafter.ask(workspace.picture, workspace.evidence(), question)
+        draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
     report = _effect(workspace, draft)
     if args.output == "table":
         print_draft(context.out, draft, report)
@@ -80,6 +103,21 @@ async def _draft(context: Context, question: Asked) -> None:
     else:
         proposal = await drafter.submit(draft)
     _finish(context, draft, report, proposal)
+
+
+def _wish(args: argparse.Namespace) -> Wish:
+    from app.core.drafts.wishes import removal
+
+    policy, path = _split(args.remove)
+    return lambda picture: removal(policy, path, picture.engine)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """A policy and a path of it: `CNP:NS/NAME:egress[2]`, where the kind may be left out."""
+    words = text.split(":")
+    if len(words) > 1 and words[0].lower() in _KINDS:
+        return ":".join(words[:2]), ":".join(words[2:])
+    return words[0], ":".join(words[1:])
 
 
 def _effect(workspace: Workspace, draft: Draft) -> EffectReport:

@@ -44,10 +44,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_output_options(parser, ("table", "json", "yaml"))
 
 
-def add_question(parser: argparse.ArgumentParser) -> None:
-    """FROM TO [PORT] and the request (docs/forms.md §3)."""
-    parser.add_argument("source", metavar="FROM", help="who opens the connection")
-    parser.add_argument("destination", metavar="TO", help="to whom")
+def add_question(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """FROM TO [PORT] and the request (docs/forms.md §3); `optional` where none need be asked."""
+    for name, shown, words in (
+        ("source", "FROM", "who opens the connection"),
+        ("destination", "TO", "to whom"),
+    ):
+        if optional:
+            parser.add_argument(name, nargs="?", default="", metavar=shown, help=words)
+        else:
+            parser.add_argument(name, metavar=shown, help=words)
     parser.add_argument(
         "port", nargs="?", default="", metavar="PORT", help="443, 53/UDP, https or 8/ICMP"
     )

@@ -15,6 +15,8 @@ def print_draft(out: Output, draft: Draft, report: EffectReport) -> None:
     """Title, policies, effect, checks, diff."""
     out.line(out.paint(draft.title, Style.BOLD))
     out.line(f"{'Policy':<{LABEL_COLUMNS}}{', '.join(map(policy_words, draft.policies))}")
+    for line in draft.plan.evidence:
+        out.line(f"{'Seen':<{LABEL_COLUMNS}}{out.wrap(line, LABEL_COLUMNS)}")
     style = Style.WARN if draft.broadens else None
     for line in draft.effect:
         out.line(f"{'Effect':<{LABEL_COLUMNS}}{out.paint(out.wrap(line, LABEL_COLUMNS), style)}")

@@ -8,11 +8,19 @@ in a policy that already restricts the pod, a policy of its own. Which of them i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.drafts.change import Change, ChangeKind
-from app.core.drafts.edits import Append, Edit, Path, SetScalar, parse_path, value_at
+from app.core.drafts.edits import (
+    Append,
+    Edit,
+    Path,
+    SetScalar,
+    parse_path,
+    show_path,
+    value_at,
+)
 from app.core.drafts.places import place_beside
 from app.core.drafts.proposal import slug
 from app.core.drafts.rules import (
@@ -23,6 +31,7 @@ from app.core.drafts.rules import (
     kubernetes_rule,
     new_policy,
 )
+from app.core.drafts.words import is_stretched, words_of, words_of_peer
 from app.core.errors import DraftRejected
 from app.core.model.cluster import Endpoint
 from app.core.model.kinds import CILIUM_KINDS, CNP
@@ -177,7 +186,18 @@ def _with_peer(side: Side, entry: Entry, manifest: Manifest) -> Iterator[Change]
         element = kubernetes_element(side.peer)
     if element is not None and _has(manifest, (*rule, field)):
         how = "one more peer in the rule with this port"
-        yield _extension(side, manifest, (*rule, field), element, how)
+        change = _extension(side, manifest, (*rule, field), element, how)
+        comments = manifest.source.comments if manifest.source else {}
+        said, told = comments.get(show_path(rule), ""), description_of(manifest, rule)
+        neighbours = value_at(manifest.body, (*rule, field))
+        yield replace(change, stretched=is_stretched(side.peer, neighbours, said, told))
+
+
+def description_of(manifest: Manifest, rule: Path) -> str:
+    """What a policy says that the rules beside this one are for."""
+    spec = value_at(manifest.body, rule[: 2 if rule[0] == "specs" else 1])
+    text = spec.get("description") if isinstance(spec, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _extension(side: Side, manifest: Manifest, path: Path, item: Any, how: str) -> Change:
@@ -207,7 +227,19 @@ def _additions(
 ) -> Iterator[Change]:
     for manifest, path in restricting(entries, manifests):
         if rule := rule_for(side, manifest):
-            yield add_rules(side.title, "one more rule", manifest, path, [rule])
+            change = add_rules(side.title, "one more rule", manifest, path, [rule])
+            yield replace(change, strange=_strangeness(side, manifest, path, rule))
+
+
+def _strangeness(side: Side, manifest: Manifest, path: Path, rule: dict[str, Any]) -> int:
+    """0 where a policy's own words speak of the peer, 1 where it has rules of this kind, else 2."""
+    comments = manifest.source.comments if manifest.source else {}
+    told = (manifest.ref.name, description_of(manifest, path), *comments.values())
+    if words_of(" ".join(told)) & words_of_peer(side.peer):
+        return 0
+    present = value_at(manifest.body, path) if _has(manifest, path) else []
+    kinds = {key for one in present if isinstance(one, dict) for key in one}
+    return 1 if kinds & (rule.keys() - {"toPorts", "ports"}) else 2
 
 
 def restricting(

@@ -13,21 +13,25 @@ from app.core.model.provenance import Manifest, ObjectRef, Source
 
 
 class ChangeKind(StrEnum):
-    """The forms of docs/forms.md §4.1."""
+    """The forms of docs/forms.md §4.1; the last three allow nothing, and no answer offers them."""
 
     ADD_RULE = "add-rule"
     EXTEND_RULE = "extend-rule"
     NEW_POLICY = "new-policy"
+    REMOVE_RULE = "remove-rule"
+    REMOVE_POLICY = "remove-policy"
+    TIGHTEN_RULE = "tighten-rule"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One policy changed or made.
+    """One policy changed, made or taken away.
 
     `title` says what becomes possible, `how` by which change. `edits` change the object `policy`,
     whose document is at `source`. `body` is the object of a new policy, which has no edits;
     `source` is then that of a policy it should lie beside. `present` is the object as in force,
-    on which the edits were worked out.
+    on which the edits were worked out. `stretched` is a rule that speaks of something else,
+    `strange` grows the less the policy's words and rules have to do with what joins it.
     """
 
     kind: ChangeKind
@@ -38,10 +42,14 @@ class Change:
     body: Mapping[str, Any] | None = None
     source: Source | None = None
     present: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    stretched: bool = field(default=False, compare=False)
+    strange: int = field(default=0, compare=False)
 
     @property
     def operation(self) -> tuple[str, object]:
         """What is done to which policy, as a value that two equal changes share."""
+        if self.kind is ChangeKind.REMOVE_POLICY:
+            return str(self.policy), self.kind.value
         done = self.body if self.body is not None else [repr(edit) for edit in self.edits]
         return str(self.policy), done
 
@@ -51,6 +59,8 @@ def apply_change(policies: Iterable[Manifest], change: Change) -> tuple[Manifest
     if change.body is not None:
         version = str(change.body["apiVersion"])
         return (*policies, Manifest(change.policy, version, change.body))
+    if change.kind is ChangeKind.REMOVE_POLICY:
+        return tuple(one for one in policies if one.ref != change.policy)
     return tuple(
         _edited(manifest, change.edits) if manifest.ref == change.policy else manifest
         for manifest in policies

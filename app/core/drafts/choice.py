@@ -63,15 +63,20 @@ class Plan:
     """The changes that together allow a connection: one for each direction that was denied.
 
     `asked` are the connections that policies are asked about: several behind a gateway, and where
-    several identities are behind one end.
+    several identities are behind one end. Changes that are wanted for themselves have no `trace`:
+    `asked` are then connections of the pods that they are about, `closed` what they deny,
+    `unknown` why that may not be all, and `evidence` says a line each why they are as they are.
     """
 
     changes: tuple[Change, ...]
     opened: tuple[PairChange, ...]
-    trace: ConnectionTrace
+    trace: ConnectionTrace | None
     after: Engine
     requests: tuple[PairChange, ...] = ()
     asked: tuple[Question, ...] = ()
+    closed: tuple[PairChange, ...] = ()
+    unknown: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -81,7 +86,25 @@ class Plan:
     @property
     def opens(self) -> str:
         """What else it allows, in one sentence."""
+        if self.trace is None:
+            return self._moves("opens", self.opened)
         return describe(self.opened, self.asked, requests=self.requests)
+
+    @property
+    def closes(self) -> str:
+        """What it denies, in one sentence; empty where it is wanted for what it allows."""
+        return self._moves("closes", self.closed) if self.trace is None else ""
+
+    def _moves(self, verb: str, pairs: Sequence[PairChange]) -> str:
+        found = _list_pairs(verb, pairs)
+        if self.unknown:
+            why = "; ".join(self.unknown)
+            return (
+                f"{found}; whether it {verb} more is not known: {why}"
+                if found
+                else (f"what it {verb} is not known: {why}")
+            )
+        return found or f"{verb} nothing among the ends that are known"
 
     @property
     def broadens(self) -> bool:
@@ -132,7 +155,8 @@ def _opened(plan: Plan) -> int:
 
 def _beside(plan: Plan, wanted: Sequence[DirectedQuestion]) -> Plan:
     """Leave out of what a plan opens what was asked for by another direction or backend."""
-    asked = (plan.trace.question, *(one for one, _ in wanted))
+    first = (plan.trace.question,) if plan.trace else ()
+    asked = (*first, *(one for one, _ in wanted))
     opened, requests = (
         tuple(pair for pair in pairs if not any(_is_asked(pair, one) for one in asked))
         for pairs in (plan.opened, plan.requests)
@@ -270,7 +294,13 @@ def _weigh_some(
 
 
 def _preference(changes: tuple[Change, ...]) -> tuple[bool, int]:
-    return (not _corrects(changes), _KINDS.index(changes[0].kind))
+    return (not _corrects(changes), _rank(changes[0]))
+
+
+def _rank(change: Change) -> int:
+    """What is preferred to what; a rule of its own is, to one that speaks of something else."""
+    kind = ChangeKind.ADD_RULE if change.stretched else change.kind
+    return 2 * _KINDS.index(kind) + change.stretched
 
 
 def _corrects(changes: tuple[Change, ...]) -> bool:
@@ -388,13 +418,14 @@ def _key(peer: Peer) -> object:
     return peer.kind, peer.labels, peer.address, peer.names
 
 
-def _size(option: Option) -> tuple[int, bool, bool, int, bool, str]:
+def _size(option: Option) -> tuple[int, bool, bool, int, int, bool, str]:
     first = option.changes[0]
     return (
         weight((*option.opened, *option.requests)),
         any(change.source is None for change in option.changes),
         not _corrects(option.changes),
-        _KINDS.index(first.kind),
+        _rank(first),
+        first.strange,
         not first.policy.namespace,
         str(first.policy),
     )
@@ -441,11 +472,14 @@ def describe(
     if pods:
         parts.append(f"holds for every pod of {' and '.join(dict.fromkeys(pods))}")
     for verb, pairs in (("also opens", opened), ("also lets this request through", requests)):
-        others = list(dict.fromkeys(_show(one) for one in pairs if not _is_between_any(one, asked)))
-        if others:
-            rest = f" and {len(others) - most} more" if len(others) > most else ""
-            parts.append(f"{verb} {', '.join(others[:most])}{rest}")
-    return "; ".join(parts)
+        parts.append(_list_pairs(verb, [p for p in pairs if not _is_between_any(p, asked)], most))
+    return "; ".join(filter(None, parts))
+
+
+def _list_pairs(verb: str, pairs: Iterable[PairChange], most: int = 3) -> str:
+    shown = list(dict.fromkeys(_show(one) for one in pairs))
+    rest = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return f"{verb} {', '.join(shown[:most])}{rest}" if shown else ""
 
 
 def _asked(question: Question) -> tuple[Peer, Peer]:

@@ -38,8 +38,8 @@ class Source:
     shown and line. `deployed_by` names the folders that it is deployed from (empty: none, or not
     known), `reach` those of every environment of the checkout. `orphan` says that a checkout
     deploys objects, and nothing deploys this one. `made_by` is the chart that renders it, if one
-    does: then nobody edits the object itself. `words` are the texts that kustomize reads where
-    others read something else (`on`), by their path.
+    does: then nobody edits the object itself. `comments` are what is said of rules, by their paths.
+    `words` are the texts that kustomize reads where others read something else (`on`), by path.
     """
 
     file: str
@@ -51,6 +51,7 @@ class Source:
     elsewhere: Mapping[str, tuple[str, int]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    comments: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     reach: tuple[str, ...] = field(default=(), compare=False)
     made_by: Maker | None = None
     words: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -70,6 +70,7 @@ def test_plans_when_pod_is_not_in_any_rule_then_one_rule_with_stable_labels(
             "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}],
         }
     ]
+    assert best.trace is not None
     assert best.trace.verdict is Verdict.ALLOWED
     assert best.opens == "holds for every pod of lung/notebook and mirror/db"
     assert not best.broadens
@@ -111,6 +112,7 @@ def test_plans_when_both_ends_deny_then_both_are_changed(tmp_path: Path) -> None
         "CiliumNetworkPolicy",
         "NetworkPolicy",
     }
+    assert best.trace is not None
     assert best.trace.verdict is Verdict.ALLOWED
     assert _items(best)[-1] == {
         "from": [
@@ -124,7 +126,8 @@ def test_plans_when_both_ends_deny_then_both_are_changed(tmp_path: Path) -> None
 
 
 def test_plans_when_name_is_new_then_beside_the_others_and_dns_is_shown(tmp_path: Path) -> None:
-    engine = _engine(tmp_path)
+    silent = WORKSPACE.replace("    # packages\n", "")
+    engine = engine_of(write(tmp_path, {"workspace.yaml": silent}))
     best = plans(_named(engine, "cran.r-project.org"), engine)[0]
     (change,) = best.changes
     assert change.kind is ChangeKind.EXTEND_RULE
