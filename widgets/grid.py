@@ -285,6 +285,12 @@ class Grid(Sturdy, ScrollView, can_focus=True):
         self._place_cursor()
         self.refresh()
 
+    def set_columns(self, columns: tuple[Column, ...]) -> None:
+        """Take other columns, for rows that are shown next."""
+        if columns != self._columns:
+            self._columns = columns
+            self._relayout()
+
     def forget(self) -> None:
         """Draw every row anew the next time."""
         self._strips.clear()

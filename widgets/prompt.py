@@ -92,7 +92,9 @@ class Prompt(Horizontal):
     def open(self, mode: str, text: str, complete: Complete) -> None:
         """Show the prompt for `:` or `/` with a text to start from."""
         self.mode = mode
-        self.query_one(Lines).show(((Span(f" {mode} ", Tone.KEY),),))
+        mark = self.query_one(Lines)
+        mark.styles.width = len(mode) + 2
+        mark.show(((Span(f" {mode} ", Tone.KEY),),))
         entry = self.query_one(Input)
         entry.suggester = _Ghost(complete)
         with self.prevent(Input.Changed):

@@ -108,7 +108,18 @@ def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> D
     from app.services.drafting import Drafter
 
     commits = CommitReader(checkout.repo, checkout.root, sources, settings)
-    return Drafter(checkout.repo, checkout.place, sets=sources.sets, commits=commits)
+    forge = type(checkout.repo).__name__ if checkout.writable else ""
+    return Drafter(
+        checkout.repo,
+        checkout.place,
+        sets=sources.sets,
+        commits=commits,
+        forge=_FORGES.get(forge, forge),
+    )
+
+
+_FORGES = {"LocalGit": "a local branch"}
+"""What to call where a change goes, where it is not a forge by that name."""
 
 
 def _checkout_folder(sources: Sources, settings: Settings) -> Path:

@@ -15,7 +15,9 @@ from functools import partial
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.drafts.choice import Plan, side_trace
 from app.core.drafts.diff import count_changes, unified_diff
+from app.core.drafts.markdown import plain
 from app.core.drafts.proposal import (
+    TITLE_LIMIT,
     Summary,
     body,
     branch_name,
@@ -48,13 +50,15 @@ _TRIES = 3
 class DraftRequest:
     """Who asks for a draft and why; `again` although it was declined before.
 
-    `accept_risk` although it is rated high: only with a reason.
+    `accept_risk` although it is rated high: only with a reason. `title` is a person's instead of
+    ours.
     """
 
     reason: str = ""
     requested_by: str = ""
     again: bool = False
     accept_risk: bool = False
+    title: str = ""
 
 
 Redo = Callable[[], Awaitable["Draft"]]
@@ -105,7 +109,7 @@ class Drafter:
     `place` turns the file of a `Source`, as shown, into its path inside the repository. `sets` are
     the values given for placeholders: a name that ends in one is written with the placeholder.
     `commits` reads pictures of the repository's commits: every draft is then worked out, edited and
-    proved on one.
+    proved on one. `forge` says where drafts go (`Gitea`, `a local branch`): empty where nowhere.
     """
 
     def __init__(
@@ -115,7 +119,9 @@ class Drafter:
         *,
         sets: Mapping[str, str] | None = None,
         commits: Commits | None = None,
+        forge: str = "a local branch",
     ) -> None:
+        self.forge = forge
         self._repo = repo
         self._commits = commits
         self._editor = FileEditor(repo, place, sets or {})
@@ -218,7 +224,7 @@ class Drafter:
         first = plan.changes[0]
         operation = [change.operation for change in plan.changes]
         key = change_key(files[0].path, first.policy, operation)
-        heading = title(first.policy, first.title)
+        heading = plain(request.title)[:TITLE_LIMIT] or title(first.policy, first.title)
         diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
         checks, risk = proof.checks, rate(plan, proof)
         summary = Summary(

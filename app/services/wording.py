@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from app.core.model.answer import CauseCode, Confidence, WhyAnswer
 from app.core.model.kinds import SHORT_KINDS
@@ -24,6 +25,9 @@ from app.core.model.verdict import (
     Verdict,
 )
 from app.core.text import clean
+
+if TYPE_CHECKING:
+    from app.core.diagnose.boundaries import Breach
 
 SIGNS = {
     Verdict.ALLOWED: "✓",
@@ -100,6 +104,19 @@ def rule_words(rule: RuleRef) -> str:
     """`CNP workspace, egress[1] (file:12)`."""
     at = place(rule.file, rule.line)
     return f"{policy_words(rule.policy)}, {rule.short_path}" + (f" ({at})" if at else "")
+
+
+def breach_words(breach: Breach) -> str:
+    """A connection that is not as a boundary demands, and what makes it so."""
+    rules = "; ".join(map(rule_words, breach.rules)) or "nothing restricts it"
+    return f"{breach_ends(breach)} is {breach.verdict.value}: {rules}"
+
+
+def breach_ends(breach: Breach) -> str:
+    """`a/b → c/d:443/TCP`, and who is meant where an end is outside."""
+    who = f" ({breach.outside})" if breach.outside else ""
+    port = f"{breach.port}/{breach.protocol.value}"
+    return f"{breach.source} → {breach.destination}:{port}{who}"
 
 
 def direction_sentence(trace: DirectionTrace, who: str, *, nearest: bool = True) -> str:

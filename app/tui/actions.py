@@ -33,6 +33,9 @@ class Scope(StrEnum):
     SOURCES = "sources"
     LINT = "lint"
     FINDING = "finding"
+    BOUNDARIES = "boundaries"
+    BOUNDARY = "boundary"
+    MATRIX = "matrix"
 
 
 class Need(StrEnum):
@@ -213,6 +216,10 @@ ACTIONS: tuple[Action, ...] = (
         "submit",
         (Need.DRAFTS,),
     ),
+    Action(Scope.DRAFT, "edit", ("e",), "Edit title and reason in `$EDITOR`", "edit"),
+    Action(Scope.DRAFT, "reason", ("R",), "Say why it is needed", "reason"),
+    Action(Scope.DRAFT, "save-patch", ("s",), "Save the patch as a file", "save"),
+    Action(Scope.DRAFT, "split", ("v",), "Before and after side by side, or one diff", "split"),
     Action(Scope.WHAT_IF, "again", ("enter",), "Compare again, with the policies of now", "again"),
     Action(Scope.WHAT_IF, "copy-command", ("ctrl+y",), "Copy the command that asks this"),
     Action(
@@ -224,6 +231,11 @@ ACTIONS: tuple[Action, ...] = (
         needs=(Need.ROW,),
     ),
     Action(Scope.FINDING, "open", ("enter",), "Go to the policy or file under the cursor", "open"),
+    Action(Scope.BOUNDARIES, "open", ("enter",), "Open its witnesses", "open", (Need.ROW,)),
+    Action(Scope.BOUNDARY, "open", ("enter",), "Ask why, or go to the rule", "open"),
+    Action(Scope.MATRIX, "open", ("enter",), "Flows from the one to the other", "flows"),
+    Action(Scope.MATRIX, "endpoints", ("u",), "Endpoints of the source", "endpoints"),
+    Action(Scope.MATRIX, "again", ("a",), "Ask again, with the flows of now", "again"),
     Action(Scope.FILE, "open", ("enter",), "Open the policy that stands here", "policy"),
     Action(Scope.FILE, "edit", ("E",), "Show a copy in `$EDITOR`", "editor"),
     Action(Scope.FILE, "copy-place", ("ctrl+y",), "Copy `file:line`"),
@@ -300,6 +312,9 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.LINT, Scope.TABLE),
     (Scope.FINDING, Scope.TEXT),
     (Scope.FILE, Scope.TEXT),
+    (Scope.BOUNDARIES, Scope.TABLE),
+    (Scope.BOUNDARY, Scope.TEXT),
+    (Scope.MATRIX, Scope.TABLE),
     (Scope.TEXT,),
 )
 """The scopes that come together on a screen, besides those that are everywhere."""

@@ -356,12 +356,13 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
         self.forget_terminal()
 
     @on(Save)
-    def _save(self) -> None:
-        """Save the screen as SVG in the working directory."""
+    def _save(self, event: Save) -> None:
+        """Save the screen as SVG, or a text, in the working directory."""
         stamp = datetime.fromtimestamp(self.session.clock.now_ns() / NS_PER_S, self.session.zone)
-        name = f"k8tre-tui-{stamp:%Y%m%d-%H%M%S}.svg"
+        name = f"k8tre-tui-{stamp:%Y%m%d-%H%M%S}.{event.kind}"
+        text = event.text or _FONT_FACE.sub("", self.export_screenshot())
         try:
-            path = _write_picture(name, self.export_screenshot())
+            path = _write_file(name, text)
         except OSError as error:
             self.notify(f"could not save {name}: {error}", severity="error", markup=False)
             return
@@ -418,6 +419,9 @@ SCREENS: dict[str, tuple[str, str]] = {
     "what-if": ("what_if", "WhatIf"),
     "lint": ("findings", "Findings"),
     "finding": ("findings", "FindingScreen"),
+    "boundaries": ("boundaries", "Boundaries"),
+    "boundary": ("boundaries", "BoundaryScreen"),
+    "matrix": ("spaces", "Matrix"),
     "file": ("text_file", "FileScreen"),
     "sources": ("sources", "Sources"),
     "can-i": ("sources", "Rights"),
@@ -460,10 +464,10 @@ def local_zone() -> tzinfo:
     return zone
 
 
-def _write_picture(name: str, svg: str) -> str:
-    """Write a picture for its owner only, which loads no font from elsewhere; gives its path."""
+def _write_file(name: str, text: str) -> str:
+    """Write a file for its owner only; gives its path."""
     path = str(Path(name).resolve())
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(_FONT_FACE.sub("", svg))
+        file.write(text)
     return path

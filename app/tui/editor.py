@@ -17,6 +17,7 @@ from textual.app import App, SuspendNotSupported
 
 from app.core.errors import BadInput
 from app.core.text import clean
+from app.tui.messages import Repaint
 
 SIZE_MAX = 256 * 1024
 """Bytes of a text that are taken back from an editor."""
@@ -60,6 +61,7 @@ def _edited(app: App[None], text: str, name: str, line: int) -> str:
             raise BadInput("there is no terminal for an editor here") from error
         except OSError as error:
             raise BadInput(f"`{clean(command[0])}` cannot be run: {error.strerror}") from error
+        app.post_message(Repaint())
         if code.returncode:
             raise BadInput(f"`{clean(command[0])}` ended with {code.returncode}: nothing is taken")
         return _read_back(path)

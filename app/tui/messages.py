@@ -24,7 +24,12 @@ class Wander(Message):
 
 
 class Save(Message):
-    """Save a picture of the screen."""
+    """Save a picture of the screen, or a `text` as a file of that kind (`patch`)."""
+
+    def __init__(self, text: str = "", kind: str = "svg") -> None:
+        self.text = text
+        self.kind = kind
+        super().__init__()
 
 
 class Repaint(Message):

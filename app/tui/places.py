@@ -63,6 +63,13 @@ COMMANDS: tuple[ScreenCommand, ...] = (
         ("policy",),
     ),
     ScreenCommand("lint", ("findings",), "Policies that do not do what they say", ("namespace",)),
+    ScreenCommand("boundaries", ("bd", "check"), "What must hold, and what breaks it"),
+    ScreenCommand(
+        "matrix",
+        ("mx",),
+        "Which namespaces may talk to which, against what was seen",
+        ("namespace",),
+    ),
     ScreenCommand("sources", ("src",), "Connections, their state and age, and losses"),
     ScreenCommand(
         "can-i", ("rights",), "What this program may read, and what a missing right costs"

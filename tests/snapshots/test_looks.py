@@ -339,7 +339,7 @@ def test_confirmation_looks_as_before(snap_compare: Compare) -> None:
 
     async def asked(pilot: Pilot[None]) -> None:
         await settled(pilot)
-        await pilot.app.push_screen(Confirm(question(draft)))
+        await pilot.app.push_screen(Confirm(question(draft, "Gitea")))
         await pilot.pause()
 
     assert snap_compare(make_app(), terminal_size=(80, 24), run_before=asked)

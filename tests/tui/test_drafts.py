@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
 from textual.app import App
+from textual.pilot import Pilot
 
 from app.core.errors import SourceCause, SourceUnavailable
 from app.ports import Proposal, ProposedChange
-from app.services.drafting import Drafter
+from app.services.drafting import Draft, Drafter
+from app.services.risk import Level, Risk
 from app.testing.repo import FakeRepo
 from app.tui.app import K8treApp
 from app.tui.places import Place
+from app.tui.screens.draft import DraftScreen, parse_edited
+from app.tui.views.draft import question
 from tests.tui.lab import driven, make_app, press, repository, said, shown, until
 from widgets.confirm import Confirm, Question
 
@@ -123,3 +132,93 @@ async def test_confirmation_when_a_word_is_asked_for_then_only_the_word_is_yes()
         await pilot.press("backspace", *"open", "enter")
         await pilot.pause()
         assert answers == [True]
+
+
+async def drafted(app: K8treApp, pilot: Pilot[None]) -> None:
+    await until(pilot, lambda: "Opens:" in shown(app))
+    await press(pilot, "e")
+    await until(pilot, lambda: "Goes to    branch k8tre-tui/netpol/" in shown(app))
+
+
+async def test_confirmation_names_forge_repository_branch_and_base() -> None:
+    app = asking(repository())
+    async with driven(app) as pilot:
+        await drafted(app, pilot)
+        await until(pilot, lambda: "newly allowed" in app_text(app))
+        await press(pilot, "ctrl+j")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        text = shown(app)
+        for word in (
+            "Forge       a local branch",
+            "Repository  fake-repo",
+            "Branch      k8tre-tui/netpol/",
+        ):
+            assert word in text
+        assert "Base        no commit: a work tree" in text
+
+
+def app_text(app: K8treApp) -> str:
+    assert isinstance(app.frame, DraftScreen)
+    return app.frame.document.text
+
+
+async def test_draft_when_a_reason_is_given_then_the_pull_request_says_it() -> None:
+    app = asking(repository())
+    async with driven(app) as pilot:
+        await drafted(app, pilot)
+        await until(pilot, lambda: "newly allowed" in app_text(app))
+        await press(pilot, "R", *"ticket 12", "enter")
+        await until(pilot, lambda: "Reason     ticket 12" in app_text(app))
+        assert "### Why" in app_text(app)
+
+
+async def test_draft_when_split_then_before_and_after_stand_side_by_side() -> None:
+    app = asking(repository())
+    async with driven(app) as pilot:
+        await drafted(app, pilot)
+        assert "+++ b/policies/workspace.yaml" in app_text(app)
+        await press(pilot, "v")
+        assert app_text(app).count("+++ b/policies") == 1  # that of the pull request
+        assert any(" | " in line and "~" in line for line in app_text(app).splitlines())
+
+
+async def test_patch_when_saved_then_it_is_a_file_of_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = asking(repository())
+    async with driven(app) as pilot:
+        await drafted(app, pilot)
+        await press(pilot, "s")
+        (saved,) = tmp_path.glob("*.patch")
+        assert saved.read_text().startswith("diff --git a/policies/workspace.yaml")
+        assert saved.stat().st_mode & 0o777 == 0o600
+
+
+async def test_draft_when_nothing_can_be_submitted_then_says_which_key_saves() -> None:
+    app = make_app(start=QUESTION, drafter=Drafter(repository(), str, forge=""))
+    async with driven(app) as pilot:
+        await until(pilot, lambda: "Opens:" in shown(app))
+        await press(pilot, "e")
+        await until(pilot, lambda: "`s` saves the patch" in shown(app))
+        await press(pilot, "ctrl+j")
+        assert "this is no git repository" in said(app)
+
+
+def test_edited_text_when_read_then_comments_are_left_out() -> None:
+    assert parse_edited("A title\n\nit is\nneeded\n# no\n") == ("A title", "it is\nneeded")
+    assert parse_edited("") == ("", "")
+
+
+def test_high_risk_asks_for_its_own_word() -> None:
+    draft = SimpleNamespace(
+        change=SimpleNamespace(branch="b", base="0123456789abcdef"),
+        repository="r",
+        title="t",
+        files=("f",),
+        risk=Risk(Level.HIGH, ("it opens the outside",)),
+        broadens=False,
+    )
+    asked = question(cast("Draft", draft), "GitHub")
+    assert asked.word == "accept"
+    assert "commit 0123456789ab" in str(asked.body)

@@ -63,11 +63,9 @@ class _Checked:
 
 
 def _checked(picture: Picture, environment: Environment | None) -> _Checked:
-    from app.core.diagnose.boundaries import doubted, judge_boundaries
+    from app.services.boundaries import judge
 
-    engine = picture.engine
-    rulings = doubted(judge_boundaries(picture.boundaries, engine), engine)
-    return _Checked(picture, rulings, str(environment or ""))
+    return _Checked(picture, judge(picture), str(environment or ""))
 
 
 def _code(context: Context, one: _Checked) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
 from app.cli.output import Output, Style
-from app.core.diagnose.boundaries import Breach, Ruling
-from app.services.wording import counted, rule_words
+from app.core.diagnose.boundaries import Ruling
+from app.services.wording import breach_words, counted
 
 FEW_BREACHES = 5
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -53,16 +53,9 @@ def _reasons(ruling: Ruling, most: int) -> Iterator[str]:
     if ruling.problem:
         yield ruling.problem
     for breach in ruling.breaches[:most]:
-        yield _breach(breach)
+        yield breach_words(breach)
     if (more := len(ruling.breaches) - most) > 0:
         yield f"and {more} more (-o json lists them)"
-
-
-def _breach(breach: Breach) -> str:
-    rules = "; ".join(map(rule_words, breach.rules)) or "nothing restricts it"
-    where = f"{breach.source} → {breach.destination}:{breach.port}/{breach.protocol.value}"
-    who = f" ({breach.outside})" if breach.outside else ""
-    return f"{where}{who} is {breach.verdict.value}: {rules}"
 
 
 def print_junit(out: Output, suites: Sequence[tuple[str, Sequence[Ruling]]]) -> None:

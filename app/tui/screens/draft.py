@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
-from app.core.errors import K8treError
+from app.core.errors import BadInput, K8treError
 from app.core.model.answer import Fix
+from app.core.text import clean
 from app.services.ask import Inquiry, inquire
 from app.services.effect import EffectReport, apart, effect_of_policies
 from app.services.picture import Picture
+from app.services.risk import Level
 from app.tui.actions import Need, Scope, bindings
+from app.tui.editor import edit_text
+from app.tui.messages import Save
 from app.tui.places import Place
 from app.tui.screens.document import DocumentScreen
 from app.tui.session import Session, judges_alike
@@ -20,10 +25,25 @@ from app.tui.views import draft as views
 from widgets.confirm import Confirm
 from widgets.document import paragraph
 from widgets.frame import StatusView
+from widgets.prompt import Prompt
 from widgets.spans import Span, Tone
 
 if TYPE_CHECKING:
-    from app.services.drafting import Draft, Drafter
+    from app.services.drafting import Draft, Drafter, DraftRequest
+
+
+REASON = "why"
+"""The prompt's mode for the reason."""
+_EDIT_HELP = """# The first line is the title, what follows is why it is needed.
+# Lines that begin with # are left out. The rest of the pull request is written by the program.
+"""
+
+
+def parse_edited(text: str) -> tuple[str, str]:
+    """Give title and reason of an edited text, without its comments."""
+    kept = [clean(line) for line in text.split("\n") if not line.startswith("#")]
+    title, *rest = kept or [""]
+    return title.strip(), "\n".join(rest).strip()
 
 
 class DraftScreen(DocumentScreen):
@@ -35,7 +55,11 @@ class DraftScreen(DocumentScreen):
     def __init__(self, session: Session, place: Place) -> None:
         super().__init__(session, place)
         self._draft: Draft | None = None
+        self._report: EffectReport | None = None
+        self._request: DraftRequest | None = None
         self._busy = ""
+        self._split = False
+        self._submits = False
 
     @property
     def subject(self) -> tuple[Inquiry, Fix]:
@@ -44,6 +68,10 @@ class DraftScreen(DocumentScreen):
         if not isinstance(subject, tuple):
             raise TypeError(subject)
         return subject
+
+    @property
+    def _forge(self) -> str:
+        return self.session.drafter.forge if self.session.drafter else ""
 
     def begin(self) -> None:
         """Begin to prepare."""
@@ -62,12 +90,15 @@ class DraftScreen(DocumentScreen):
         _, fix = self.subject
         try:
             inquiry = await self._ask_now()
-            self._draft = await drafter.draft(inquiry, inquiry.ways.keyed(fix.key))
+            plan = inquiry.ways.keyed(fix.key)
+            self._draft = await drafter.draft(inquiry, plan, self._request)
         except K8treError as error:
             self._show_error(error)
         else:
-            self._show_draft(self._draft)
-            await self._compare(self._draft)
+            self._show_draft()
+            if self._report is None:
+                self._report = await self._compare(self._draft)
+                self._show_draft()
         self._busy = ""
         self.draw_frame()
 
@@ -79,7 +110,7 @@ class DraftScreen(DocumentScreen):
         flows = self.session.workspace.evidence()
         return await asyncio.to_thread(inquire, apart(picture), flows, inquiry.answer.asked)
 
-    async def _compare(self, draft: Draft) -> None:
+    async def _compare(self, draft: Draft) -> EffectReport:
         """Add every pair that the change opens, and what it does to recorded connections."""
         self._busy = "comparing"
         self.draw_frame()
@@ -91,11 +122,15 @@ class DraftScreen(DocumentScreen):
             before = apart(proof.before)
             return effect_of_policies(before, policies, flows=flows, manifests=objects)
 
-        report = await asyncio.to_thread(compare)
-        self._show_draft(draft, report)
+        return await asyncio.to_thread(compare)
 
-    def _show_draft(self, draft: Draft, report: EffectReport | None = None) -> None:
-        self.document.show(tuple(views.describe(draft, self.session.marks, report)))
+    def _show_draft(self) -> None:
+        if self._draft is None:
+            return
+        width = self.document.scrollable_content_region.width if self._split else 0
+        marks, forge = self.session.marks, self._forge
+        shown = views.describe(self._draft, marks, self._report, forge=forge, split_at=width)
+        self.document.show(tuple(shown))
 
     def _show_error(self, error: K8treError) -> None:
         lines = [paragraph(Span(str(error), Tone.BAD))]
@@ -115,18 +150,90 @@ class DraftScreen(DocumentScreen):
             return super().missing(need)
         if self.session.drafter is None:
             return self.session.no_drafts
+        if not self.session.drafter.forge:
+            return "this is no git repository: `s` saves the patch"
         return "" if self._draft and not self._busy else self._busy or "there is no draft"
 
     def do_submit(self) -> None:
-        """Ask, then put it on a branch."""
+        """Ask, then put it on a branch; where the risk is high, ask first why."""
+        if self._draft is None:
+            return
+        if self._draft.risk.level is Level.HIGH and not self._draft.request.reason.strip():
+            self._submits = True
+            self.do_reason()
+            return
+        self._ask_to_submit()
+
+    def _ask_to_submit(self) -> None:
         if self._draft is not None:
-            self.app.push_screen(Confirm(views.question(self._draft)), self._confirmed)
+            question = views.question(self._draft, self._forge)
+            self.app.push_screen(Confirm(question), self._confirmed)
+
+    def do_reason(self) -> None:
+        """Type why it is needed."""
+        if self._draft is None:
+            self.say("there is no draft to give a reason for")
+            return
+        if self._draft.risk.level is Level.HIGH:
+            self.say(f"the risk is {self._draft.risk}: say why it is needed all the same")
+        self.query_one(Prompt).open(REASON, self._draft.request.reason, lambda _: None)
+
+    def answered(self, mode: str, text: str) -> None:
+        """Take the reason."""
+        if mode == REASON:
+            self._rework(reason=text.strip())
+
+    def _rework(self, **changes: str) -> None:
+        """Prepare the draft again, with another reason or title."""
+        drafter, draft = self.session.drafter, self._draft
+        if drafter is None or draft is None or self._busy:
+            return
+        self._request = replace(draft.request, **changes)  # type: ignore[arg-type]  # texts only
+        self._busy = "preparing"
+        self.draw_frame()
+        self.work("draft", self._prepare_again(drafter))
+
+    async def _prepare_again(self, drafter: Drafter) -> None:
+        await self._prepare(drafter)
+        if self._submits and self._draft is not None and self._draft.request.reason:
+            self._ask_to_submit()
+        self._submits = False
+
+    def do_edit(self) -> None:
+        """Edit the title, and below it the reason, in the operator's editor."""
+        if self._draft is None or self._busy:
+            self.say(self._busy or "there is no draft to edit")
+            return
+        draft = self._draft
+        text = f"{draft.title}\n\n{draft.request.reason}\n\n{_EDIT_HELP}"
+        try:
+            edited = edit_text(self.app, text, "DRAFT.txt")
+        except BadInput as error:
+            self.say(str(error), bad=True)
+            return
+        title, reason = parse_edited(edited)
+        self._rework(title=title if title != draft.title else draft.request.title, reason=reason)
+
+    def do_save_patch(self) -> None:
+        """Save the patch for `git apply`."""
+        patch = self._draft.diff if self._draft else self.subject[1].patch
+        if not patch:
+            self.say("there is no patch to save")
+            return
+        self.post_message(Save(patch, "patch"))
+
+    def do_split(self) -> None:
+        """Side by side, or one diff."""
+        self._split = not self._split
+        self._show_draft()
 
     def _confirmed(self, yes: bool | None) -> None:  # noqa: FBT001  # a screen's result
         drafter, draft = self.session.drafter, self._draft
         if not yes or drafter is None or draft is None:
             self.say("nothing was sent")
             return
+        if draft.risk.level is Level.HIGH:
+            draft = replace(draft, request=replace(draft.request, accept_risk=True))
         self._busy = "submitting"
         self.draw_frame()
         self.work("draft", self._submit(drafter, draft))

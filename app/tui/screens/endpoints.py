@@ -39,13 +39,9 @@ class Endpoints(TableScreen):
         self._endpoints = endpoint_rows(picture, lambda one: not namespace or one == namespace)
         return len(self._endpoints)
 
-    def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
-        """Filter by name, address or label."""
-        rows = (
-            row
-            for row in self._endpoints
-            if views.matches(row, sought) and (not faults or views.is_open(row))
-        )
+    def wanted_rows(self, *, faults: bool) -> tuple[Row, ...]:
+        """Leave out what is closed by default, if so wanted."""
+        rows = (row for row in self._endpoints if not faults or views.is_open(row))
         return views.endpoint_table(rows, self.session.marks)
 
     def why_empty(self, total: int) -> tuple[Line, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -14,11 +13,10 @@ from app.services.lint import lint_picture
 from app.services.picture import Picture
 from app.tui.actions import Scope, bindings
 from app.tui.places import Place
+from app.tui.screens.asked import AskedTable
 from app.tui.screens.document import DocumentScreen
-from app.tui.screens.table import TableScreen
-from app.tui.session import Session
 from app.tui.views import findings as views
-from app.tui.views.words import empty, nothing_read, ref_text
+from app.tui.views.words import empty, ref_text
 from widgets.document import Paragraph, paragraph
 from widgets.frame import StatusView
 from widgets.grid import Column, Row
@@ -28,60 +26,40 @@ BEFORE = 8
 """Lines of the file, or of what is said of it, above the one that is shown."""
 
 
-class Findings(TableScreen):
-    """Every finding of the present namespace; worked out beside the screen."""
+class Findings(AskedTable[tuple[Finding, ...]]):
+    """Every finding of the present namespace, by file."""
 
     SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.LINT, Scope.TABLE)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.LINT)]
     COLUMNS: ClassVar[tuple[Column, ...]] = views.COLUMNS
     NAME: ClassVar[int] = views.CODE
-    NAMESPACE: ClassVar[int] = views.POLICY
+    NAMESPACE: ClassVar[int] = views.SOURCE
+    ASKING: ClassVar[str] = "Judging every policy."
 
-    def __init__(self, session: Session, place: Place) -> None:
-        super().__init__(session, place)
-        self._found: tuple[Finding, ...] = ()
-        self._asked: object = None
-        self._answered = False
-
-    def all_rows(self, picture: Picture) -> int:
-        """Give what was found, and look again where the policies or pods are other ones."""
-        if self.session.has_read and self._asked is not picture.engine:
-            self._asked = picture.engine
-            self.work("lint", self._judge(picture))
-        return len(self._here())
-
-    async def _judge(self, picture: Picture) -> None:
+    def question(self, picture: Picture) -> Callable[[], tuple[Finding, ...]]:
+        """Judge with an engine of its own."""
         manifests = self.session.workspace.manifests()
         flows = self.session.workspace.evidence()
-        report = await asyncio.to_thread(
-            lambda: lint_picture(apart(picture), manifests, flows=flows)
-        )
-        self._found, self._answered = report.findings, True
-        self._total = len(self._here())
-        self.show_rows()
-        self.show_detail()
-        self.draw_frame()
+        return lambda: lint_picture(apart(picture), manifests, flows=flows).findings
+
+    def count(self) -> int:
+        """Count those of the namespace."""
+        return len(self._here())
 
     def _here(self) -> tuple[Finding, ...]:
-        space = self.session.namespace
-        return tuple(one for one in self._found if not space or one.policy.namespace in ("", space))
+        space, found = self.session.namespace, self.found or ()
+        return tuple(one for one in found if not space or one.policy.namespace in ("", space))
 
-    def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
-        """Filter by any word; `faults` leaves the mere notes out."""
+    def wanted_rows(self, *, faults: bool) -> tuple[Row, ...]:
+        """Leave out the mere notes, if so wanted."""
         return views.finding_table(
-            one
-            for one in self._here()
-            if views.matches(one, sought) and (not faults or one.severity is not Severity.INFO)
+            one for one in self._here() if not faults or one.severity is not Severity.INFO
         )
 
-    def why_empty(self, total: int) -> tuple[Line, ...]:
+    def why_none(self, total: int) -> tuple[Line, ...]:
         """Say why there are no rows."""
-        if not self.session.has_read:
-            return nothing_read(self.session)
-        if not self._answered:
-            return empty("Judging every policy.")
-        if self.filter_text:
-            return empty(f"None of {total} findings matches.", "`esc` clears the filter.")
+        if total:
+            return empty(f"None of {total} findings is left.", "`esc` clears the filter.")
         return empty("Nothing found: every policy does what it says, as far as the rules know.")
 
     def describe(self, key: Hashable) -> tuple[Paragraph, ...]:
@@ -98,7 +76,7 @@ class Findings(TableScreen):
         return f"k8tre-tui lint --rules {self._finding(key).code}"
 
     def _finding(self, key: Hashable) -> Finding:
-        return next(one for one in self._found if one.key == key)
+        return next(one for one in self.found or () if one.key == key)
 
     def do_open(self) -> None:
         """Open the finding at its line."""

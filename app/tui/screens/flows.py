@@ -31,6 +31,7 @@ from app.tui.questions import observe_command
 from app.tui.screens.flow import go_to_rule, why_of
 from app.tui.screens.frame import Frame
 from app.tui.session import Session
+from app.tui.sought import complete_key
 from app.tui.times import span_of
 from app.tui.views import flows as views
 from app.tui.views.chips import make_chips
@@ -312,13 +313,12 @@ class Flows(Frame):
 
     def complete_filter(self, text: str) -> str | None:
         """Complete a key of the filter language, as `ver` to `verdict:`."""
-        before, _, word = text.rpartition(" ")
-        negated = word.startswith("!")
-        begun = word.removeprefix("!")
-        key = next((one for one in KEYS if begun and one.startswith(begun)), None)
-        if key is None:
-            return None
-        return f"{before} {'!' if negated else ''}{key}:".strip()
+        return complete_key(text, KEYS)
+
+    def filter_hint(self) -> str:
+        """Say what a filter of flows may be made of."""
+        keys = " ".join(f"{key}:" for key in KEYS)
+        return f"text  !text  {keys}  -l key=value  -f letters"
 
     def _parse(self, text: str) -> Filter | None:
         if not text.strip():

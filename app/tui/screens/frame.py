@@ -40,6 +40,7 @@ from widgets.frame import KeyHint, StatusView, draw_footer, draw_header, draw_st
 from widgets.lines import Lines
 from widgets.motion import Motion, Movable
 from widgets.prompt import Prompt
+from widgets.spans import Line, Span, Tone
 from widgets.sturdy import Sturdy
 
 COMMAND = "everywhere.command"
@@ -147,7 +148,18 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         lines = draw_header(header, width, self.session.marks, folded=self.session.folded)
         self.query_one("#header", Lines).show(lines)
         self.query_one("#status", Lines).show((draw_status(self.status(), width),))
-        self.query_one("#footer", Lines).show((draw_footer(self.hints(), width),))
+        self.query_one("#footer", Lines).show((self._foot(width),))
+
+    def _foot(self, width: int) -> Line:
+        """The keys; while a filter is typed, what it may be made of."""
+        prompt = self.query_one(Prompt)
+        if prompt.is_open and prompt.mode == "/":
+            return (Span(f" {self.filter_hint()}", Tone.DIM),)
+        return draw_footer(self.hints(), width)
+
+    def filter_hint(self) -> str:
+        """Say what a filter may be made of."""
+        return "text to look for"
 
     def actions(self) -> tuple[Action, ...]:
         """Give this screen's actions with the user's keys, its own scopes first."""
@@ -235,6 +247,7 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         """Open the filter with what it is now."""
         self._filter_before = self.filter_text
         self.query_one(Prompt).open("/", self.filter_text, self.complete_filter)
+        self.draw_frame()
 
     def complete_filter(self, text: str) -> str | None:
         """Complete a filter; screens with a filter language say more."""
@@ -265,6 +278,7 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         self._typed_in = None
         if event.mode == "/":
             self.set_filter(self._filter_before)
+        self.draw_frame()
 
     @on(Prompt.Submitted)
     def _prompt_submitted(self, event: Prompt.Submitted) -> None:
@@ -272,8 +286,14 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         self.main.focus()
         if event.mode == "/":
             self.set_filter(event.text)
+            self.draw_frame()
+        elif event.mode != ":":
+            self.answered(event.mode, event.text)
         elif event.text.strip():
             self._run_command(event.text)
+
+    def answered(self, mode: str, text: str) -> None:
+        """Take what was typed in a mode of the screen's own."""
 
     def _run_command(self, text: str) -> None:
         try:

@@ -41,13 +41,9 @@ class Policies(TableScreen):
         self._policies = tuple(row for row in rows if not kind or row.ref.kind == kind)
         return len(self._policies)
 
-    def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
-        """Filter by name, kind, namespace or file."""
-        rows = (
-            row
-            for row in self._policies
-            if views.matches(row, sought) and (not faults or views.is_faulty(row))
-        )
+    def wanted_rows(self, *, faults: bool) -> tuple[Row, ...]:
+        """Leave out what is in order, if so wanted."""
+        rows = (row for row in self._policies if not faults or views.is_faulty(row))
         return views.policy_table(rows, self.session.marks)
 
     def why_empty(self, total: int) -> tuple[Line, ...]:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 
+from app.core.errors import UsageError
 from app.core.model.cluster import Cluster
 from app.core.model.provenance import Notice
 from app.services.picture import Picture
@@ -21,6 +22,7 @@ from app.tui.links import place_of
 from app.tui.places import ALL, Place
 from app.tui.screens.frame import Frame
 from app.tui.session import Session, judges_alike
+from app.tui.sought import complete, hint, parse, sift
 from widgets.document import Document, Paragraph
 from widgets.frame import StatusView
 from widgets.grid import Column, Grid, Row, sort_rows
@@ -71,8 +73,8 @@ class TableScreen(Frame):
         """Ask for the rows of the present namespace and keep them; gives how many there are."""
 
     @abstractmethod
-    def wanted_rows(self, *, sought: str, faults: bool) -> tuple[Row, ...]:
-        """Give the rows that the filter leaves."""
+    def wanted_rows(self, *, faults: bool) -> tuple[Row, ...]:
+        """Give the rows, or with `faults` only those with something wrong."""
 
     @abstractmethod
     def why_empty(self, total: int) -> tuple[Line, ...]:
@@ -108,6 +110,11 @@ class TableScreen(Frame):
         self.show_detail()
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """What can be sorted and filtered by."""
+        return self.COLUMNS
+
+    @property
     def grid(self) -> Grid:
         """The table."""
         return self.query_one("#main", Grid)
@@ -123,8 +130,8 @@ class TableScreen(Frame):
 
     def show_rows(self) -> None:
         """Filter and sort what there is."""
-        rows = self.wanted_rows(sought=self.filter_text, faults=self._faults)
-        self._rows = rows
+        wanted = self.wanted_rows(faults=self._faults)
+        rows = self._rows = sift(wanted, self.columns, self.filter_text)
         column, descending = self._sort or (0, False)
         table = sort_rows(rows, column, descending=descending) if self._sort else None
         self.grid.show(
@@ -165,10 +172,22 @@ class TableScreen(Frame):
         return (Span(f"{counted(notices, 'notice')} (!)", Tone.WARN),) if notices else ()
 
     def apply_filter(self, text: str) -> str:
-        """Filter by text."""
+        """Filter by the grammar of tables; gives what is wrong with it."""
+        try:
+            parse(text, self.columns)
+        except UsageError as error:
+            return f"{error}; {error.hint}"
         self.filter_text = text
         self.show_rows()
         return ""
+
+    def filter_hint(self) -> str:
+        """Say what may be typed, with this table's columns."""
+        return hint(self.columns)
+
+    def complete_filter(self, text: str) -> str | None:
+        """Complete the name of a column."""
+        return complete(text, self.columns)
 
     def missing(self, need: Need) -> str:
         """A row is missing when the table is empty."""

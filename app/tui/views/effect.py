@@ -23,7 +23,7 @@ def describe(report: EffectReport, marks: Marks) -> Iterator[Paragraph]:
         text = f"{marks.bad} Cilium would refuse {one.ref}: {one.reason}"
         yield field("Refused", Span(f"{text} ({at})" if at else text, Tone.BAD))
     yield field("Flows", flow_sentence(report.flows))
-    yield from _boundaries(report, marks)
+    yield from boundaries(report, marks)
     yield from pairs(report)
 
 
@@ -31,11 +31,12 @@ def pairs(report: EffectReport) -> Iterator[Paragraph]:
     """Both lists of pairs whose verdict changes, each with its size."""
     for at, text in enumerate(report.unknown):
         yield field("Not known" if not at else "", Span(text, Tone.WARN))
-    yield from _pairs("newly allowed", "+", Tone.GOOD, report.newly_allowed)
+    yield from _pairs("newly allowed", "+", Tone.WARN, report.newly_allowed)
     yield from _pairs("newly denied", "-", Tone.BAD, report.newly_denied)
 
 
-def _boundaries(report: EffectReport, marks: Marks) -> Iterator[Paragraph]:
+def boundaries(report: EffectReport, marks: Marks) -> Iterator[Paragraph]:
+    """How many boundaries hold afterwards, and which do not."""
     if not report.checks:
         return
     held = sum(holds for _, holds in report.checks)

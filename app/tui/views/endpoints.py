@@ -120,21 +120,10 @@ def posture(
     if endpoint.host_network or not endpoint.managed:
         return Span(f"{marks.audit} no policy", Tone.DIM)
     if default_deny:
-        return Span(f"{marks.good} deny", Tone.GOOD)
+        return Span(f"{marks.good} enforced", Tone.GOOD)
     if policies:
         return Span(f"{marks.error} open+rules", Tone.WARN)
     return Span(f"{marks.error} open", Tone.WARN)
-
-
-def matches(row: EndpointRow, sought: str) -> bool:
-    """Whether the text, `!text` inverted or `-l key=value`, fits an endpoint."""
-    one = row.endpoint
-    if sought.startswith("-l "):
-        key, _, value = sought[3:].strip().partition("=")
-        return one.pod_labels.get(key) == value
-    inverted = sought.startswith("!")
-    words = f"{one.key} {' '.join(map(str, one.addresses))}".casefold()
-    return (sought.lstrip("!").casefold() in words) != inverted
 
 
 def is_open(row: EndpointRow) -> bool:

@@ -21,7 +21,7 @@ COLUMNS = (
     Column("source", "SOURCE", 16, flex=2, rank=2),
     Column("name", "NAME", 30, wide=True),
 )
-CODE, POLICY = 1, 2
+CODE, SOURCE = 1, 4
 
 TONES = {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WARN, Severity.INFO: Tone.DIM}
 
@@ -48,17 +48,10 @@ def _sort_value(one: Finding, column: int) -> str | float:
         "code": one.code,
         "policy": f"{one.policy.namespace}/{one.policy.name}",
         "summary": one.summary,
-        "source": f"{one.file or ''}:{one.line or 0:06}",
+        "source": f"{one.file or '~'}:{one.line or 0:06}",
         "name": one.name,
     }
     return values[COLUMNS[column].key]
-
-
-def matches(one: Finding, sought: str) -> bool:
-    """Whether the text, or `!text` inverted, is anywhere in what a finding says."""
-    inverted = sought.startswith("!")
-    words = f"{one.code} {one.name} {one.severity} {ref_text(one.policy)} {one.summary} {one.file}"
-    return (sought.lstrip("!").casefold() in words.casefold()) != inverted
 
 
 def describe(one: Finding) -> tuple[Paragraph, ...]:

@@ -127,13 +127,6 @@ def is_faulty(row: PolicyRow) -> bool:
     return not row.valid or bool(row.notices) or row.selects == 0
 
 
-def matches(row: PolicyRow, sought: str) -> bool:
-    """Whether the text, or `!text` inverted, is anywhere in what identifies a policy."""
-    inverted = sought.startswith("!")
-    words = f"{ref_text(row.ref)} {row.ref.kind} {row.file or ''}".casefold()
-    return (sought.lstrip("!").casefold() in words) != inverted
-
-
 def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
     """Say why no policy is listed."""
     if not session.has_read:

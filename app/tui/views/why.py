@@ -23,6 +23,7 @@ from app.services.wording import (
 from app.tui.links import deciding_rule, rule_to_change, to_policy, to_rule
 from app.tui.questions import Words, split_request, words_of
 from app.tui.session import Session
+from app.tui.views.diff import unified
 from app.tui.views.words import field, section
 from widgets.document import Paragraph, heading, paragraph
 from widgets.marks import Marks, policy_verdict
@@ -46,6 +47,7 @@ _BEARING_LOOKS = {
     Bearing.NEITHER: ("audit", Tone.DIM),
 }
 ABOUT_COLUMNS = 14
+PATCH_INDENT = 13
 
 FIX = "fix:"
 """Begins the target of a fix; its position follows."""
@@ -237,20 +239,7 @@ def fix_paragraphs(fix: Fix) -> Iterator[Paragraph]:
     if fix.opens:
         opens = Span(fix.opens.removeprefix("opens "), Tone.WARN)
         yield field("", Span("Opens: ", Tone.DIM), opens, width=13)
-    yield from patch_paragraphs(fix.patch or "")
-
-
-def patch_paragraphs(patch: str, indent: int = 13) -> Iterator[Paragraph]:
-    """A unified diff; the sign of a line says what its colour says."""
-    for row in patch.splitlines():
-        tone = Tone.DIM
-        if row.startswith("+"):
-            tone = Tone.GOOD
-        elif row.startswith("-"):
-            tone = Tone.BAD
-        elif row.startswith("@@"):
-            tone = Tone.ACCENT
-        yield Paragraph((Span(" " * indent), Span(row, tone)), wraps=False)
+    yield from unified(fix.patch or "", PATCH_INDENT)
 
 
 def _trace(trace: DirectionTrace, marks: Marks) -> Iterator[Paragraph]:
