@@ -40,7 +40,7 @@ def build_flow_sources(
     A snapshot without a recording has none. What passes is kept in `history`, and with `record`
     also written down.
     """
-    found = _flow_source(sources, settings, follow=follow, live=live)
+    found = flow_source_of(sources, settings, follow=follow, live=live)
     if found is None:
         return ()
     if history is not None:
@@ -64,17 +64,22 @@ def flow_redaction(
 
 
 def build_history(
-    sources: Sources, settings: Settings, environ: Mapping[str, str] = os.environ
+    sources: Sources,
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    demo: bool = False,
 ) -> FlowHistory | None:
     """The history of a cluster, in ClickHouse or on disk; it keeps only what Relay gives.
 
-    None where the settings want none, or nothing comes from Relay.
+    None where the settings want none, or nothing comes from Relay; `demo` keeps the demo's too.
     """
     flows = settings.flows
-    if not flows.history or not asks_relay(sources):
+    made_up = demo and sources.demo
+    if not flows.history or not (asks_relay(sources) or made_up):
         return None
-    context = sources.context or settings.cluster.context or "current"
-    cluster = sources.hubble_address or settings.hubble.address or context
+    context = "demo" if made_up else sources.context or settings.cluster.context or "current"
+    cluster = context if made_up else sources.hubble_address or settings.hubble.address or context
     if flows.clickhouse:
         from integrations.history.clickhouse import ClickHouseHistory, Server
 
@@ -105,9 +110,10 @@ def asks_relay(sources: Sources) -> bool:
     return not recorded and bool(sources.hubble_address or sources.live_objects)
 
 
-def _flow_source(
+def flow_source_of(
     sources: Sources, settings: Settings, *, follow: bool, live: KubernetesReader | None
 ) -> FlowSource | None:
+    """The one source of flows that was asked for; None where there is none."""
     if path := sources.flows or sources.replay:
         from integrations.hubble.files import FlowFile
         from integrations.hubble.recording import Replay

@@ -166,6 +166,16 @@ def add_output_options(parser: argparse.ArgumentParser, formats: Sequence[str] =
     )
 
 
+def add_paging_options(parser: argparse.ArgumentParser) -> None:
+    """Whom to tell of alerts besides."""
+    group = parser.add_argument_group("whom else to tell (with [alerts] of the settings: --notify)")
+    group.add_argument("--notify", action="store_true", help="tell those whom the settings name")
+    group.add_argument(
+        "--alertmanager", default="", metavar="URL", help="a Prometheus Alertmanager"
+    )
+    group.add_argument("--webhook", default="", metavar="URL", help="an address that takes JSON")
+
+
 def add_namespace_options(parser: argparse.ArgumentParser) -> None:
     """`-n` and `-A`; all namespaces is the default."""
     group = parser.add_mutually_exclusive_group()

@@ -52,6 +52,7 @@ COMMANDS = (
         "alerts", "say what was refused, why, and what is not usual", "app.cli.commands.alerts"
     ),
     Command("evidence", "write the proof that auditors ask for", "app.cli.commands.evidence"),
+    Command("record", "keep flows without a screen, and serve metrics", "app.cli.commands.record"),
     Command("lint", "find policies that do not do what they say", "app.cli.commands.lint"),
     Command("snapshot", "write down what was read", "app.cli.commands.snapshot"),
     Command(

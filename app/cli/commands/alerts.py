@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
-from app.cli.options import add_namespace_options, add_output_options
+from app.cli.options import add_namespace_options, add_output_options, add_paging_options
 from app.core.insights.alert import AlertSeverity, AlertState
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=AlertSeverity.HIGH.value,
         help="the mildest severity that makes the exit code 1 (default: high)",
     )
-    told = parser.add_argument_group("whom else to tell (with [alerts] of the settings: --notify)")
-    told.add_argument("--notify", action="store_true", help="tell those whom the settings name")
-    told.add_argument("--alertmanager", default="", metavar="URL", help="a Prometheus Alertmanager")
-    told.add_argument("--webhook", default="", metavar="URL", help="an address that takes JSON")
+    add_paging_options(parser)
     add_namespace_options(parser)
     add_output_options(parser)
 
@@ -87,7 +84,7 @@ async def _once(context: Context) -> int:
     await _read(context, book, request)
     alerts = book.alerts(picture, 0 if _is_recorded(context) else request.until_ns or _now_ns())
     _print(context, alerts, picture)
-    if (paging := _paging(context)) is not None:
+    if (paging := paging_of(context)) is not None:
         await _notify(context, paging, alerts)
     return _code(context, alerts)
 
@@ -129,7 +126,7 @@ async def _follow(context: Context) -> int:
 
     workspace = build_workspace(context.sources, context.config.settings)
     await workspace.load()
-    book, changes, paging = AlertBook(), Changes(), _paging(context)
+    book, changes, paging = AlertBook(), Changes(), paging_of(context)
     worst = 0
     async with Tasks(workspace.report) as tasks:
         running = tasks.start("workspace", workspace.run())
@@ -147,7 +144,7 @@ async def _follow(context: Context) -> int:
     return worst
 
 
-def _paging(context: Context) -> Paging | None:
+def paging_of(context: Context) -> Paging | None:
     """Who is told besides; None where nobody is asked for. Raises `UsageError`."""
     from app.bootstrap.paging import build_pagers
     from app.core.errors import UsageError
