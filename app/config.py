@@ -222,6 +222,9 @@ class BotSettings:
         "HOST:PORT where Slack's signed requests are taken; empty means Socket Mode, where nothing "
         "listens"
     )
+    status: str = _key(
+        "HOST:PORT where /healthz, /readyz and /metrics are served; empty means nowhere"
+    )
     asker_as: str = _key(
         "whose rights an asker's answers are read with: user:NAME (impersonated) or context:NAME "
         "of the kubeconfig; empty means the bot's own"
@@ -386,6 +389,17 @@ def find_secret(environ: Mapping[str, str], *names: str) -> Secret | None:
         if value := environ.get(name):
             return Secret(value, name)
     return None
+
+
+def is_private(mode: int, owner: int, me: int) -> bool:
+    """Whether a file is for its owner alone, or mounted for a group of ours.
+
+    A Secret that Kubernetes mounts for a program that is not root belongs to root, and its
+    `fsGroup` may read it: there is no other way to give it to that program.
+    Source: Kubernetes, "Secrets" (`defaultMode`), "Configure a Security Context" (`fsGroup`).
+    """
+    others = stat.S_IMODE(mode) & 0o077
+    return not others or (others == stat.S_IRGRP and owner == 0 and me != 0)
 
 
 def _read_secret_file(path: Path) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from app.bot.desk import Desk
     from app.bot.follow_up import FollowUp
     from app.core.insights.alert import Alerts
-    from app.ports import PolicyRepo
+    from app.ports import KeptDraft, PolicyRepo
     from app.services.drafting import Drafter
     from integrations.slack.chat import SlackChat
 
@@ -113,9 +114,25 @@ class Drafts:
     repo: PolicyRepo | None = None
 
     @property
-    def submitted(self) -> None:
+    def submitted(self) -> Callable[[], Awaitable[tuple[KeptDraft, ...]]] | None:
         """What gives our requests as the repository has them."""
+        return self.repo.drafts if self.repo is not None else None
+
+
+@asynccontextmanager
+async def telling_status(desk: Desk, chat: SlackChat, listen: str) -> AsyncIterator[None]:
+    """Count what the desk decides, and serve how the bot is, where the settings say so."""
+    from app.bot.tally import BOUNDS_S, Tally
+    from integrations.serving.status import serving_status
+
+    if not listen:
+        yield
         return
+    tally = Tally(desk.clock, desk.known, lambda: desk.pool.pending, chat.is_connected)
+    desk.count = tally.count
+    async with serving_status(tally, BOUNDS_S, listen) as address:
+        _log.info("status served", extra={"address": address})
+        yield
 
 
 def build_drafts(

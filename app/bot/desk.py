@@ -113,6 +113,7 @@ class Desk:
     lookups: Pool = field(default_factory=lambda: Pool(workers=1))
     known_to: Mapping[Role, Callable[[], Known]] = field(default_factory=dict)
     doer: Doer | None = None
+    count: Callable[[str, float], None] = lambda _decision, _took_s: None
 
     async def answer(self, incoming: Incoming) -> Reply:
         """Give the reply, and leave a line in the audit log."""
@@ -153,6 +154,7 @@ class Desk:
         entry = replace(self._entry(incoming, reply, decision, started_s), subject=subject)
         about = {"decision": decision, "channel": entry.channel, "ms": entry.duration_ms}
         _log.info("command answered", extra=about)
+        self.count(decision, entry.duration_ms / 1000)
         try:
             await asyncio.to_thread(self.audit.record, entry)
         except OSError as error:

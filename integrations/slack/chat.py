@@ -104,7 +104,7 @@ class SlackChat:
         self._offers = Offers(access.offers)
         self._delivery: Delivery | None = None
         self._stopping = asyncio.Event()
-        self.is_connected: Callable[[], bool] = lambda: False
+        self._connection: Callable[[], bool] = lambda: False
 
     async def run(self) -> None:
         """Serve until cancelled, or until `stop`: then what is under way is finished first.
@@ -139,6 +139,10 @@ class SlackChat:
                 await self._stopping.wait()
             await listener.finish(GRACE_S)
 
+    def is_connected(self) -> bool:
+        """Whether Slack reaches this program now."""
+        return self._connection()
+
     def stop(self) -> None:
         """Take nothing more in, finish what is under way, and end `run`."""
         self._stopping.set()
@@ -169,7 +173,7 @@ class SlackChat:
             from integrations.slack.http import serving
 
             async with serving(app, self._access.signing_secret, self._access.listen) as address:
-                self.is_connected = lambda: True
+                self._connection = lambda: True
                 self._say(f"slack: listening on {address}")
                 yield
             return
@@ -181,7 +185,7 @@ class SlackChat:
             handler.client.wss_uri = await translated(handler.client.issue_new_wss_url())
             await handler.connect_async()  # type: ignore[no-untyped-call]  # untyped in bolt
             session = handler.client
-            self.is_connected = lambda: bool(
+            self._connection = lambda: bool(
                 session.current_session and not session.current_session.closed
             )
             yield

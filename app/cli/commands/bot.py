@@ -99,7 +99,7 @@ async def _answer(context: Context, workspace: Workspace, tasks: Tasks) -> None:
         slack_access,
         state_folder,
     )
-    from app.bootstrap.office import build_drafts, open_office
+    from app.bootstrap.office import build_drafts, open_office, telling_status
     from app.bot.pool import prompt_turns
 
     settings = context.config.settings
@@ -117,8 +117,9 @@ async def _answer(context: Context, workspace: Workspace, tasks: Tasks) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, chat.stop)
-    with prompt_turns():
-        await chat.run()
+    async with telling_status(desk, chat, settings.bot.status):
+        with prompt_turns():
+            await chat.run()
 
 
 async def _try_out(context: Context, workspace: Workspace) -> None:
