@@ -29,9 +29,12 @@ class Reading:
     notices: tuple[Notice, ...]
 
 
+_READER = msgspec.json.Decoder(Reading)
+
+
 def kept_reading() -> Reading:
     """Give what was read beforehand."""
-    return msgspec.json.decode(KEPT.read_bytes(), type=Reading)
+    return _READER.decode(KEPT.read_bytes())
 
 
 def read_tree() -> Reading:

@@ -12,15 +12,17 @@ from contextlib import (
 )
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import pytest
 
 from app import ports
 from app.bootstrap.sources import SystemClock
 from app.config import Secret
-from app.core.errors import NotFound
+from app.core.errors import NotFound, SourceUnavailable
 from app.core.flows.encode import encode_line
 from app.core.flows.times import NS_PER_S
 from app.core.model.chat import Incoming, Reply, ReplyKind
@@ -37,6 +39,8 @@ from app.ports import (
     FlowRequest,
     FlowSource,
     HistoryQuery,
+    Page,
+    Pager,
     PolicyRepo,
     ProposedChange,
     SourceState,
@@ -50,6 +54,7 @@ from app.testing.github_server import GitHubServer
 from app.testing.gitlab_server import GitLabServer
 from app.testing.history import FakeHistory
 from app.testing.kube_api import FakeKubeApi
+from app.testing.pagers import FakePager
 from app.testing.pictures import small_tre
 from app.testing.repo import FakeRepo
 from app.testing.sources import FakeCluster, FakeFlows
@@ -68,6 +73,9 @@ from integrations.kubernetes.client import Credentials
 from integrations.kubernetes.reader import KubernetesReader
 from integrations.kubernetes.resources import RESOURCES
 from integrations.manifests.reader import ManifestReader
+from integrations.paging.alertmanager import Alertmanager
+from integrations.paging.post import Target
+from integrations.paging.webhook import Webhook
 from integrations.slack.chat import SlackAccess, SlackChat
 from integrations.slack.local_server import APP_TOKEN, BOT_TOKEN, SlackServer
 from tests.integrations.git_repository import bare
@@ -472,6 +480,35 @@ def test_clock_gives_this_century_and_never_goes_back(make: Callable[[], Clock])
     assert second >= first
 
 
+# Pagers
+
+Take = Callable[[int], Pager]
+
+
+def fake_pager(status: int) -> Pager:
+    return FakePager(is_down=status != HTTPStatus.OK)
+
+
+def alertmanager(status: int) -> Pager:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status))
+    return Alertmanager(Target("http://alerts.example.org:9093"), transport=transport)
+
+
+def webhook(status: int) -> Pager:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status))
+    return Webhook(Target("https://hook.example.org/x"), transport=transport)
+
+
+@pytest.mark.parametrize("make", [fake_pager, alertmanager, webhook])
+async def test_pager_takes_pages_and_says_when_they_did_not_arrive(make: Take) -> None:
+    page = Page({"alertname": "a"}, {"summary": "b"}, START_NS, 0, {})
+    await make(HTTPStatus.OK).send([page], START_NS)
+    down = make(HTTPStatus.SERVICE_UNAVAILABLE)
+    assert down.name
+    with pytest.raises(SourceUnavailable):
+        await down.send([page], START_NS)
+
+
 KEPT_BY: dict[type, tuple[type, ...]] = {
     ports.Clock: (FakeClock, SystemClock),
     ports.ClusterReader: (
@@ -485,6 +522,7 @@ KEPT_BY: dict[type, tuple[type, ...]] = {
     ports.PolicyRepo: (FakeRepo, LocalGit, GitHub, GitLab, Gitea),
     ports.Chat: (FakeChat, SlackChat),
     ports.FlowHistory: (FakeHistory, SqliteHistory),
+    ports.Pager: (FakePager, Alertmanager, Webhook),
 }
 """Each port with its fake and the adapters that the tests above hold to one contract."""
 

@@ -37,7 +37,7 @@ class Owner:
 def owner_of(body: Mapping[str, Any]) -> Owner | None:
     """Give who keeps an object, the most certain first; None where nothing on it says.
 
-    Source: argo-cd `docs/user-guide/resource_tracking.md` (the annotation is
+    Source: Argo CD `docs/user-guide/resource_tracking.md` (the annotation is
     `APP:GROUP/KIND:NS/NAME`), fluxcd/pkg `ssa` (owner labels), helm `pkg/action/validate.go`.
     """
     return next(_owners(_map(body.get("metadata"))), None)

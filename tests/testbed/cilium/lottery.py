@@ -70,18 +70,24 @@ class Shot:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run saw; `refused` are objects that the API server or Cilium did not take."""
+    """What a run saw; `refused` are objects that the API server or Cilium did not take.
+
+    `once` are packets at odds with the product until the same objects were put again: the agent
+    had not forgotten what was there before, as an address of a CIDR group with host bits.
+    """
 
     clusters: int = 0
     packets: int = 0
     passed: int = 0
     refused: int = 0
+    once: int = 0
     found: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.clusters} clusters, {self.packets} packets, {self.passed} passed, "
-            f"{self.refused} objects not taken, {len(self.found)} disagree"
+            f"{self.refused} objects not taken, {self.once} at odds only once, "
+            f"{len(self.found)} disagree"
         )
 
 
@@ -217,6 +223,11 @@ class Lottery:
         ]
         odd = [shot for shot in odd if self._disagrees(shot)]
         if odd:
+            self._put([])
+            self._put(case["objects"])
+            once, odd = odd, [shot for shot in odd if self._disagrees(shot)]
+            tally.once += len(once) - len(odd)
+        if odd:
             say(f"{case['name']}: {len(odd)} packets, the first {odd[0]}")
             tally.found.append(self._keep(case, odd[0], say))
 
@@ -235,7 +246,7 @@ class Lottery:
         return [one.result(60)["fate"] in ("arrived", "refused") for one in told]
 
     def _disagrees(self, shot: Shot) -> bool:
-        """Whether packet and product still differ when both are asked again, with patience."""
+        """Whether packet and product differ when both are asked again, with patience."""
         (passed,) = self._fire([shot], SURE_S)
         ((verdict, _),) = self.product.judge([shot.question], of="live")
         return not _agrees(verdict, passed=passed)
