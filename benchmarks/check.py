@@ -10,6 +10,7 @@ import time
 import _tre
 from _figures import Figure, report
 
+from app.bootstrap.collector import relax_collector
 from app.core.cluster.build import build_cluster
 from app.core.diagnose.boundaries import judge_boundaries, parse_boundaries
 from app.core.policy.engine import Engine
@@ -38,27 +39,28 @@ def boundaries() -> str:
 
 def main() -> int:
     """Measure, and hold the figures to their bars."""
+    relax_collector()  # as the program does
     engine = Engine.build(build_cluster(_tre.manifests(SIZE)))
-    started = time.perf_counter()
+    started = time.process_time()
     outside = outside_classes(engine)
-    classes = time.perf_counter() - started
+    classes = time.process_time() - started
     asked = parse_boundaries(boundaries())
-    started = time.perf_counter()
+    started = time.process_time()
     rulings = judge_boundaries(asked, engine)
-    cold = time.perf_counter() - started
-    started = time.perf_counter()
+    cold = time.process_time() - started
+    started = time.process_time()
     judge_boundaries(asked, engine)
-    warm = time.perf_counter() - started
+    warm = time.process_time() - started
     held = sum(one.holds for one in rulings)
     questions = sum(one.asked for one in rulings)
     size = f"{BOUNDARIES} boundaries, {SIZE.identities:,} identities"
     words = f"{held} hold, {questions:,} questions"
     figures = [
         Figure(f"{len(outside)} classes outside, {SIZE.policies:,} policies", classes, "s"),
-        Figure(f"{size}: cold", cold, "s", words, bar=1.5),
+        Figure(f"{size}: cold", cold, "s", words, bar=1),
         Figure(f"{size}: all pairs known", warm, "s", words, bar=1),
     ]
-    return 0 if report(figures) else 1
+    return 0 if report(figures, of_processor=True) else 1
 
 
 if __name__ == "__main__":

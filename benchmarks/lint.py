@@ -1,17 +1,20 @@
 """Lint of a large checkout: 5,000 policies in 200 files, as a command would be run.
 
-Prints name, value, unit and the bar, and beside it what kubeconform needs for the same tree where
-it is installed. Run it: python benchmarks/lint.py
+Each line: name, value, unit, and the ratio to the bar, or to what kubeconform needs for the same
+tree where it is installed. The time is the processor's; nothing is cached. `python
+benchmarks/lint.py`
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from _child import run_child
+from _figures import Figure, report
 
 FILES = 200
 PER_FILE = 25
@@ -72,35 +75,24 @@ def write_tree(folder: Path) -> None:
     (folder / "dns.yaml").write_text(_DNS)
 
 
-def timed(*command: str) -> tuple[float, float]:
-    """Run a command; give its seconds, and the most memory that any child has had, in MiB."""
-    started = time.monotonic()
-    ran = subprocess.run(
-        [sys.executable, "-c", _CHILD, *command], check=True, capture_output=True, text=True
-    )
-    return time.monotonic() - started, int(ran.stdout.split()[-1]) / 1024
-
-
-_CHILD = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
 def main() -> int:
     """Measure, and print a line for each figure; 1 when a bar is missed."""
     with TemporaryDirectory() as name:
         write_tree(Path(name))
-        seconds, memory = timed(sys.executable, "-m", "app.cli", "lint", name, "-o", "json")
-        peer = shutil.which("kubeconform")
+        env = {**os.environ, "K8TRE_TUI_CACHE_ENABLED": "false"}
+        ran = run_child(sys.executable, "-m", "app.cli", "lint", name, "-o", "json", env=env)
         ratio = ""
-        if peer is not None:
-            other, _ = timed(peer, "-ignore-missing-schemas", name)
-            ratio = f"  {seconds / other:.1f}x kubeconform"
-    print(f"lint: {FILES * PER_FILE} policies  {seconds:.1f} s (bar {BAR_S} s){ratio}")
-    print(f"lint: memory  {memory:.0f} MiB (bar {BAR_MIB} MiB)")
-    return int(seconds > BAR_S or memory > BAR_MIB)
+        if (peer := shutil.which("kubeconform")) is not None:
+            other = run_child(peer, "-ignore-missing-schemas", name, env=env)
+            ratio = f"{ran.seconds / other.seconds:.1f} times kubeconform"
+    what = f"lint: {FILES * PER_FILE:,} policies in {FILES} files"
+    return not report(
+        [
+            Figure(what, ran.seconds, "s", ratio, BAR_S),
+            Figure(f"{what}: memory", ran.mib, "MiB", bar=BAR_MIB),
+        ],
+        of_processor=True,
+    )
 
 
 if __name__ == "__main__":

@@ -127,9 +127,9 @@ class _Side:
         wanted = bits_of(numbers, len(pairs.groups))
         policed = 0
         allowed, redirected = dict.fromkeys(numbers, 0), dict.fromkeys(numbers, 0)
-        for one, members in pairs.subjects(self._direction).members.items():
+        classes = pairs.subjects(self._direction).members
+        for row, members in pairs.rows.each(classes, port):
             policed |= members
-            row = pairs.rows.row(one, port)
             if held := row.allowed & wanted:
                 for number in members_of(held):
                     allowed[number] |= members

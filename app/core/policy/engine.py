@@ -28,6 +28,7 @@ from app.core.model.verdict import (
 from app.core.policy import trace as tracing
 from app.core.policy.context import ParseContext
 from app.core.policy.filters import DirectionPolicy, compile_direction
+from app.core.policy.groups import pod_changes
 from app.core.policy.identities import Identities
 from app.core.policy.inside import Inside
 from app.core.policy.judge import (
@@ -91,9 +92,10 @@ class Engine:
         known: Mapping[int, Parsed] = {}
         if ParseContext.of(cluster) == self._context:
             known = {id(item.manifest): item for item in self._parsed.values()}
-        same_pods = cluster.endpoints is self.cluster.endpoints
-        same_config = cluster.config == self.cluster.config
-        names = self.names if same_pods and same_config else None
+        names = None
+        if cluster.config == self.cluster.config:
+            gone, came = pod_changes(self.cluster.endpoints, cluster.endpoints)
+            names = self.names.replace(gone, came, cluster.endpoints)
         engine = self._with(cluster, known, self._pairs, names)
         engine.take_inside(self._inside)
         return engine

@@ -5,8 +5,8 @@ Source: Cilium `pkg/types/portmap.go`, `pkg/policy/l4.go` `toMapState`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.core.model.cluster import ContainerPort, Endpoint
@@ -44,17 +44,39 @@ class NamedPorts:
     def of(cls, endpoints: Iterable[Endpoint], version: Version) -> NamedPorts:
         """Collect the names of every pod the agents know."""
         table: dict[tuple[str, str], int | None] = {}
-        for endpoint in endpoints:
-            if endpoint.host_network or not endpoint.managed:
-                continue
-            for name, (protocol, number) in named_ports(endpoint.ports).items():
-                known = table.setdefault((name, protocol), number)
-                if known != number:
-                    table[name, protocol] = None
+        for key, number in _declared(endpoints):
+            if table.setdefault(key, number) != number:
+                table[key] = None
         return cls(version >= FIRST_BY_PEER, table)
+
+    def replace(
+        self, gone: Iterable[Endpoint], came: Iterable[Endpoint], endpoints: Sequence[Endpoint]
+    ) -> NamedPorts:
+        """Give the names after some pods went and others came, of which there are `endpoints`."""
+        lost, got = ({*_declared(gone)}, {*_declared(came)})
+        if lost == got:
+            return self
+        table = dict(self.table)
+        for key, number in lost:
+            if table[key] is None:  # of several numbers one may be left
+                return replace(self, table=NamedPorts.of(endpoints, FIRST_BY_PEER).table)
+            if (key, number) not in _declared(endpoints):  # asked until one declares it
+                del table[key]
+        for key, number in got:
+            if table.setdefault(key, number) != number:
+                table[key] = None
+        return self if table == self.table else replace(self, table=table)
 
     def of_egress(self, name: str, protocol: str, peer: Endpoint | None) -> int | None:
         """Give the number for an egress rule towards a peer; None when the rule is void."""
         if not self.by_peer:
             return self.table.get((name, protocol))
         return None if peer is None else number_of(peer, name, protocol)
+
+
+def _declared(endpoints: Iterable[Endpoint]) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yield the names and protocols that pods with a policy declare, each with its number."""
+    for endpoint in endpoints:
+        if endpoint.managed and not endpoint.host_network:
+            for name, (protocol, number) in named_ports(endpoint.ports).items():
+                yield (name, protocol), number

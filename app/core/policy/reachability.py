@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.model.verdict import Direction, Peer, Verdict
+from app.core.policy.ends import move_ends
 from app.core.policy.groups import IdentityGroup, group_endpoints, group_of_peer
 from app.core.policy.identities import Identities
 from app.core.policy.index import Bits, members_of
@@ -22,6 +23,9 @@ from app.core.policy.named import NamedPorts
 from app.core.policy.rows import Port, Row, Rows
 from app.core.policy.rules import ParsedPolicy
 from app.core.policy.subjects import Scope, Subjects
+
+SPARE_PLACES, SPARE_SHARE = 32, 64
+"""Places left free for groups to come, once pods have changed at all: some, and a share."""
 
 ENTITIES = ("world", "host", "remote-node", "kube-apiserver", "health", "ingress")
 """The reserved identities that are always among the ends."""
@@ -50,6 +54,15 @@ class Reachability:
         """
         return Reachability(rows, self.egress.replace(policies), self.ingress.replace(policies))
 
+    def move(self, identities: Identities, names: NamedPorts) -> Reachability | None:
+        """Give the pairs of the same policies after pods changed; None where all is to be anew."""
+        found = move_ends(self.rows.scope, identities)
+        if found is None:
+            return None
+        rows = self.rows.move(found.scope, found.selectors, names)
+        sides = (one.move(found.scope, found.places) for one in (self.egress, self.ingress))
+        return Reachability(rows, *sides)
+
     def row(self, direction: Direction, number: int, port: Port) -> Row:
         """Give the peers that a group allows: destinations on egress, sources on ingress."""
         return self.rows.row(self.subjects(direction).classes.get(number), port)
@@ -73,6 +86,9 @@ class Reachability:
         accepted = _Accepted(self, port)
         found: list[Row] = []
         for number in range(len(self.groups)):
+            if self.rows.scope.vacant >> number & 1:
+                found.append(Row(0))
+                continue
             sent = self.row(Direction.EGRESS, number, port)
             taken = accepted.from_source(number)
             allowed = sent.allowed & taken.allowed
@@ -94,10 +110,14 @@ def find_reachability(
     ends = (*identities.reserved_ends(ENTITIES), *peers)
     reserved = [group_of_peer(peer, identities) for peer in ends]
     outside = tuple(group for group in reserved if group.subject is None)
-    if known is None or not _same_ends(known.rows.scope, identities):
+    spare = 0
+    if known is not None and not _same_ends(known.rows.scope, identities):
+        spare = SPARE_PLACES + len(known.groups) // SPARE_SHARE
+        known = known.move(identities, names) if _only_pods(known.rows.scope, identities) else None
+    if known is None:
         own_policy = tuple(group for group in reserved if group.subject is not None)
         groups = (*group_endpoints(cluster.endpoints, identities), *own_policy)
-        scope = Scope.of(cluster, groups)
+        scope = Scope.of(cluster, groups, spare)
         return Reachability(
             Rows(scope, outside, names),
             Subjects(scope, Direction.EGRESS, policies),
@@ -115,6 +135,13 @@ def _same_ends(scope: Scope, identities: Identities) -> bool:
     cluster = identities.cluster
     same_pods = scope.endpoints is cluster.endpoints and scope.config == cluster.config
     return same_pods and (scope.nodes is cluster.nodes or not scope.hosts)
+
+
+def _only_pods(scope: Scope, identities: Identities) -> bool:
+    """Say whether nothing but pods differs of what groups are made of."""
+    cluster = identities.cluster
+    same_nodes = scope.nodes == cluster.nodes or not scope.hosts
+    return scope.config == cluster.config and same_nodes
 
 
 class _Accepted:

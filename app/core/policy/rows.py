@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
 
@@ -47,11 +47,8 @@ class Part:
     allow: tuple[Bits, ...]
     deny: tuple[Bits, ...]
     proxied: tuple[Bits, ...]
-
-    @property
-    def unions(self) -> tuple[Bits, Bits, Bits]:
-        """Everyone it allows, denies, and sends to a proxy."""
-        return _union(self.allow), _union(self.deny), _union(self.proxied)
+    unions: tuple[Bits, Bits, Bits]
+    """Everyone it allows, denies, and sends to a proxy."""
 
     def holds(self, protocol: str, port: int) -> bool:
         """Say whether the part has something to say on a port, to some peers at least."""
@@ -107,10 +104,11 @@ def _part(item: Filter, span: tuple[int, int], name: str, selection: Selection) 
         allow.append(peers)
         if policy.parser:
             proxied.append(peers)
-    return Part(item.protocol, *span, name, tuple(allow), tuple(deny), tuple(proxied))
+    unions = _union(allow), _union(deny), _union(proxied)
+    return Part(item.protocol, *span, name, tuple(allow), tuple(deny), tuple(proxied), unions)
 
 
-def _union(sets: tuple[Bits, ...]) -> Bits:
+def _union(sets: Iterable[Bits]) -> Bits:
     found = 0
     for one in sets:
         found |= one
@@ -130,6 +128,7 @@ class _Kept:
     """What was computed for one subject class."""
 
     parts: tuple[Part, ...]
+    selectors: frozenset[str]
     rows: dict[Port, Row] = field(default_factory=dict)
 
 
@@ -145,7 +144,7 @@ class Rows:
         self.outside = tuple(outside)
         self.names = names
         self.groups: tuple[IdentityGroup, ...] = (*scope.groups, *self.outside)
-        self.everyone: Bits = (1 << len(self.groups)) - 1
+        self.everyone: Bits = ((1 << len(self.groups)) - 1) & ~scope.vacant
         self._free = Row(self.everyone)
         self._outside_index = SelectorIndex([group.identity for group in self.outside])
         self._declared: dict[tuple[str, Port], Bits] = {}
@@ -157,6 +156,29 @@ class Rows:
             return self._free
         kept = self._kept.get(one) or self._keep(one)
         return kept.rows.get(port) or self._compute(one, kept, port)
+
+    def each(self, members: Mapping[SubjectClass, Bits], port: Port) -> Iterator[tuple[Row, Bits]]:
+        """Yield the row of each of some classes on a port, with the class's members."""
+        known = self._kept.get
+        for one, numbers in members.items():
+            kept = known(one)
+            row = kept.rows.get(port) if kept is not None else None
+            yield row or self.row(one, port), numbers
+
+    def move(self, scope: Scope, changed: frozenset[str], names: NamedPorts) -> Rows:
+        """Give the rows in a scope in which some groups are others.
+
+        `changed` are the keys of the selectors that hold other groups now. What was computed for
+        classes with none of these is taken over; a class with a port's name depends on all groups.
+        """
+        rows = Rows(scope, self.outside, names)
+        rows._kept = {
+            one: kept
+            for one, kept in self._kept.items()
+            if changed.isdisjoint(kept.selectors)
+            and not any(item.name for item in one.policy.filters)
+        }
+        return rows
 
     def forget_all_but(self, classes: Iterable[SubjectClass]) -> None:
         """Drop what was computed for other classes, once there is more of it than use."""
@@ -179,7 +201,10 @@ class Rows:
 
     def _keep(self, one: SubjectClass) -> _Kept:
         parts = tuple(parts_of(one.policy, one.subject, self.names, self.selected))
-        kept = self._kept[one] = _Kept(parts)
+        selectors = frozenset(
+            policy.selector.key for item in one.policy.filters for policy in item.policies.values()
+        )
+        kept = self._kept[one] = _Kept(parts, selectors)
         return kept
 
     def _declaring(self, name: str, port: Port) -> Bits:

@@ -15,7 +15,7 @@ from app.core.model.cluster import Cluster, ClusterConfig, Endpoint, Node
 from app.core.model.labels import Label
 from app.core.model.verdict import Direction
 from app.core.policy.filters import DirectionPolicy, compile_direction
-from app.core.policy.groups import IdentityGroup, PortNames
+from app.core.policy.groups import VACANT, GroupKey, IdentityGroup, PortNames
 from app.core.policy.index import Bits, SelectorIndex, bits_of, members_of
 from app.core.policy.rules import Entry, ParsedPolicy
 
@@ -60,29 +60,38 @@ class Scope:
     policed: Bits
     hosts: Bits
     by_namespace: Mapping[str, Bits]
+    vacant: Bits
+    places: Mapping[GroupKey, int]
+    """The place of each group. Those of `vacant` are nobody's: one left, or none has come yet."""
 
     @classmethod
     def of(
         cls,
         cluster: Cluster,
         groups: tuple[IdentityGroup, ...],
+        spare: int = 0,
     ) -> Scope:
-        """Index the groups."""
+        """Index the groups, with `spare` places for groups to come."""
+        vacant = ((1 << spare) - 1) << len(groups)
+        groups = (*groups, *(VACANT,) * spare)
         members: dict[str, list[int]] = {}
         for number, group in enumerate(groups):
-            members.setdefault(group.key.namespace, []).append(number)
+            if group is not VACANT:
+                members.setdefault(group.key.namespace, []).append(number)
         subjects = {n: one.subject for n, one in enumerate(groups) if one.subject is not None}
         hosts = [number for number, one in subjects.items() if one.labels.has_reserved("host")]
         return cls(
             cluster.endpoints,
             cluster.nodes,
             groups,
-            SelectorIndex([group.identity for group in groups]),
+            SelectorIndex([group.identity for group in groups], vacant),
             cluster.config,
             subjects,
             bits_of(subjects, len(groups)),
             bits_of(hosts, len(groups)),
             {name: bits_of(found, len(groups)) for name, found in members.items()},
+            vacant,
+            {group.key: number for number, group in enumerate(groups) if group is not VACANT},
         )
 
     def subjects_of(self, entry: Entry) -> Bits:
@@ -114,14 +123,20 @@ class Subjects:
         direction: Direction,
         policies: Sequence[ParsedPolicy],
         known: Subjects | None = None,
+        moved: Bits = 0,
     ) -> None:
+        """`known` are the subjects before; of `scope` the groups of `moved` are other ones now."""
         self.scope = scope
         self.direction = direction
         self._policies = policies  # ids are keys only while their objects live
         self._order = {id(policy): place for place, policy in enumerate(policies)}
         before = known._rules if known else {}  # noqa: SLF001  # same class
         self._rules: dict[int, tuple[SubjectRules, ...]] = {
-            (key := id(policy)): before[key] if key in before else self._read(policy)
+            (key := id(policy)): self._read(policy)
+            if key not in before
+            else self._selected_again(before[key])
+            if moved
+            else before[key]
             for policy in policies
         }
         self._by_key: WeakValueDictionary[ClassKey, SubjectClass] = (
@@ -131,8 +146,12 @@ class Subjects:
             list(known._selecting) if known else [()] * len(scope.groups)  # noqa: SLF001
         )
         self.classes: dict[int, SubjectClass] = dict(known.classes) if known else {}
-        self._members_before = known.__dict__.get("members") if known else None
-        self._touched: Bits = self._move(known) if known else self._place_all()
+        self._members_before = known.members if known else None
+        self._touched: Bits
+        if known is None:
+            self._touched = self._place_all()
+        else:
+            self._touched = self._move_ends(known, moved) if moved else self._move(known)
 
     def replace(self, policies: Sequence[ParsedPolicy]) -> Subjects:
         """Give the subjects for changed policies; only the groups they select are looked at."""
@@ -140,13 +159,17 @@ class Subjects:
             return self
         return Subjects(self.scope, self.direction, policies, self)
 
+    def move(self, scope: Scope, moved: Bits) -> Subjects:
+        """Give the subjects of the same policies in a scope in which some groups are others."""
+        return Subjects(scope, self.direction, self._policies, self, moved)
+
     @cached_property
     def members(self) -> dict[SubjectClass, Bits]:
         """The groups of each class; what is known from before is only put right."""
         numbers: dict[SubjectClass, list[int]] = {}
         before: dict[SubjectClass, Bits] = self._members_before or {}
         touched = self._touched if before else self.scope.policed
-        for number in members_of(touched):
+        for number in members_of(touched & self.scope.policed):
             numbers.setdefault(self.classes[number], []).append(number)
         found = {one: left for one, bits in before.items() if (left := bits & ~touched)}
         for one, members in numbers.items():
@@ -188,6 +211,34 @@ class Subjects:
             kept += [r for r in new if r.selected >> number & 1]
             self._selecting[number] = tuple(kept)
         self._classify(members)
+        return touched
+
+    def _selected_again(self, before: tuple[SubjectRules, ...]) -> tuple[SubjectRules, ...]:
+        """The same rules with whom they select now; the same objects where that is the same."""
+        now = [self.scope.subjects_of(rules.entries[0][1]) for rules in before]
+        if all(rules.selected == selected for rules, selected in zip(before, now, strict=True)):
+            return before
+        return tuple(
+            SubjectRules(rules.policy, rules.entries, selected)
+            for rules, selected in zip(before, now, strict=True)
+        )
+
+    def _move_ends(self, known: Subjects, moved: Bits) -> Bits:
+        """Place the groups anew that are others now, and all that other rules select now."""
+        touched = moved
+        for key, found in self._rules.items():
+            if found is not (before := known._rules[key]):
+                for rules, was in zip(found, before, strict=True):
+                    touched |= rules.selected ^ was.selected
+        collected: dict[int, list[SubjectRules]] = {n: [] for n in members_of(touched)}
+        for found in self._rules.values():
+            for rules in found:
+                for number in members_of(rules.selected & touched):
+                    collected[number].append(rules)
+        for number, selecting in collected.items():
+            self._selecting[number] = tuple(selecting)
+            self.classes.pop(number, None)
+        self._classify(members_of(touched & self.scope.policed))
         return touched
 
     def _classify(self, numbers: Iterable[int]) -> None:

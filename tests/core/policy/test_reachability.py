@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
@@ -18,6 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.core.model.cluster import Cluster, ContainerPort
+from app.core.model.labels import K8S_SOURCE, Label, LabelSet
 from app.core.model.verdict import Direction, Outcome, Peer, Protocol, Question, Verdict
 from app.core.policy.difference import difference, row_changes
 from app.core.policy.engine import Engine
@@ -142,6 +145,106 @@ def assert_difference_is_exact(before: Reachability, after: Reachability) -> Non
             if was is not now:
                 expected[source, destination, *port] = (was, now)
     assert found == expected
+
+
+def by_keys(pairs: Reachability, port: Port) -> dict[object, frozenset[object]]:
+    """Every pair that is not denied, by what makes its groups, so that places do not matter."""
+    rows = pairs.pairs(port)
+    keys = [group.key for group in pairs.groups]
+    live = [n for n in range(len(keys)) if pairs.rows.everyone >> n & 1]
+    assert not any(rows[n].allowed for n in range(len(keys)) if n not in live)
+    assert all(one.allowed & ~pairs.rows.everyone == 0 for one in rows)
+    return {
+        keys[source]: frozenset(
+            (keys[n], bool(rows[source].redirected >> n & 1), pairs.verdict(source, n, port))
+            for n in live
+            if rows[source].allowed >> n & 1
+        )
+        for source in live
+    }
+
+
+def pods_of(pairs: Reachability) -> dict[object, object]:
+    return {
+        group.key: (group.peer, group.identity, group.endpoints)
+        for n, group in enumerate(pairs.groups)
+        if pairs.rows.everyone >> n & 1
+    }
+
+
+def edited_pods(cluster: Cluster, dice: random.Random, number: int) -> Cluster:
+    """Change some pods: labels, ports, address; or all of a namespace; or take and add some."""
+    pods = list(cluster.endpoints)
+    action = dice.choice(("label", "namespace", "ports", "drop", "add", "flags"))
+    extra = Label(K8S_SOURCE, dice.choice(("app", "team", "made")), f"v{dice.randrange(3)}")
+    chosen = dice.sample(range(len(pods)), min(len(pods), dice.randint(1, 2)))
+    if action == "namespace" and pods:
+        namespace = dice.choice(pods).namespace
+        chosen = [n for n, one in enumerate(pods) if one.namespace == namespace]
+    for n in sorted(chosen, reverse=True):
+        one = pods[n]
+        kept = [label for label in one.labels.values() if label.key != extra.key]
+        if action in ("label", "namespace"):
+            pods[n] = replace(one, labels=LabelSet([*kept, extra]))
+        elif action == "ports":
+            pods[n] = replace(one, ports=(ContainerPort("http", dice.choice((80, 8080)), "TCP"),))
+        elif action == "flags":
+            pods[n] = replace(one, managed=not one.managed, host_network=False)
+        elif action == "drop":
+            del pods[n]
+        else:
+            name, address = f"new-{number}-{n}", ip_address(f"10.9.{number}.{n + 1}")
+            labels = LabelSet([*kept, *dice.choice(([], [extra]))])
+            at = dice.randint(0, len(pods))
+            pods.insert(at, replace(one, name=name, labels=labels, addresses=(address,)))
+    return replace(cluster, endpoints=tuple(pods))
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.sampled_from(VERSIONS))
+def test_engine_when_pods_change_then_equals_one_built_afresh(seed: int, version: str) -> None:
+    engine = engine_of(seed, version)
+    dice = random.Random(seed)  # noqa: S311  # test data
+    cluster = engine.cluster
+    engine.reachability(outside(engine))
+    for number in range(5):
+        cluster = edited_pods(cluster, dice, number)
+        if dice.random() < 0.3:
+            kept = [one for one in engine.cluster.policies if dice.random() < 0.7]
+            cluster = replace(cluster, policies=tuple(kept))
+        if dice.random() < 0.2:
+            cluster = replace(cluster, learned_names={"example.org": (ip_address("198.51.100.1"),)})
+        if dice.random() < 0.7:
+            for port in PORTS[:3]:
+                engine.reachability(outside(engine)).pairs(port)
+        engine = engine.replace(cluster)
+        fresh = Engine.build(cluster)
+        found, expected = (
+            one.reachability(outside(one) if number % 2 else ()) for one in (engine, fresh)
+        )
+        assert pods_of(found) == pods_of(expected)
+        assert engine.names == fresh.names
+        for port in PORTS:
+            assert by_keys(found, port) == by_keys(expected, port)
+
+
+def test_engine_when_a_pod_changes_then_groups_keep_their_places() -> None:
+    engine = built(pod("one", "web"), pod("two", "db"), pod("three", "web"))
+    cluster = engine.cluster
+    before = engine.reachability()
+    (one, two, three) = cluster.endpoints
+    moved = replace(one, labels=LabelSet([Label(K8S_SOURCE, "app", "else")]))
+
+    grown = engine.replace(replace(cluster, endpoints=(moved, two, three)))  # makes room
+    first = grown.reachability()
+    back = grown.replace(replace(cluster, endpoints=(one, two, three)))
+    second = back.reachability()
+
+    assert {g.key for g in before.groups if g.endpoints} == {
+        g.key for g in second.groups if g.endpoints
+    }
+    assert number_of(first, "a/two") == number_of(second, "a/two")
+    assert len(first.groups) == len(second.groups)
 
 
 # -- made by hand --------------------------------------------------------------------------------
