@@ -382,6 +382,7 @@ def draft_form(draft: Draft, report: EffectReport, proposal: Proposal | None) ->
             "broadens": draft.broadens,
             "risk": {"level": draft.risk.level.value, "reasons": list(draft.risk.reasons)},
             "base": draft.proof.commit or None,
+            "evidence": list(draft.plan.evidence),
             **effect,
             "checks": [*checks, *effect["checks"]],
             "branch": proposal.branch if proposal else None,

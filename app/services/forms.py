@@ -434,6 +434,7 @@ class Draft(WhatIf, kw_only=True):
     broadens: bool
     risk: Risk
     base: str | None
+    evidence: list[str]
     branch: str | None
     url: str | None
 

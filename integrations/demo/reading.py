@@ -66,7 +66,8 @@ def _placed(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
     for manifest in manifests:
         if source := manifest.source:
             roots = tuple(_inside(root) for root in source.deployed_by)
-            inside = replace(source, file=_inside(source.file), deployed_by=roots)
+            reach = tuple(map(_inside, source.reach))
+            inside = replace(source, file=_inside(source.file), deployed_by=roots, reach=reach)
             placed.append(replace(manifest, source=inside))
     return tuple(placed)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --dry-run
   k8tre-tui draft --remove CNP:gitea/egress-core:egress[2] --snapshot ./gitops --dry-run
+  k8tre-tui draft --from-flows gitea --since 24h --dry-run
   k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --pr --reason 'SSO'
 
 without --dry-run or --pr the change is put on a new branch of the checkout; the work tree is left
@@ -38,6 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="POLICY[:PATH]",
         help="take a policy away, or what stands at a path of it: CNP:NS/NAME:egress[2]",
+    )
+    wish.add_argument(
+        "--from-flows",
+        default="",
+        metavar="NS[/WORKLOAD]",
+        help="the rules that a namespace's pods, or a workload's, were seen to need",
+    )
+    parser.add_argument(
+        "--since", default="", metavar="TIME", help="with --from-flows: how far back, as 24h"
     )
     parser.add_argument(
         "--fix", type=int, default=1, metavar="N", help="the N-th way that `why` offers"
@@ -69,11 +79,14 @@ def run(context: Context) -> int:
 
 def _wishes(args: argparse.Namespace) -> bool:
     """Whether a change is wanted for itself. Raises `UsageError` unless that or a question is."""
-    if args.remove and args.source:
-        raise UsageError("a question and --remove are two drafts", hint="ask for one of them")
-    if not args.remove and not args.destination:
-        raise UsageError("what is to be allowed?", hint="FROM TO [PORT], or --remove POLICY")
-    return bool(args.remove)
+    wanted = args.remove or args.from_flows
+    if wanted and args.source:
+        option = "--remove" if args.remove else "--from-flows"
+        raise UsageError(f"a question and {option} are two drafts", hint="ask for one of them")
+    if not wanted and not args.destination:
+        hint = "FROM TO [PORT], --remove POLICY or --from-flows NS"
+        raise UsageError("what is to be drafted?", hint=hint)
+    return bool(wanted)
 
 
 async def _draft(context: Context, question: Asked | None) -> None:
@@ -85,11 +98,11 @@ async def _draft(context: Context, question: Asked | None) -> None:
     checkout = build_checkout(
         context.sources, context.config.settings, context.environ, pull_request=args.pr
     )
-    workspace = await context.read(flows=context.recent_flows)
+    workspace = await context.read(flows=context.flows_since(args.since))
     drafter = build_drafter(checkout, context.sources, context.config.settings)
     request = DraftRequest(reason=args.reason, again=args.again, accept_risk=args.accept_risk)
     if question is None:
-        draft = await drafter.make(workspace.picture, _wish(args), request)
+        draft = await drafter.make(workspace.picture, _wish(args, workspace), request)
     else:
         inquiry = await drafter.ask(workspace.picture, workspace.evidence(), question)
         draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
@@ -105,11 +118,30 @@ async def _draft(context: Context, question: Asked | None) -> None:
     _finish(context, draft, report, proposal)
 
 
-def _wish(args: argparse.Namespace) -> Wish:
+def _wish(args: argparse.Namespace, workspace: Workspace) -> Wish:
+    if args.from_flows:
+        return _from_flows(args.from_flows, workspace)
     from app.core.drafts.wishes import removal
 
     policy, path = _split(args.remove)
     return lambda picture: removal(policy, path, picture.engine)
+
+
+def _from_flows(whose: str, workspace: Workspace) -> Wish:
+    from app.core.drafts.seen import plan_for_seen
+    from app.services.seen_flows import seen_connections
+
+    evidence = workspace.evidence()
+    if evidence is None:
+        raise UsageError("there are no flows to draft from", hint="give a recording with --flows")
+    namespace, _, workload = whose.partition("/")
+    return lambda picture: plan_for_seen(
+        seen_connections(evidence, picture.engine),
+        picture.engine,
+        picture.boundaries,
+        namespace=namespace,
+        workload=workload,
+    )
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -86,14 +86,19 @@ def _place(manifest: Manifest, path: str) -> Path:
     return place
 
 
+def engine_with(changes: Sequence[Change], engine: Engine) -> Engine:
+    """The engine after changes."""
+    policies = engine.cluster.policies
+    for change in changes:
+        policies = apply_change(policies, change)
+    return engine.replace(replace(engine.cluster, policies=policies))
+
+
 def plan_of_changes(
     changes: Sequence[Change], engine: Engine, evidence: Sequence[str] = ()
 ) -> Plan:
     """Ask the engine what changes open and close, between all ends that are known."""
-    policies = engine.cluster.policies
-    for change in changes:
-        policies = apply_change(policies, change)
-    after = engine.replace(replace(engine.cluster, policies=policies))
+    after = engine_with(changes, engine)
     ports = list(_ports(engine, after))
     outside = [one.peer for one in outside_classes(engine, after) if one.name != WORLD]
     moved = [
