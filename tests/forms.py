@@ -24,6 +24,8 @@ def form_of(words: Sequence[str], document: Mapping[str, Any]) -> str:
     command = next((word for word in words if word in names), "")
     if command == "doctor":
         return "report" if "--report" in words else "rights" if "--can-i" in words else "doctor"
+    if command == "insights":
+        return "coverage" if "coverage" in words else "performance"
     if command == "lint":
         return "rules" if "--rules" in words else "lint"
     listing, detail = _BY_COMMAND.get(command, (command, command))

@@ -51,6 +51,7 @@ COMMANDS = (
     Command(
         "alerts", "say what was refused, why, and what is not usual", "app.cli.commands.alerts"
     ),
+    Command("insights", "say how connections work, and what is used", "app.cli.commands.insights"),
     Command("evidence", "write the proof that auditors ask for", "app.cli.commands.evidence"),
     Command("record", "keep flows without a screen, and serve metrics", "app.cli.commands.record"),
     Command("lint", "find policies that do not do what they say", "app.cli.commands.lint"),

@@ -27,7 +27,7 @@ from app.services.form_parts import (
     Schema,
     Severity,
 )
-from app.services.insight_forms import Alerts
+from app.services.insight_forms import Alerts, CoverageFound, PerformanceList
 from app.services.rule_tree import NodeKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -578,6 +578,8 @@ FORMS: dict[str, type[msgspec.Struct]] = {
     "draft": Draft,
     "check": Check,
     "alerts": Alerts,
+    "performance": PerformanceList,
+    "coverage": CoverageFound,
     "doctor": Doctor,
     "rights": Rights,
     "report": Report,

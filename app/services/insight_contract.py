@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from app.core.flows.times import format_time
 from app.core.insights.alert import Alert, AlertCause, Alerts
+from app.core.insights.performance import Latency, PairPerformance
 from app.core.model.provenance import Notice, RuleRef
-from app.services.contract import SCHEMA, Form, listing, ref_form
+from app.services.contract import SCHEMA, Form, document, listing, ref_form
+from app.services.coverage import Coverage, Path
 
 
 def alert_form(alert: Alert, alerts: Alerts) -> Form:
@@ -68,4 +70,67 @@ def _rule_form(rule: RuleRef) -> Form:
         "path": rule.path,
         "file": rule.file,
         "line": rule.line,
+    }
+
+
+def performance_form(one: PairPerformance) -> Form:
+    """One pair; null is what was not measured."""
+    return {
+        "from": one.source.text,
+        "to": one.destination.text,
+        "port": one.port,
+        "protocol": one.protocol,
+        "seconds": one.seconds,
+        "requests": one.requests,
+        "request_rate": one.request_rate,
+        "errors": one.errors,
+        "error_share": one.error_share,
+        "client_errors": one.client_errors,
+        "connections": one.connections,
+        "refused": one.refused,
+        "http": _latency_form(one.http),
+        "dns": _latency_form(one.dns),
+        "tcp": _latency_form(one.tcp),
+        "bytes": None,
+    }
+
+
+def coverage_form(found: Coverage) -> Form:
+    """What was used; `unused` and `idle` are null where the flows do not reach back far enough."""
+    unused, idle = found.unused, found.idle
+    return document(
+        {
+            "used": found.used,
+            "reaches_days": found.reaches_days,
+            "asked_days": found.asked_days,
+            "lost_events": found.lost,
+            "forgotten": found.forgotten,
+            "unjudged": found.unjudged,
+            "resting": [
+                _path_form(one.path) | {"rule": _rule_form(one.rule), "broad": one.broad}
+                for one in found.resting
+            ],
+            "unused": None if unused is None else [_path_form(one) for one in unused],
+            "idle": None if idle is None else [_rule_form(one) for one in idle],
+        }
+    )
+
+
+def _latency_form(one: Latency | None) -> Form | None:
+    if one is None:
+        return None
+    return {
+        "count": one.count,
+        "p50_ms": one.p50_ms,
+        "p90_ms": one.p90_ms,
+        "p99_ms": one.p99_ms,
+    }
+
+
+def _path_form(path: Path) -> Form:
+    return {
+        "from": path.source,
+        "to": path.destination,
+        "port": path.port,
+        "protocol": path.protocol,
     }

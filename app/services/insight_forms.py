@@ -6,7 +6,7 @@ import msgspec
 
 from app.core.insights.alert import AlertSeverity, AlertState, Block, Tried
 from app.core.model.answer import Confidence
-from app.services.form_parts import Listing, Place, Ref, Schema
+from app.services.form_parts import Document, Listing, Place, Ref, Schema
 
 
 class AlertRule(Place, kw_only=True):
@@ -66,3 +66,69 @@ class Alerts(Listing, kw_only=True):
     window_s: int = 0
     lost_events: int = 0
     forgotten: int = 0
+
+
+class Latency(msgspec.Struct, kw_only=True):
+    """Percentiles in milliseconds, within 1 %, of `count` measurements."""
+
+    count: int
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+
+
+class PairMeasured(msgspec.Struct, kw_only=True):
+    """One pair of workloads. Null is what was not measured; `bytes` never is from flows."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    port: int
+    protocol: str
+    seconds: float
+    requests: int
+    request_rate: float | None
+    errors: int
+    error_share: float | None
+    client_errors: int
+    connections: int
+    refused: int
+    http: Latency | None
+    dns: Latency | None
+    tcp: Latency | None
+    bytes: int | None
+
+
+class PerformanceList(Listing, kw_only=True):
+    """`insights performance`."""
+
+    items: list[PairMeasured]
+
+
+class UsedPath(msgspec.Struct, kw_only=True):
+    """One way from workload to workload; `port` as in the matrix."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    port: str
+    protocol: str
+
+
+class RestingPath(UsedPath, kw_only=True):
+    """A used path that one broad rule alone lets through."""
+
+    rule: AlertRule
+    broad: str
+
+
+class CoverageFound(Document, kw_only=True):
+    """`insights coverage`; `unused` and `idle` are null where the flows reach back too little."""
+
+    used: int
+    reaches_days: float
+    asked_days: float
+    lost_events: int
+    forgotten: int
+    unjudged: int
+    resting: list[RestingPath]
+    unused: list[UsedPath] | None
+    idle: list[AlertRule] | None

@@ -26,6 +26,8 @@ PRINTED = {
     "rules": ("lint", "--rules"),
     "check": ("check",),
     "alerts": ("alerts",),
+    "performance": ("insights", "performance"),
+    "coverage": ("insights", "coverage"),
     "doctor": ("doctor",),
     "rights": ("doctor", "--can-i"),
     "report": ("doctor", "--report"),
