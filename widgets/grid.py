@@ -249,6 +249,11 @@ class Grid(Sturdy, ScrollView, can_focus=True):
         return self._rows
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column, also those that do not fit."""
+        return self._columns
+
+    @property
     def cursor_key(self) -> Hashable:
         """The key of the row under the cursor; None when there are no rows."""
         return self._cursor_key if len(self._rows) else None

@@ -112,7 +112,7 @@ ACTIONS: tuple[Action, ...] = (
         ("ctrl+r",),
         "Try every waiting source again; paint anew",
     ),
-    Action(Scope.GLOBAL, "save", ("ctrl+s",), "Save this screen as a picture (SVG)"),
+    Action(Scope.GLOBAL, "save", ("ctrl+s",), "Save it as CSV, JSON lines, Markdown, text or SVG"),
     Action(Scope.GLOBAL, "quit", ("ctrl+q",), "Quit"),
     _move("down", ("j", "down"), "Down"),
     _move("up", ("k", "up"), "Up"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +23,6 @@ from textual.filter import LineFilter
 
 from app.config import Settings
 from app.core.errors import ConfigError, K8treError, UsageError
-from app.core.flows.times import NS_PER_S
 from app.ports import Clock
 from app.services.contexts import Contexts
 from app.services.doctor import Surroundings
@@ -62,7 +60,6 @@ SILENT_S = 2.0
 """Seconds between two sentences about keys that do nothing."""
 STORM, STORM_S = 20, 10.0
 """So many unforeseen errors within so many seconds end the program: it cannot draw any more."""
-_FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
 UNFORESEEN = 70
 """`EX_SOFTWARE` of sysexits.h, as on the command line."""
 
@@ -357,16 +354,21 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
 
     @on(Save)
     def _save(self, event: Save) -> None:
-        """Save the screen as SVG, or a text, in the working directory."""
-        stamp = datetime.fromtimestamp(self.session.clock.now_ns() / NS_PER_S, self.session.zone)
-        name = f"k8tre-tui-{stamp:%Y%m%d-%H%M%S}.{event.kind}"
-        text = event.text or _FONT_FACE.sub("", self.export_screenshot())
-        try:
-            path = _write_file(name, text)
-        except OSError as error:
-            self.notify(f"could not save {name}: {error}", severity="error", markup=False)
+        from app.tui.saving import content_of, write_new
+
+        if (screen := self.frame) is None:
             return
-        self.notify(f"saved {path}", markup=False)
+        name = event.name.strip()
+        try:
+            text = event.text or content_of(screen, Path(name).suffix.lower())
+            path = write_new(name, text)
+        except UsageError as error:
+            self.notify(f"{error}; {error.hint}", severity="error", markup=False)
+        except (OSError, ValueError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            self.notify(f"could not save `{name}`: {said}", severity="error", markup=False)
+        else:
+            self.notify(f"saved {path}", markup=False)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Add the filter for terminals that draw nothing but ASCII."""
@@ -462,12 +464,3 @@ def local_zone() -> tzinfo:
     zone = datetime.now().astimezone().tzinfo
     assert zone is not None  # noqa: S101  # astimezone always sets it
     return zone
-
-
-def _write_file(name: str, text: str) -> str:
-    """Write a file for its owner only; gives its path."""
-    path = str(Path(name).resolve())
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path

@@ -24,11 +24,11 @@ class Wander(Message):
 
 
 class Save(Message):
-    """Save a picture of the screen, or a `text` as a file of that kind (`patch`)."""
+    """Save what the screen shows; the end of the name says in which form. Or a `text` as it is."""
 
-    def __init__(self, text: str = "", kind: str = "svg") -> None:
+    def __init__(self, name: str, text: str = "") -> None:
+        self.name = name
         self.text = text
-        self.kind = kind
         super().__init__()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.tui.app import STORM, K8treApp
+from app.tui.messages import Save
 from app.tui.screens.frame import Frame
 from tests.tui.lab import driven, make_app, press
 
@@ -46,7 +47,7 @@ async def test_picture_is_for_its_owner_and_loads_no_font(
     monkeypatch.chdir(tmp_path)
     app = make_app()
     async with driven(app) as pilot:
-        app.frame.do_save()  # type: ignore[union-attr]  # a frame is there once it is driven
+        app.post_message(Save("screen.svg"))
         await pilot.pause()
     (picture,) = tmp_path.glob("*.svg")
     assert picture.stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,7 @@ from app.core.model.answer import Confidence
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Verdict
 from app.services.matrix import MatrixRow
+from app.services.sheets import no_formula
 from app.services.wording import SIGNS, counted, policy_words
 
 HEAD = ("FROM", "TO", "PROTOCOL", "PORTS", "VERDICT", "EGRESS BY", "INGRESS BY")
@@ -77,9 +78,4 @@ def matrix_csv(out: Output, rows: Sequence[MatrixRow]) -> None:
             " ".join(map(str, row.ingress_by)),
             row.known.confidence.value,
         )
-        writer.writerow([_no_formula(cell) for cell in cells])
-
-
-def _no_formula(cell: str) -> str:
-    """A cell that no spreadsheet computes. Source: OWASP, "CSV Injection"."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and cell[1:] else cell
+        writer.writerow([no_formula(cell) for cell in cells])

@@ -220,7 +220,7 @@ class DraftScreen(DocumentScreen):
         if not patch:
             self.say("there is no patch to save")
             return
-        self.post_message(Save(patch, "patch"))
+        self.post_message(Save(self.proposed_name(".patch"), patch))
 
     def do_split(self) -> None:
         """Side by side, or one diff."""

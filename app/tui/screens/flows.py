@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from weakref import ReferenceType, ref
 
 from textual import on
@@ -43,6 +43,9 @@ from widgets.frame import StatusView
 from widgets.grid import Grid, sort_rows
 from widgets.spans import Line, Span, Tone
 from widgets.stream import Stream
+
+if TYPE_CHECKING:
+    from app.services.sheets import Sheet
 
 WINDOWS_S = (None, None, 60, 300, 900, 1800, 3600)
 """What the digits 0 to 6 show: 0 and 1 everything kept, then the last seconds."""
@@ -297,6 +300,12 @@ class Flows(Frame):
         said += [counted(len(ring.gaps), "gap")] if ring.gaps else []
         said += [f"{counted(len(ring.away), 'node')} away"] if ring.away else []
         return tuple(Span(one, Tone.BAD) for one in said)
+
+    def sheet(self) -> Sheet | None:
+        """Give the flows whole; grouped ones as they are shown."""
+        from app.services.sheets import flow_sheet
+
+        return super().sheet() if self._grouped else flow_sheet(self.rows().flows())
 
     # Filter
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Iterable
-from typing import ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -18,6 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from app.core.errors import UsageError
+from app.core.flows.times import NS_PER_S
 from app.services.picture import Picture
 from app.services.tasks import Caught, guard
 from app.tui.actions import (
@@ -37,13 +39,19 @@ from app.tui.session import Session
 from app.tui.themes import THEMES
 from app.tui.views.frame import header_view
 from widgets.frame import KeyHint, StatusView, draw_footer, draw_header, draw_status
+from widgets.grid import Grid
 from widgets.lines import Lines
 from widgets.motion import Motion, Movable
 from widgets.prompt import Prompt
 from widgets.spans import Line, Span, Tone
 from widgets.sturdy import Sturdy
 
+if TYPE_CHECKING:
+    from app.services.sheets import Sheet
+
 COMMAND = "everywhere.command"
+SAVE = ">"
+"""The mark of the prompt that asks for a file's name."""
 
 
 def shown_key(key: str) -> str:
@@ -287,6 +295,8 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         if event.mode == "/":
             self.set_filter(event.text)
             self.draw_frame()
+        elif event.mode == SAVE:
+            self.post_message(Save(event.text))
         elif event.mode != ":":
             self.answered(event.mode, event.text)
         elif event.text.strip():
@@ -359,8 +369,26 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         self.say("trying the sources again")
 
     def do_save(self) -> None:
-        """Save a picture of this screen."""
-        self.post_message(Save())
+        """Ask where to save what is shown; enter takes the name that is proposed."""
+        self._typed_in = self.focused if isinstance(self.focused, Input) else None
+        suffix = ".csv" if isinstance(self.main, Grid) else ".txt"
+        self.query_one(Prompt).open(SAVE, self.proposed_name(suffix), self.complete_nothing)
+
+    def proposed_name(self, suffix: str) -> str:
+        """Name a file of what is shown now."""
+        session = self.session
+        now = datetime.fromtimestamp(session.clock.now_ns() / NS_PER_S, session.zone)
+        return f"k8tre-tui-{self.place.screen}-{now:%Y%m%d-%H%M%S}{suffix}"
+
+    def complete_nothing(self, text: str) -> None:
+        """Complete nothing: a file's name is the user's."""
+        del text
+
+    def sheet(self) -> Sheet | None:
+        """Give the table that is shown; None where there is none."""
+        from app.tui.saving import grid_sheet
+
+        return grid_sheet(self.main) if isinstance(self.main, Grid) else None
 
     def do_quit(self) -> None:
         """Quit."""
