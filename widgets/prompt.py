@@ -42,6 +42,8 @@ class Prompt(Horizontal):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Close", show=False),
         Binding("tab", "accept", "Complete", show=False),
+        Binding("up", "recall(-1)", "Before", show=False),
+        Binding("down", "recall(1)", "After", show=False),
     ]
     DEFAULT_CSS = """
     Prompt {
@@ -78,6 +80,8 @@ class Prompt(Horizontal):
         super().__init__(id=id)
         self.mode = ""
         self._timer: Timer | None = None
+        self._past: tuple[str, ...] = ()
+        self._recalled = 0
 
     def compose(self) -> ComposeResult:
         """Lay out the mark and the input."""
@@ -89,9 +93,13 @@ class Prompt(Horizontal):
         """Whether the prompt has the keyboard."""
         return bool(self.display)
 
-    def open(self, mode: str, text: str, complete: Complete) -> None:
-        """Show the prompt for `:` or `/` with a text to start from."""
+    def open(self, mode: str, text: str, complete: Complete, *, past: tuple[str, ...] = ()) -> None:
+        """Show the prompt for `:` or `/` with a text to start from.
+
+        `past` is what was typed before, newest last: the arrows bring it back.
+        """
         self.mode = mode
+        self._past, self._recalled = past, len(past)
         mark = self.query_one(Lines)
         mark.styles.width = len(mode) + 2
         mark.show(((Span(f" {mode} ", Tone.KEY),),))
@@ -112,6 +120,16 @@ class Prompt(Horizontal):
         """Give up."""
         self.close()
         self.post_message(self.Cancelled(self.mode))
+
+    def action_recall(self, step: int) -> None:
+        """Bring back what was typed before, or what came after it."""
+        at = self._recalled + step
+        if not 0 <= at <= len(self._past) or not self._past:
+            return
+        self._recalled = at
+        entry = self.query_one(Input)
+        entry.value = self._past[at] if at < len(self._past) else ""
+        entry.cursor_position = len(entry.value)
 
     def action_accept(self) -> None:
         """Take over the completion that is shown."""

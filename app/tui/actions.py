@@ -36,6 +36,11 @@ class Scope(StrEnum):
     BOUNDARIES = "boundaries"
     BOUNDARY = "boundary"
     MATRIX = "matrix"
+    PULSE = "pulse"
+    PICKER = "picker"
+    SERVICES = "services"
+    WORKLOADS = "workloads"
+    ALERTS = "alerts"
 
 
 class Need(StrEnum):
@@ -233,6 +238,16 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.FINDING, "open", ("enter",), "Go to the policy or file under the cursor", "open"),
     Action(Scope.BOUNDARIES, "open", ("enter",), "Open its witnesses", "open", (Need.ROW,)),
     Action(Scope.BOUNDARY, "open", ("enter",), "Ask why, or go to the rule", "open"),
+    Action(Scope.PULSE, "open", ("enter",), "Open what the line is about", "open"),
+    Action(Scope.ALERTS, "open", ("enter",), "Why it was refused", "why", (Need.ROW,)),
+    Action(Scope.ALERTS, "rule", ("r",), "Go to the rule that decides", "rule", (Need.ROW,)),
+    Action(Scope.ALERTS, "again", ("a",), "Look again, at the flows of now", "again"),
+    Action(Scope.PICKER, "open", ("enter",), "Take it", "take", (Need.ROW,)),
+    Action(Scope.SERVICES, "open", ("enter",), "Endpoints behind it", "endpoints", (Need.ROW,)),
+    Action(Scope.SERVICES, "why", ("x",), "Ask why it is not reached", "why", (Need.ROW,)),
+    Action(Scope.WORKLOADS, "open", ("enter",), "Its pods", "pods", (Need.ROW,)),
+    Action(Scope.WORKLOADS, "flows", ("l",), "Live flows of it", "flows", (Need.ROW,)),
+    Action(Scope.WORKLOADS, "why", ("x",), "Ask why it cannot connect", "why", (Need.ROW,)),
     Action(Scope.MATRIX, "open", ("enter",), "Flows from the one to the other", "flows"),
     Action(Scope.MATRIX, "endpoints", ("u",), "Endpoints of the source", "endpoints"),
     Action(Scope.MATRIX, "again", ("a",), "Ask again, with the flows of now", "again"),
@@ -315,6 +330,11 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.BOUNDARIES, Scope.TABLE),
     (Scope.BOUNDARY, Scope.TEXT),
     (Scope.MATRIX, Scope.TABLE),
+    (Scope.PULSE, Scope.TEXT),
+    (Scope.PICKER, Scope.TABLE),
+    (Scope.SERVICES, Scope.TABLE),
+    (Scope.WORKLOADS, Scope.TABLE),
+    (Scope.ALERTS, Scope.TABLE),
     (Scope.TEXT,),
 )
 """The scopes that come together on a screen, besides those that are everywhere."""

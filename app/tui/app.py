@@ -174,7 +174,7 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
         self.notify(f"{caught} (! shows more)", severity="error", markup=False)
 
     def _first_place(self) -> Place:
-        return Place("flows" if self.session.workspace.expects_flows else "policies")
+        return Place("pulse")
 
     def _begin(self) -> None:
         settle_memory()
@@ -263,7 +263,7 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
         elif place.screen == "ns":
             self._use_namespace(place.args[0])
         elif place.screen == "ctx":
-            self._choose_context(*place.args)
+            self._choose_context(place.args[0])
         else:
             self._remember()
             self._open(place, visit=True)
@@ -304,11 +304,8 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
             screen.show_picture(self.session.picture)
             screen.draw_frame()
 
-    def _choose_context(self, name: str = "") -> None:
-        if not name:
-            names = ", ".join(self.session.contexts.names())
-            self.notify(f"contexts: {names or 'none'}", markup=False)
-        elif self._use_context(name):
+    def _choose_context(self, name: str) -> None:
+        if self._use_context(name):
             self._open(self._first_place(), visit=True)
 
     def _use_context(self, name: str) -> bool:
@@ -423,6 +420,11 @@ SCREENS: dict[str, tuple[str, str]] = {
     "finding": ("findings", "FindingScreen"),
     "boundaries": ("boundaries", "Boundaries"),
     "boundary": ("boundaries", "BoundaryScreen"),
+    "pulse": ("pulse", "Pulse"),
+    "alerts": ("alerts", "AlertsScreen"),
+    "pick": ("picker", "Picker"),
+    "services": ("services", "Services"),
+    "workloads": ("services", "Workloads"),
     "matrix": ("spaces", "Matrix"),
     "file": ("text_file", "FileScreen"),
     "sources": ("sources", "Sources"),

@@ -42,6 +42,7 @@ class ScreenCommand:
 
 
 COMMANDS: tuple[ScreenCommand, ...] = (
+    ScreenCommand("pulse", ("pu", "home"), "Boundaries, violations, drops and faults at a glance"),
     ScreenCommand(
         "policies", ("pol", "policy"), "Every policy, of all three kinds", ("namespace",)
     ),
@@ -51,6 +52,10 @@ COMMANDS: tuple[ScreenCommand, ...] = (
     ScreenCommand(
         "endpoints", ("ep", "pods"), "Endpoints and what policies do to them", ("namespace",)
     ),
+    ScreenCommand(
+        "workloads", ("wl", "deploy"), "Workloads and what policies do to them", ("namespace",)
+    ),
+    ScreenCommand("services", ("svc",), "Services, their ports and backends", ("namespace",)),
     ScreenCommand("flows", ("fl",), "Live flows", ("namespace",)),
     ScreenCommand("drops", (), "Live drops, audits and errors only", ("namespace",)),
     ScreenCommand(
@@ -63,6 +68,9 @@ COMMANDS: tuple[ScreenCommand, ...] = (
         ("policy",),
     ),
     ScreenCommand("lint", ("findings",), "Policies that do not do what they say", ("namespace",)),
+    ScreenCommand(
+        "alerts", ("violations",), "What was refused, and what is not usual", ("namespace",)
+    ),
     ScreenCommand("boundaries", ("bd", "check"), "What must hold, and what breaks it"),
     ScreenCommand(
         "matrix",
@@ -77,6 +85,7 @@ COMMANDS: tuple[ScreenCommand, ...] = (
     ScreenCommand("log", ("diagnostics",), "What went wrong lately"),
     ScreenCommand("doctor", (), "What was found and what is missing"),
     ScreenCommand("ns", ("namespace",), "Look at one namespace, or at `all`", ("namespace",)),
+    ScreenCommand("project", ("proj",), "Choose a project", ("namespace",)),
     ScreenCommand("ctx", ("context",), "Switch to another cluster of the kubeconfig", ("context",)),
     ScreenCommand("theme", (), "Change colours", ("theme",)),
     ScreenCommand("help", ("keys",), "Keys and commands"),
@@ -88,6 +97,9 @@ _KINDS = {
     "cnp": CNP,
     "ccnp": CCNP,
 }
+
+PICKED = frozenset({"ns", "project", "ctx", "theme"})
+"""Commands that without a name show what there is to choose from."""
 
 ALL = "all"
 """The word for every namespace."""
@@ -145,12 +157,11 @@ def expand_alias(text: str, aliases: Mapping[str, str]) -> str:
 
 def _place(command: ScreenCommand, words: tuple[str, ...]) -> Place:
     name = command.name
-    if name in ("ns", "theme") and not words:
-        raise UsageError(f"`{name}` needs a name", hint=f"`{name} {command.takes[0]}`")
+    if name in PICKED:
+        kind = "ns" if name == "project" else name
+        return Place(kind, words) if words else Place("pick", (name,))
     if name == "why":
         return Place("why", words)
-    if name in ("ns", "theme", "ctx"):
-        return Place(name, words)
     namespace = _namespace(words)
     if name in _KINDS:
         return Place("policies", (_KINDS[name],), namespace)

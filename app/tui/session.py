@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.services.lint import PolicyLint
 
 DIGITS = 9
+KEPT_COMMANDS = 100
 KEPT_FEEDS = 4
 """Screens of flows left behind whose rows stay as they were: each may keep flows from the ring."""
 
@@ -92,6 +93,8 @@ class Session:
     left_feeds: deque[FlowFeed] = field(default_factory=lambda: deque(maxlen=KEPT_FEEDS))
     """Rows of flows that one may come back to; of older ones only the place is kept."""
     _drafter: Drafter | None = None
+    commands: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_COMMANDS))
+    """What was typed after `:`, newest last."""
     _lint: PolicyLint | None = None
     _numbered: list[str] = field(default_factory=list)
 

@@ -23,8 +23,13 @@ VALUES = {"namespace": ("all", "jupyterhub"), "end": ("mirror/mirror-1",), "them
         ("ccnp", Place("policies", ("CiliumClusterwideNetworkPolicy",))),
         ("why a/b c/d 443", Place("why", ("a/b", "c/d", "443"))),
         ("ns mirror", Place("ns", ("mirror",))),
+        ("ns", Place("pick", ("ns",))),
+        ("theme", Place("pick", ("theme",))),
+        ("project", Place("pick", ("project",))),
+        ("proj project-lung", Place("ns", ("project-lung",))),
+        ("pulse", Place("pulse")),
         ("q", Place("quit")),
-        ("ctx", Place("ctx")),
+        ("ctx", Place("pick", ("ctx",))),
         ("ctx prod-eu", Place("ctx", ("prod-eu",))),
         ("pol gitea @prod-eu", Place("policies", namespace="gitea", context="prod-eu")),
         ("flows /verdict:dropped @prod-eu", Place("flows", filter="verdict:dropped",
@@ -35,7 +40,7 @@ def test_command_when_typed_then_the_place_it_names(text: str, place: Place) -> 
     assert parse_command(text) == place
 
 
-@pytest.mark.parametrize("text", ["", "   ", "fly", "ns", "theme"])
+@pytest.mark.parametrize("text", ["", "   ", "fly"])
 def test_command_when_it_has_no_sense_then_refused_with_a_hint(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_command(text)
@@ -51,7 +56,7 @@ def test_command_when_an_alias_of_the_user_then_it_may_hold_arguments() -> None:
 def test_commands_when_listed_then_words_are_unique_and_lead_somewhere() -> None:
     words = [word for command in COMMANDS for word in (command.name, *command.aliases)]
     assert len(words) == len(set(words))
-    elsewhere = {"ns", "theme", "quit", "help", "ctx"}
+    elsewhere = {"ns", "project", "theme", "quit", "help", "ctx"}
     for command in COMMANDS:
         place = parse_command(f"{command.name} x")
         assert place.screen in set(SCREENS) | elsewhere

@@ -249,7 +249,8 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
     def do_command(self) -> None:
         """Open the command line."""
         self._typed_in = self.focused if isinstance(self.focused, Input) else None
-        self.query_one(Prompt).open(":", "", self._complete_command)
+        past = tuple(self.session.commands)
+        self.query_one(Prompt).open(":", "", self._complete_command, past=past)
 
     def do_filter(self) -> None:
         """Open the filter with what it is now."""
@@ -311,6 +312,9 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         except UsageError as error:
             self.say(f"{error}: {error.hint}", bad=True)
             return
+        if text in self.session.commands:
+            self.session.commands.remove(text)
+        self.session.commands.append(text)
         self.go(place)
 
     def set_filter(self, text: str, *, quietly: bool = False) -> None:
