@@ -41,11 +41,14 @@ _ENTITIES = {
 _WORLD_LABELS = frozenset({"world", "world-ipv4", "world-ipv6"})
 _SUFFIX = "[bcdfghjklmnpqrstvwxz2456789]"
 _APPENDED = (
+    re.compile(r"-(?=[a-z0-9]*\d)[a-z0-9]{8,10}-[a-z0-9]{5}$"),  # the same of other programs
     re.compile(rf"-{_SUFFIX}{{5,10}}-{_SUFFIX}{{5}}$"),  # Deployment: ReplicaSet's hash and pod
     re.compile(rf"-\d{{8,11}}-{_SUFFIX}{{5}}$"),  # CronJob: minutes since the epoch and pod
     re.compile(rf"-{_SUFFIX}{{5}}$"),  # DaemonSet, Job
     re.compile(r"-\d{1,4}$"),  # StatefulSet
 )
+_AGENT_KEYS = ("io.cilium.", "io.kubernetes.")
+"""Labels that the agent adds; those of the namespace are read from it, or apart."""
 _WORKSPACE_NAME = re.compile(r"(?:^|-)(?:jupyter|workspace|notebook|rstudio|desktop|vdi)(?:-|$)")
 _SERVERS = frozenset({"hub", "proxy", "db", "postgres", "spawner", "controller", "operator"})
 """Words in names of what serves workspaces, and is none."""
@@ -61,7 +64,7 @@ _WORKSPACE_KEYS = ("hub.jupyter.org/username", "hub.jupyter.org/servername")
 class FlowParty:
     """One end of connections. `name` is a workload's, or outside a DNS name or an address.
 
-    `project` is the namespace where that is a project's; `is_workspace` says that people work in
+    `project` is the name of the project whose it is; `is_workspace` says that people work in
     the pods.
     """
 
@@ -161,19 +164,39 @@ class Directory:
 
     def _pod(self, end: FlowEndpoint) -> FlowParty:
         labels = dict(_plain_labels(end))
+        self._remember(end)
         name = self._workloads.get((end.namespace, end.pod)) or _workload(end, labels)
         return FlowParty(
             IdentityKind.POD,
             end.namespace,
             name,
-            end.namespace if self._is_project(end) else "",
+            self._project(end, labels),
             is_workspace=_is_workspace(end, name, labels),
         )
 
-    def _is_project(self, end: FlowEndpoint) -> bool:
+    def _remember(self, end: FlowEndpoint) -> None:
+        """Keep what a pod's own node says of its workload: other nodes do not say it."""
+        place = (end.namespace, end.pod)
+        if end.workload and end.workload_kind not in ("", "Pod") and place not in self._workloads:
+            if len(self._workloads) > KEPT_PARTIES:
+                self._workloads.clear()
+            self._workloads[place] = end.workload
+            if _workload_by_name(end.pod) != end.workload:
+                self._known.clear()  # who was seen from afar before had another name
+
+    def _project(self, end: FlowEndpoint, labels: Mapping[str, str]) -> str:
+        """The project by K8TRE's label or the namespace's name, else by a label `project`.
+
+        Namespaces of one project share it: `project-aurora` is project `aurora`.
+        """
         known = self._cluster.namespaces.get(end.namespace)
-        labels = known.labels if known is not None else dict(_namespace_labels(end))
-        return is_project(end.namespace, labels)
+        of_namespace = known.labels if known is not None else dict(_namespace_labels(end))
+        for key, value in (*of_namespace.items(), *labels.items()):
+            if value and key.rpartition("/")[2] == "project" and not key.startswith(_AGENT_KEYS):
+                return value
+        if is_project(end.namespace, of_namespace):
+            return end.namespace.removeprefix("project-")
+        return ""
 
 
 def network_of(address: str) -> str:
@@ -209,11 +232,16 @@ def _workload(end: FlowEndpoint, labels: Mapping[str, str]) -> str:
         return end.workload
     if any(key in labels for key in _WORKSPACE_KEYS) and (name := labels.get("component")):
         return name
+    return _workload_by_name(end.pod)
+
+
+def _workload_by_name(pod: str) -> str:
+    """A pod's name without what Kubernetes appended to its workload's."""
     for appended in _APPENDED:
-        name, count = appended.subn("", end.pod)
+        name, count = appended.subn("", pod)
         if count and name:
             return name
-    return end.pod
+    return pod
 
 
 def _plain_labels(end: FlowEndpoint) -> list[tuple[str, str]]:

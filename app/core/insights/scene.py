@@ -118,6 +118,8 @@ class Scene:
         self.now_ns = max(self.now_ns, time_ns)
         actor = actor_of(sight)
         self.last_seen[actor] = time_ns
+        server = sight.server
+        self.last_seen[server, sight.server_pod if server.is_workspace else ""] = time_ns
         key = (actor, sight.server, sight.port, sight.protocol)
         pair = self.pairs.get(key)
         if pair is None:

@@ -73,7 +73,25 @@ def test_project_when_only_flows_say_it_then_it_is_the_label_of_the_namespace() 
     told = directory.party(FlowEndpoint(namespace="aurora", pod="db-0", labels=(label,)), "")
     named = directory.party(FlowEndpoint(namespace="project-x", pod="db-0"), "")
     neither = directory.party(FlowEndpoint(namespace="gitea", pod="gitea-0"), "")
-    assert (told.project, named.project, neither.project) == ("aurora", "project-x", "")
+    assert (told.project, named.project, neither.project) == ("aurora", "x", "")
+
+
+def test_project_when_pods_are_labelled_then_other_pods_of_the_namespace_are_of_the_same() -> None:
+    directory = Directory()
+    label = "k8s:tre.k8tre.io/project=aurora"
+    labelled = directory.party(
+        FlowEndpoint(namespace="project-aurora", pod="a", labels=(label,)), ""
+    )
+    plain = directory.party(FlowEndpoint(namespace="project-aurora", pod="db-0"), "")
+    assert labelled.project == plain.project == "aurora"
+
+
+def test_party_when_its_own_node_says_the_workload_then_it_holds_for_what_others_see() -> None:
+    directory = Directory()
+    seen = FlowEndpoint(namespace="prj", pod="odd-name")
+    assert directory.party(seen, "").text == "prj/odd-name"
+    directory.party(FlowEndpoint(1, "prj", "odd-name", (), "StatefulSet", "odd"), "")
+    assert directory.party(seen, "").text == "prj/odd"
 
 
 def test_network_of_addresses_of_one_service_is_the_same() -> None:

@@ -4,7 +4,8 @@ Threshold for a port scan: 10 ports of one server without an answer within ten m
 an hour; for a sweep the same numbers of hosts on one port. At least 70 % of what was tried in that
 time must have been in vain: refused, reset, or (where the recording shows answers at all) not
 answered. What a service really serves, scrapes and probes included, is answered and does not count;
-neither does a host that a name was looked up for.
+neither does a host that a name was looked up for. In a recording without a single answer 40 ports
+of one server are a scan, and 40 hosts a sweep where a project tried them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from app.core.model.cluster import IdentityKind
 SHORT_NS, LONG_NS = 10 * MINUTE_NS, HOUR_NS
 FAST, SLOW = 10, 20
 SHARE = 0.7
+BLIND = 40
 MOST_TRIED = 1_024
 MOST_KEYS = 20_000
 MOST_SHOWN = 12
@@ -40,6 +42,7 @@ class _Tries:
     server: FlowParty
     port: int
     protocol: str
+    counts_blind: bool
     tried: dict[int | str, tuple[int, bool]] = field(default_factory=dict)
     first_ns: int = 0
     last_ns: int = 0
@@ -59,8 +62,11 @@ class _Tries:
         if what in self.tried:
             self.tried[what] = (self.tried[what][0], False)
 
-    def judge(self, now_ns: int, current: int | str | None) -> bool:
-        """Whether the threshold is passed; the try that is under way is only counted refused."""
+    def judge(self, now_ns: int, current: int | str | None, *, answers: bool) -> bool:
+        """Whether the threshold is passed; the try that is under way is only counted refused.
+
+        `answers` says whether the recording shows any at all.
+        """
         for window_ns, enough in ((SHORT_NS, FAST), (LONG_NS, SLOW)):
             here = [
                 (time_ns, vain)
@@ -68,6 +74,8 @@ class _Tries:
                 if now_ns - time_ns <= window_ns and (what != current or vain)
             ]
             vain = sum(failed for _, failed in here)
+            if not answers and len(here) >= BLIND and self.counts_blind:
+                vain = len(here)
             if vain >= enough and vain >= SHARE * len(here):
                 if not self.last_ns:
                     self.first_ns = min(time_ns for time_ns, _ in here)
@@ -102,13 +110,21 @@ class _Tracker:
             return
         if one is None:
             make_room(self._tries, MOST_KEYS)
-            one = self._tries[key] = _Tries(seen.actor, sight.server, sight.port, sight.protocol)
+            one = self._tries[key] = _Tries(
+                seen.actor, sight.server, sight.port, sight.protocol, self._counts_blind(seen)
+            )
         one.try_(what, sight.time_ns, vain=refused or scene.answers > 0)
-        if len(one.tried) < FAST or not one.judge(sight.time_ns, None if refused else what):
+        if len(one.tried) < FAST or not one.judge(
+            sight.time_ns, None if refused else what, answers=scene.answers > 0
+        ):
             return
         one.samples.take(seen.sight)
 
     def _concerns(self, seen: Seen) -> bool:
+        raise NotImplementedError
+
+    def _counts_blind(self, seen: Seen) -> bool:
+        """Whether tries count although the recording shows no answers at all."""
         raise NotImplementedError
 
     def _place(self, seen: Seen) -> tuple[_Key, int | str]:
@@ -150,6 +166,9 @@ class PortScan(_Tracker):
     def _concerns(self, seen: Seen) -> bool:
         return seen.sight.protocol in WITH_PORTS
 
+    def _counts_blind(self, seen: Seen) -> bool:  # noqa: ARG002  # the tracker's form
+        return True
+
     def _place(self, seen: Seen) -> tuple[_Key, int | str]:
         sight = seen.sight
         return (seen.actor, sight.host, sight.protocol), sight.port
@@ -187,6 +206,9 @@ class HostSweep(_Tracker):
         if server.kind in _NEVER and not client.project:
             return False  # what watches nodes, and is kept from it, sweeps nothing
         return not (server.is_outside and server.name and server.name != seen.sight.host)
+
+    def _counts_blind(self, seen: Seen) -> bool:
+        return bool(seen.sight.client.project)
 
     def _place(self, seen: Seen) -> tuple[_Key, int | str]:
         sight = seen.sight

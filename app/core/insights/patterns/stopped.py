@@ -1,8 +1,8 @@
 """A connection that was there all the time and is seen no more, while its client goes on.
 
-Threshold: traffic for at least 15 minutes at 20 moments or more, never further apart than four
+Threshold: traffic for at least 10 minutes at 12 moments or more, never further apart than four
 times the mean (workspaces, which people leave: one and a half times); then nothing for ten minutes
-and for five times the longest pause, though the client was seen doing other things within the last
+and for five times the longest pause, though the client was seen otherwise within the last
 third of that silence. Gaps in which nothing at all was seen do not count as silence. Connections
 that are refused now are violations, and not silent.
 """
@@ -16,8 +16,8 @@ from app.core.insights.party import FlowParty, network_of
 from app.core.insights.patterns.pattern import MINUTE_NS, Pattern, who
 from app.core.insights.scene import Pair, PairKey, Scene, Seen
 
-MOMENTS = 20
-LASTED_NS = 15 * MINUTE_NS
+MOMENTS = 12
+LASTED_NS = 10 * MINUTE_NS
 SILENT_NS = 10 * MINUTE_NS
 PAUSES = 5
 STEADY, STEADY_WORKSPACE = 4.0, 1.5
