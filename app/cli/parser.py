@@ -46,6 +46,7 @@ COMMANDS = (
     Command("why", "say whether a connection is allowed, and why", "app.cli.commands.why"),
     Command("what-if", "say what a draft would change", "app.cli.commands.what_if"),
     Command("draft", "write the change that would allow a connection", "app.cli.commands.draft"),
+    Command("drafts", "list own drafts, end expired ones, verify", "app.cli.commands.drafts"),
     Command("matrix", "list who may talk to whom", "app.cli.commands.matrix"),
     Command("check", "say whether the boundaries hold", "app.cli.commands.check"),
     Command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from app.core.diagnose.case import gather
@@ -39,14 +39,15 @@ def make_question(
 class Inquiry:
     """A question with what was found out about it, by one look at one picture.
 
-    The fixes of the `answer` are the `ways` in words. `commit` is the one that the picture's files
-    are of; empty when they are those of a work tree, or there are none.
+    The fixes of the `answer` are the `ways` in words, `flows` those that it is from. `commit` is
+    the one that the picture's files are of; empty when they are those of a work tree, or none.
     """
 
     picture: Picture
     answer: WhyAnswer
     ways: Ways
     commit: str = ""
+    flows: FlowEvidence | None = field(default=None, repr=False, compare=False)
 
 
 def inquire(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> Inquiry:
@@ -62,7 +63,7 @@ def inquire(picture: Picture, flows: FlowEvidence | None, asked: Asked) -> Inqui
     answer = replace(answer, not_known=(*answer.not_known, *_unheard(picture)))
     if answer.verdict is Verdict.DENIED:
         answer = replace(answer, fixes=ways.fixes())
-    return Inquiry(picture, answer, ways)
+    return Inquiry(picture, answer, ways, flows=flows)
 
 
 def _unheard(picture: Picture) -> tuple[str, ...]:

@@ -385,6 +385,8 @@ def draft_form(draft: Draft, report: EffectReport, proposal: Proposal | None) ->
             "evidence": list(draft.plan.evidence),
             **effect,
             "checks": [*checks, *effect["checks"]],
+            "expires": draft.request.expires or None,
+            "body": draft.change.body,
             "branch": proposal.branch if proposal else None,
             "url": (proposal.url if proposal else "") or None,
         }

@@ -13,18 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from app.core.diagnose.evidence import FlowEvidence
+from app.core.drafts.body import meta_of
 from app.core.drafts.choice import Plan, side_trace
-from app.core.drafts.diff import count_changes, unified_diff
-from app.core.drafts.markdown import plain
-from app.core.drafts.proposal import (
-    TITLE_LIMIT,
-    Summary,
-    body,
-    branch_name,
-    change_key,
-    commit_message,
-    title,
-)
+from app.core.drafts.diff import unified_diff
 from app.core.errors import (
     DraftRejected,
     K8treError,
@@ -38,10 +29,11 @@ from app.core.model.verdict import Direction, Outcome
 from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
 from app.services.ask import Inquiry, inquire
 from app.services.draft_files import FileEditor
+from app.services.draft_texts import Asker, Told, write_change
+from app.services.effect import EffectReport, effect_of
 from app.services.picture import Picture
 from app.services.proof import Commits, Proof, ask_at, picture_at, prove, same_plan
 from app.services.risk import Level, Risk, rate
-from app.services.ways import how
 
 _TRIES = 3
 
@@ -51,7 +43,8 @@ class DraftRequest:
     """Who asks for a draft and why; `again` although it was declined before.
 
     `accept_risk` although it is rated high: only with a reason. `title` is a person's instead of
-    ours.
+    ours. `expires` is the date on which the change is due to be taken back, as 2026-03-02; empty
+    for one that stays.
     """
 
     reason: str = ""
@@ -59,9 +52,10 @@ class DraftRequest:
     again: bool = False
     accept_risk: bool = False
     title: str = ""
+    expires: str = ""
 
 
-Redo = Callable[[], Awaitable["Draft"]]
+Redo = Callable[[DraftRequest], Awaitable["Draft"]]
 Wish = Callable[[Picture], Plan]
 """Works out, on a picture, a change that is wanted for itself. Raises DraftRejected."""
 
@@ -74,7 +68,9 @@ class Draft:
     are what was verified; all of them hold, or there would be no draft. `proof` has the pictures
     before and after, and the commit they are of; `inquiry` and `request` are what it answers (no
     inquiry, where a change was wanted for itself), `redo` works it out again on the base of then.
-    A `risk` that is high must be accepted, with a reason, before it is submitted.
+    A `risk` that is high must be accepted, with a reason, before it is submitted. `report` is what
+    it does, without what lint finds in other objects. `public` says that everybody reads the
+    repository, so that its texts tell less.
     """
 
     title: str
@@ -91,6 +87,8 @@ class Draft:
     checks: tuple[tuple[str, bool], ...] = ()
     broadens: bool = False
     risk: Risk = field(default_factory=lambda: Risk(Level.LOW))
+    report: EffectReport | None = field(default=None, repr=False)
+    public: bool = False
 
     @property
     def policies(self) -> tuple[ObjectRef, ...]:
@@ -124,6 +122,7 @@ class Drafter:
         self.forge = forge
         self._repo = repo
         self._commits = commits
+        self._place = place
         self._editor = FileEditor(repo, place, sets or {})
 
     async def patched(self, inquiry: Inquiry) -> WhyAnswer:
@@ -162,14 +161,15 @@ class Drafter:
             commit = await self._repo.base() if self._commits else ""
             if self._commits and commit != inquiry.commit:
                 asked = inquiry.answer.asked
-                inquiry = await ask_at(self._commits, commit, inquiry.picture, None, asked)
+                flows = inquiry.flows
+                inquiry = await ask_at(self._commits, commit, inquiry.picture, flows, asked)
                 plan = same_plan(inquiry, plan)
             files = await self._editor.edit(plan)
             proof = await prove(inquiry.picture, inquiry.commit, plan, files, self._commits)
             if not commit or await self._repo.base() == commit:
-                redo = partial(self.draft, inquiry, plan, request)
-                made = self._assemble(plan, files, proof, request or DraftRequest(), redo)
-                return replace(made, inquiry=inquiry)
+                redo = partial(self.draft, inquiry, plan)
+                request = request or DraftRequest()
+                return await self._assemble(plan, files, proof, request, redo, inquiry)
         raise self._moving()
 
     async def make(
@@ -187,8 +187,9 @@ class Drafter:
             files = await self._editor.edit(plan)
             proof = await prove(at, commit, plan, files, self._commits)
             if not commit or await self._repo.base() == commit:
-                redo = partial(self.make, picture, wish, request)
-                return self._assemble(plan, files, proof, request or DraftRequest(), redo)
+                redo = partial(self.make, picture, wish)
+                request = request or DraftRequest()
+                return await self._assemble(plan, files, proof, request, redo, None)
         raise self._moving()
 
     def _moving(self) -> SourceUnavailable:
@@ -202,72 +203,87 @@ class Drafter:
         When the base has moved on in the meantime, the same change is worked out and proved again
         there; DraftRejected when it cannot be, or its risk is high and nobody accepts it.
         """
-        _check_risk(draft)
+        check_risk(draft)
+        draft = await self._still_expiring(draft)
         for _ in range(_TRIES - 1):
             try:
                 return await self._repo.propose(draft.change)
             except SourceUnavailable as error:
                 if error.cause is not SourceCause.CONFLICT:
                     raise
-                draft = await draft.redo()
-                _check_risk(draft)
+                draft = await draft.redo(draft.request)
+                check_risk(draft)
         return await self._repo.propose(draft.change)
 
-    def _assemble(
+    async def _still_expiring(self, draft: Draft) -> Draft:
+        """An open draft that expires does not come to stay by being drafted again."""
+        if draft.request.expires:
+            return draft
+        for kept in await self._repo.drafts():
+            if kept.branch == draft.change.branch and kept.state == "open":
+                meta = meta_of(kept.text)
+                if meta is not None and meta.expires:
+                    request = replace(draft.request, expires=meta.expires)
+                    return await draft.redo(request)
+        return draft
+
+    async def _assemble(
         self,
         plan: Plan,
         files: tuple[FileChange, ...],
         proof: Proof,
         request: DraftRequest,
         redo: Redo,
+        inquiry: Inquiry | None,
     ) -> Draft:
-        first = plan.changes[0]
-        operation = [change.operation for change in plan.changes]
-        key = change_key(files[0].path, first.policy, operation)
-        heading = plain(request.title)[:TITLE_LIMIT] or title(first.policy, first.title)
-        diffs = {file.path: unified_diff(file.path, file.before, file.after) for file in files}
-        checks, risk = proof.checks, rate(plan, proof)
-        summary = Summary(
-            what=f"{first.title[:1].upper()}{first.title[1:]}: {how(plan)}.",
-            policy=first.policy,
-            diffs=diffs,
-            counts={path: count_changes(diff) for path, diff in diffs.items()},
-            deployed_by=_reached(plan),
-            risk=str(risk),
-            reason=request.reason,
-            evidence=plan.evidence,
-            effect=_effect(plan, proof),
-            checks=checks,
-            requested_by=request.requested_by,
-            base=proof.commit,
-        )
-        change = ProposedChange(
-            branch=branch_name(first.policy, key),
-            title=heading,
-            body=body(summary, key),
-            commit_message=commit_message(heading, key, request.reason, request.requested_by),
+        risk, effect = rate(plan, proof), _effect(plan, proof)
+        flows = inquiry.flows if inquiry else None
+        report = await asyncio.to_thread(effect_of, proof.before, proof.after, flows=flows)
+        told = Told(
+            plan=plan,
             files=files,
-            again=request.again,
+            answer=inquiry.answer if inquiry else None,
+            engine=proof.after.engine,
+            report=report,
+            checks=proof.checks,
+            effect=effect,
+            reached=_reached(plan),
+            risk=str(risk),
             base=proof.commit,
+            place=self._place,
         )
+        public = await self._repo.is_public()
+        asker = Asker(
+            reason=request.reason,
+            name=request.requested_by,
+            title=request.title,
+            expires=request.expires,
+            again=request.again,
+            public=public,
+        )
+        change = write_change(told, asker)
         return Draft(
-            title=heading,
+            title=change.title,
             repository=self._repo.name,
-            diff="".join(diffs.values()),
+            diff=_diff(files),
             change=change,
             plan=plan,
             proof=proof,
             redo=redo,
+            inquiry=inquiry,
             request=request,
             opens=plan.opens,
-            effect=_effect(plan, proof),
-            checks=checks,
+            effect=effect,
+            checks=proof.checks,
             broadens=plan.broadens,
             risk=risk,
+            report=report,
+            public=public,
         )
 
 
-def _check_risk(draft: Draft) -> None:
+def check_risk(draft: Draft) -> None:
+    """Raise DraftRejected for a high risk that nobody has accepted with a reason."""
     if draft.risk.level is not Level.HIGH:
         return
     request = draft.request

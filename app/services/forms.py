@@ -17,6 +17,7 @@ from app.core.model.answer import CauseCode, Confidence, StepStatus
 from app.core.model.verdict import Dimension, Effect, Outcome, Protocol, Verdict
 from app.services.contract import SCHEMA
 from app.services.doctor import Health
+from app.services.draft_forms import KeptDrafts
 from app.services.form_parts import (
     Document,
     Listing,
@@ -435,6 +436,8 @@ class Draft(WhatIf, kw_only=True):
     risk: Risk
     base: str | None
     evidence: list[str]
+    expires: str | None
+    body: str
     branch: str | None
     url: str | None
 
@@ -576,6 +579,7 @@ FORMS: dict[str, type[msgspec.Struct]] = {
     "rules": Rules,
     "what-if": WhatIf,
     "draft": Draft,
+    "drafts": KeptDrafts,
     "check": Check,
     "alerts": Alerts,
     "performance": PerformanceList,

@@ -20,7 +20,7 @@ def parse_moment(text: str, now_ns: int) -> int:
 
     Takes what `hubble observe --since` takes (Cilium `pkg/time`, `hubble/pkg/time`), and days.
     """
-    if (seconds := _duration_s(text)) is not None:
+    if (seconds := parse_duration_s(text)) is not None:
         return now_ns - round(seconds * NS_PER_S)
     try:
         return parse_time(text)
@@ -32,7 +32,8 @@ def parse_moment(text: str, now_ns: int) -> int:
     return int(aware.timestamp()) * NS_PER_S
 
 
-def _duration_s(text: str) -> float | None:
+def parse_duration_s(text: str) -> float | None:
+    """Seconds of a duration as 90s, 5m, 1h30m or 7d; None when it is none."""
     parts = _PART.findall(text)
     if not parts or "".join(f"{number}{unit}" for number, unit in parts) != text:
         return None

@@ -15,14 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.documents.codeowners import PLACES, owners_of, parse_codeowners
+from app.core.drafts.body import BODY_LIMIT, into_template, merge_body
 from app.core.drafts.paths import check_path
-from app.core.drafts.proposal import (
-    BODY_LIMIT,
-    BRANCH_PREFIX,
-    check_branch,
-    into_template,
-    merge_body,
-)
+from app.core.drafts.proposal import BRANCH_PREFIX, check_branch
 from app.core.errors import DraftRejected, K8treError, NotFound, SourceCause, SourceUnavailable
 from app.ports import FileChange, KeptDraft, Proposal, ProposedChange
 from integrations.git.export import export

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.config import Secret
-from app.core.drafts.proposal import BEGIN, END
+from app.core.drafts.body import BEGIN, END
 from app.ports import FileChange, ProposedChange
 from app.testing.github_server import GitHubServer
 from app.testing.gitlab_server import GitLabServer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.drafts.proposal import BEGIN, END
+from app.core.drafts.body import BEGIN, END
 from app.core.errors import DraftRejected, SourceCause, SourceUnavailable
 from app.ports import FileChange, KeptDraft
 from tests.integrations.forges import (

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from app.config import Secret
-from app.core.drafts.proposal import BEGIN, END
+from app.core.drafts.body import BEGIN, END
 from app.core.errors import (
     ConfigError,
     DraftRejected,

@@ -28,6 +28,7 @@ PRINTED = {
     "alerts": ("alerts",),
     "performance": ("insights", "performance"),
     "coverage": ("insights", "coverage"),
+    "drafts": ("drafts",),
     "doctor": ("doctor",),
     "rights": ("doctor", "--can-i"),
     "report": ("doctor", "--report"),

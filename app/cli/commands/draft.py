@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.commands.why import add_question, asked
 from app.cli.context import Context
-from app.cli.options import add_output_options
-from app.core.errors import UsageError
+from app.core.errors import BadInput, UsageError
 from app.core.model.kinds import SHORT_KINDS
 
 _KINDS = frozenset(name.lower() for pair in SHORT_KINDS.items() for name in pair)
@@ -26,8 +26,13 @@ EXAMPLE = """  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot
   k8tre-tui draft --from-flows gitea --since 24h --dry-run
   k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops --pr --reason 'SSO'
 
-without --dry-run or --pr the change is put on a new branch of the checkout; the work tree is left
-alone, and nothing is ever written to a cluster"""
+  k8tre-tui draft gitea/gitea-0 keycloak/keycloak-0 8080 --snapshot ./gitops -o sso.patch
+
+without --dry-run, --pr or -o FILE.patch the change is put on a new branch of the checkout; the work
+tree is left alone, and nothing is ever written to a cluster"""
+
+
+_PATCH = ".patch"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,13 +64,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-risk", action="store_true", help="although it is rated high; needs --reason"
     )
+    parser.add_argument(
+        "--expires", default="", metavar="WHEN", help="when it is to be taken back, as 7d or a date"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--dry-run", action="store_true", help="only show the change")
     where.add_argument("--branch", action="store_true", help="put it on a branch (the default)")
     where.add_argument(
         "--pr", action="store_true", help="open a pull request on Gitea, Forgejo or GitHub"
     )
-    add_output_options(parser, ("table", "json", "yaml"))
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=_output,
+        default="table",
+        metavar="FORM",
+        help="table (the default), json, yaml, or FILE.patch: a mail that `git am` applies",
+    )
+
+
+def _output(text: str) -> str:
+    if text in ("table", "json", "yaml") or text.endswith(_PATCH):
+        return text
+    raise argparse.ArgumentTypeError(f"`{text}` is none of table, json, yaml and FILE{_PATCH}")
+
+
+def due_date(text: str) -> str:
+    """A date from `7d` or a date, UTC; empty for none. Raises `UsageError` for one that is past."""
+    from app.bootstrap.sources import SystemClock
+    from app.services.drafts import parse_due
+
+    return parse_due(text, SystemClock().now_ns()) if text else ""
 
 
 def run(context: Context) -> int:
@@ -73,7 +102,7 @@ def run(context: Context) -> int:
     question = None if _wishes(context.args) else asked(context.args)
     if context.args.accept_risk and not context.args.reason.strip():
         raise UsageError("--accept-risk needs --reason", hint="say why it is needed all the same")
-    asyncio.run(_draft(context, question))
+    asyncio.run(_draft(context, question, due_date(context.args.expires)))
     return 0
 
 
@@ -89,7 +118,7 @@ def _wishes(args: argparse.Namespace) -> bool:
     return bool(wanted)
 
 
-async def _draft(context: Context, question: Asked | None) -> None:
+async def _draft(context: Context, question: Asked | None, expires: str) -> None:
     from app.bootstrap.drafts import build_checkout, build_drafter
     from app.cli.render.drafts import print_draft
     from app.services.drafting import DraftRequest
@@ -100,15 +129,29 @@ async def _draft(context: Context, question: Asked | None) -> None:
     )
     workspace = await context.read(flows=context.flows_since(args.since))
     drafter = build_drafter(checkout, context.sources, context.config.settings)
-    request = DraftRequest(reason=args.reason, again=args.again, accept_risk=args.accept_risk)
+    request = DraftRequest(
+        reason=args.reason,
+        requested_by=context.environ.get("USER", ""),
+        again=args.again,
+        accept_risk=args.accept_risk,
+        expires=expires,
+    )
     if question is None:
         draft = await drafter.make(workspace.picture, _wish(args, workspace), request)
     else:
         inquiry = await drafter.ask(workspace.picture, workspace.evidence(), question)
         draft = await drafter.draft(inquiry, inquiry.ways.numbered(args.fix), request)
     report = _effect(workspace, draft)
+    if draft.public:
+        context.out.say(
+            f"note: everybody reads {draft.repository}: who asks and why, evidence and effect"
+            " are left out of the request"
+        )
     if args.output == "table":
-        print_draft(context.out, draft, report)
+        print_draft(context.out, draft, report, whole=args.dry_run)
+    if args.output.endswith(_PATCH):
+        _save(context, draft)
+        return
     if args.dry_run or not (checkout.writable or args.branch):
         proposal = None
         if not args.dry_run:
@@ -150,6 +193,24 @@ def _split(text: str) -> tuple[str, str]:
     if len(words) > 1 and words[0].lower() in _KINDS:
         return ":".join(words[:2]), ":".join(words[2:])
     return words[0], ":".join(words[1:])
+
+
+def _save(context: Context, draft: Draft) -> None:
+    """Write the draft as a mail; nothing is put anywhere else."""
+    from email.utils import formatdate
+
+    from app.services.drafting import check_risk
+    from app.services.patch_mail import patch_mail
+
+    check_risk(draft)
+    path = Path(context.args.output)
+    try:
+        path.write_text(
+            patch_mail(draft.change, commit=draft.proof.commit, date=formatdate()), newline=""
+        )
+    except OSError as error:
+        raise BadInput(f"cannot write `{path}`: {error.strerror}", file=str(path)) from error
+    context.out.say(f"{path}: apply it with `git am {path}`")
 
 
 def _effect(workspace: Workspace, draft: Draft) -> EffectReport:

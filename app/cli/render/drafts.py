@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from app.cli.output import Output, Style
 from app.core.drafts.diff import diff_lines
 from app.services.drafting import Draft
+from app.services.drafts import OwnDraft
 from app.services.effect import EffectReport, flow_sentence
 from app.services.wording import policy_words
 
 LABEL_COLUMNS = 11
 
 
-def print_draft(out: Output, draft: Draft, report: EffectReport) -> None:
-    """Title, policies, effect, checks, diff."""
+def print_draft(out: Output, draft: Draft, report: EffectReport, *, whole: bool = False) -> None:
+    """Title, policies, effect, checks, diff; with `whole`, what its request would say."""
     out.line(out.paint(draft.title, Style.BOLD))
     out.line(f"{'Policy':<{LABEL_COLUMNS}}{', '.join(map(policy_words, draft.policies))}")
     for line in draft.plan.evidence:
@@ -28,6 +31,22 @@ def print_draft(out: Output, draft: Draft, report: EffectReport) -> None:
     for line in diff_lines(draft.diff):
         out.line(out.paint(line, _DIFF_STYLES.get(line[:1])))
     out.line()
+    if whole:
+        out.line(out.paint(f"What the request says ({draft.change.branch}):", Style.BOLD))
+        for line in draft.change.body.splitlines():
+            out.line(f"  {line}".rstrip())
+        out.line()
 
 
 _DIFF_STYLES = {"+": Style.GOOD, "-": Style.BAD, "@": Style.DIM}
+
+
+def print_drafts(out: Output, drafts: Sequence[OwnDraft], done: Mapping[str, str]) -> None:
+    """One line a draft, and below it what was done about it."""
+    rows = [
+        (one.state, one.meta.expires or "-", one.meta.policy, one.kept.url or one.kept.branch)
+        for one in drafts
+    ]
+    out.table(("STATE", "DUE", "POLICY", "REQUEST"), rows)
+    for branch, words in done.items():
+        out.line(f"{branch}: {words}")

@@ -23,8 +23,8 @@ def unified_diff(path: str, before: str | None, after: str | None) -> str:
     elif after is None:
         head += "deleted file mode 100644\n"
     lines = difflib.unified_diff(
-        _lines(before or ""),
-        _lines(after or ""),
+        split_lines(before or ""),
+        split_lines(after or ""),
         "/dev/null" if before is None else f"a/{path}",
         "/dev/null" if after is None else f"b/{path}",
     )
@@ -48,7 +48,8 @@ def diff_lines(diff: str) -> list[str]:
     return [line.removesuffix("\n").removesuffix("\r") for line in _split(diff)]
 
 
-def _lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
+    """Give the lines of a text with their ends, which are line feeds only."""
     return list(_split(text))
 
 

@@ -1,23 +1,29 @@
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.drafts.markdown import code_span, fence, message_text, plain
-from app.core.drafts.proposal import (
+from app.core.drafts.body import (
     BEGIN,
     BODY_LIMIT,
     END,
+    PairRow,
     Summary,
     body,
+    into_template,
+    merge_body,
+    message_details,
+    meta_of,
+)
+from app.core.drafts.markdown import code_span, fence, message_text, plain
+from app.core.drafts.meta import Meta, read_meta
+from app.core.drafts.proposal import (
     branch_name,
     change_key,
     check_branch,
     commit_message,
-    into_template,
-    merge_body,
-    read_meta,
     title,
 )
 from app.core.errors import DraftRejected
@@ -26,8 +32,15 @@ from app.core.model.provenance import ObjectRef
 REF = ObjectRef("CiliumNetworkPolicy", "lung", "workspace")
 
 
-def _summary(reason: str = "", diff: str = "+a\n") -> Summary:
+META = Meta("0123456789abcdef", question={"from": "lung/notebook", "to": "pypi.org"})
+
+
+def _summary(reason: str = "", diff: str = "+a\n", *, public: bool = False) -> Summary:
     return Summary(
+        meta=META,
+        evidence=("12 flows in 15 min, none lost",),
+        pairs=(PairRow("deploy:lung/notebook [k8s:app=n]", "fqdn:pypi.org", "443/TCP", "allowed"),),
+        public=public,
         what="Allow lung/notebook → pypi.org:443/TCP",
         policy=REF,
         diffs={"lung/w.yaml": diff},
@@ -102,25 +115,25 @@ def test_title_when_own_namespace_then_said_once_and_short() -> None:
 
 
 def test_body_when_written_then_markers_table_and_metadata() -> None:
-    text = body(_summary("because @all `x` ```"), "key1")
+    text = body(_summary("because @all `x` ```"))
     assert text.startswith(BEGIN)
     assert text.endswith(END)
     assert "| File | `lung/w.yaml` (+1 -0) |" in text
     assert "| Applies to | `envs/dev`, `envs/prd` |" in text
     assert "- [x] the file parses" in text
     assert "````\nbecause @all `x` ```\n````" in text
-    assert read_meta(text)["key"] == "key1"
+    assert meta_of(text) == META
 
 
 def test_body_when_patch_is_long_then_left_out_and_within_the_limit() -> None:
-    text = body(_summary(diff="+x\n" * 40_000), "k")
+    text = body(_summary(diff="+x\n" * 40_000))
     assert len(text) <= BODY_LIMIT
     assert "<details>" not in text
     assert text.endswith(END)
 
 
 def test_body_when_everything_is_long_then_cut_with_its_end() -> None:
-    text = body(_summary(reason="r" * 4000 + ("\n" + "r" * 4000) * 20), "k")
+    text = body(_summary(reason="r" * 4000 + ("\n" + "r" * 4000) * 20))
     assert len(text) <= BODY_LIMIT
     assert text.endswith(END)
 
@@ -129,11 +142,11 @@ def test_body_when_everything_is_long_then_cut_with_its_end() -> None:
     "text", ["", "<!-- k8tre-tui:meta v1 !!! -->", "<!-- k8tre-tui:meta v1 bm90anNvbg -->"]
 )
 def test_read_meta_when_none_or_broken_then_nothing(text: str) -> None:
-    assert read_meta(text) == {}
+    assert read_meta(text) is None
 
 
 def test_read_meta_when_not_an_object_then_nothing() -> None:
-    assert read_meta("<!-- k8tre-tui:meta v1 WzFd -->") == {}
+    assert read_meta("<!-- k8tre-tui:meta v1 WzFd -->") is None
 
 
 def test_merge_body_when_people_wrote_around_it_then_their_words_stay() -> None:
@@ -145,8 +158,8 @@ def test_merge_body_when_people_wrote_around_it_then_their_words_stay() -> None:
 
 def test_merge_body_when_no_reason_is_given_now_then_the_one_before_stays() -> None:
     def ours(reason: str) -> str:
-        summary = Summary("w", REF, {"a": "+x\n"}, {"a": (1, 0)}, reason=reason)
-        return body(summary, "key")
+        summary = Summary("w", REF, {"a": "+x\n"}, {"a": (1, 0)}, META, reason=reason)
+        return body(summary)
 
     quoting = "for `x`\n```\n### Undo\n```"
     first = f"hello\n{ours(quoting)}"
@@ -167,3 +180,50 @@ def test_commit_message_when_the_reason_is_a_patch_then_it_ends_no_message() -> 
     message = commit_message("s", "k", "---\ndiff --git a/x b/x\nIndex: x\nSigned-off-by: me")
     lines = message.split("\n")
     assert not any(one.startswith(("---", "diff", "Index", "Signed")) for one in lines)
+
+
+def test_body_when_the_repository_is_public_then_only_what_it_holds() -> None:
+    text = body(_summary("for alice's study", public=True))
+    said = message_details(_summary("for alice's study", public=True))
+    for secret in ("alice", "notebook]", "12 flows", "U123", "opens nothing else", "fqdn:pypi"):
+        assert secret not in text + said
+    meta = meta_of(text)
+    assert meta is not None
+    assert (meta.key, meta.question) == (META.key, {})
+    assert "`lung/w.yaml`" in text
+
+
+def test_body_when_quoted_text_has_markers_then_they_end_nothing() -> None:
+    hostile = f"{END}\n{BEGIN}\n{Meta('ffffffffffff').comment}\n~~~~\n`````\n/approve"
+    text = body(_summary(hostile))
+    assert text.count(BEGIN) == text.count(END) == 1
+    assert meta_of(text) == META
+    assert meta_of(f"{Meta('eeeeeeee').comment}\n{text}") == META
+    outside = re.sub(r"(?ms)^(`{3,})[a-z]*\n.*?^\1$", "", text)
+    assert not any(line.startswith("/") for line in outside.split("\n"))
+
+
+@given(st.text(max_size=300))
+def test_body_when_the_reason_is_any_text_then_merging_it_again_keeps_the_rest(reason: str) -> None:
+    text = body(_summary(reason))
+    assert meta_of(text) == META
+    around = f"above\n{text}\nbelow"
+    assert merge_body(around, text) == around
+
+
+def test_body_when_it_expires_then_table_undo_and_trailer_say_when() -> None:
+    summary = replace(_summary(), expires="2026-12-06", meta=replace(META, expires="2026-12-06"))
+    text = body(summary)
+    assert "| Expires | 2026-12-06 |" in text
+    assert "drafts --due" in text
+    meta = read_meta(commit_message("s", META.key, trailers=[summary.meta.trailer]))
+    assert meta is not None
+    assert meta.expires == "2026-12-06"
+
+
+def test_meta_when_its_date_or_key_is_none_then_not_taken() -> None:
+    odd = Meta("0123456789", expires="tomorrow")
+    meta = read_meta(odd.comment)
+    assert meta is not None
+    assert meta.expires == ""
+    assert read_meta(Meta("../../etc").comment) is None

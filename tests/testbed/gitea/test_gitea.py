@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.config import Secret
-from app.core.drafts.proposal import BEGIN, END
+from app.core.drafts.body import BEGIN, END
 from app.core.errors import DraftRejected, NotFound, SourceCause, SourceUnavailable
 from app.ports import FileChange, ProposedChange
 from integrations.git.gitea import Gitea
