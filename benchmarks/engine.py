@@ -45,6 +45,7 @@ from app.core.policy.index import members_of
 from app.core.policy.reachability import Reachability
 from app.core.policy.rows import Port, Row
 from app.services import conformance
+from app.services.picture import Ingredients, make_picture
 
 BUILD = Path(__file__).parents[1] / ".build"
 PEER = "network-config-analyzer==2.1.0"
@@ -255,6 +256,27 @@ def _quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
+def from_objects(_: Sequence[str]) -> list[Figure]:
+    """What a live cluster pays for one pod that changed: from all objects to fresh groups."""
+    dice = random.Random(4)  # noqa: S311  # a benchmark
+    objects = _tre.manifests(LARGE)
+    pods = [place for place, one in enumerate(objects) if one.ref.kind == "Pod"]
+    picture = make_picture(Ingredients(tuple(objects)))
+    seconds = []
+    for number in range(MOVES + 1):
+        place = dice.choice(pods)
+        body = copy.deepcopy(dict(objects[place].body))
+        body["metadata"]["labels"]["tier"] = dice.choice(("front", "back", "data"))
+        objects[place] = replace(objects[place], body=body)
+        started = time.process_time()
+        picture = make_picture(Ingredients(tuple(objects)), before=picture)
+        picture.engine.reachability()
+        if number:
+            seconds.append(time.process_time() - started)
+    name = f"{LARGE.identities * LARGE.pods_per_identity:,} pods: one changed, from objects, p90"
+    return [Figure(name, _quantile(seconds, 0.9) * 1e3, "ms", bar=150)]
+
+
 def all_pairs(_: Sequence[str]) -> list[Figure]:
     engine = Engine.build(build_cluster(_tre.manifests(SQUARE)))
     pairs = engine.reachability()
@@ -369,7 +391,13 @@ def _their_ports(what: str) -> Iterator[int]:
 # -- running ------------------------------------------------------------------------------------
 
 Part = Callable[[Sequence[str]], list[Figure]]
-PARTS: tuple[Part, ...] = (cold_verdicts, large_environment, all_pairs, beside_the_peer)
+PARTS: tuple[Part, ...] = (
+    cold_verdicts,
+    large_environment,
+    from_objects,
+    all_pairs,
+    beside_the_peer,
+)
 
 
 def _measured(part: Part, paths: Sequence[str]) -> list[Figure]:

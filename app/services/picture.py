@@ -66,17 +66,23 @@ def empty_picture(boundaries: tuple[Boundary, ...] = ()) -> Picture:
     return Picture(cluster, Engine.build(cluster), boundaries=boundaries)
 
 
-def make_cluster(ingredients: Ingredients, *, before: Cluster | None = None) -> Cluster:
+def make_cluster(
+    ingredients: Ingredients, *, before: Cluster | None = None, only_policies: bool = False
+) -> Cluster:
     """Build the cluster; a version the user gave wins over the one that was read.
 
-    With `before`, only policies and learned names are new: everything else is shared with it, by
-    which the engine knows that it need not be computed again.
+    Pods that are as they were `before` are shared with it, and with `only_policies` all but
+    policies and learned names: so the engine knows what need not be computed again.
     """
-    if before is not None and (policies := _same_but_policies(ingredients, before)) is not None:
+    policies = _same_but_policies(ingredients, before) if before and only_policies else None
+    if before is not None and policies is not None:
         cluster = replace(before, policies=policies, learned_names=ingredients.learned_names)
         return _with_unread(cluster, ingredients)
     cluster = build_cluster(
-        ingredients.manifests, settings=ingredients.settings, version=ingredients.cilium_version
+        ingredients.manifests,
+        settings=ingredients.settings,
+        version=ingredients.cilium_version,
+        before=before,
     )
     cluster = replace(cluster, learned_names=ingredients.learned_names)
     return _with_unread(cluster, ingredients)
@@ -101,7 +107,8 @@ def make_picture(
 
     `only_policies` says that no other object changed since.
     """
-    cluster = make_cluster(ingredients, before=before.cluster if before and only_policies else None)
+    known = before.cluster if before else None
+    cluster = make_cluster(ingredients, before=known, only_policies=only_policies)
     engine = before.engine.replace(cluster) if before else Engine.build(cluster)
     return Picture(
         cluster,

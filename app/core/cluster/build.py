@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from app.core.cluster import kinds, network, nodes, pods, redirects, resolvers, routes
 from app.core.cluster import settings as agent
+from app.core.cluster.book import PodBook, PodReader
 from app.core.cluster.identity import bare_namespace
 from app.core.cluster.tree import BrokenObject, Tree, pairs, section
 from app.core.model.cluster import (
@@ -49,14 +50,16 @@ def build_cluster(
     settings: Mapping[str, str] | None = None,
     *,
     version: tuple[int, int, int] | None = None,
+    before: Cluster | None = None,
 ) -> Cluster:
-    """Build the cluster as policies see it.
+    """Build the cluster as policies see it; pods that are as they were `before` are shared with it.
 
     `config`, when given, is used as it is; otherwise the agent's ConfigMap, the DaemonSet's image
     tag, `settings` (keys of `cilium-config`, which win) and `version`, which wins over the image,
     say how the agent is set up.
     """
-    builder = _Builder(_sorted_by_kind(manifests))
+    book = before.book if before is not None else None
+    builder = _Builder(_sorted_by_kind(manifests), book if isinstance(book, PodBook) else None)
     return builder.build(config or builder.config(settings or {}, version))
 
 
@@ -70,6 +73,8 @@ def _sorted_by_kind(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
 @dataclass(slots=True)
 class _Builder:
     by_kind: Mapping[str, list[Manifest]]
+    before: PodBook | None = None
+    book: PodBook | None = None
     notices: list[Notice] = field(default_factory=list)
 
     def build(self, config: ClusterConfig) -> Cluster:
@@ -98,6 +103,7 @@ class _Builder:
             policies=policies,
             dns_addresses=self._dns_addresses(),
             notices=tuple(self.notices),
+            book=self.book,
         )
 
     def _of(self, *kinds: str) -> Iterator[Manifest]:
@@ -187,7 +193,12 @@ class _Builder:
         """Give what nodes have for themselves; a Service's address among them is translated."""
         virtual = {ip for service in services for ip in service.cluster_ips}
         found: dict[Address, None] = {}
+        known = self.book.pods if self.book is not None else {}
         for manifest in self._of("Pod", "DaemonSet"):
+            if (read := known.get(id(manifest))) is not None:
+                if read.local:
+                    found.update(dict.fromkeys(read.local))
+                continue
             with suppress(BrokenObject):  # the reader of pods says what is wrong with it
                 found.update(dict.fromkeys(nodes.local_addresses(manifest)))
         return tuple(ip for ip in found if ip not in virtual)
@@ -246,12 +257,9 @@ class _Builder:
             pass
         published = self._published()
         numbers = dict(self._read(self._of("CiliumIdentity"), _read_identity))
-        seen = []
-        for endpoint in self._read(
-            self._of("Pod"), lambda item: pods.read_pod(item, namespaces, config, owners)
-        ):
-            found = published.get((endpoint.namespace, endpoint.name))
-            seen.append(pods.with_cilium(endpoint, found, numbers, known=bool(published)))
+        reader = PodReader(PodBook(config, owners, namespaces), self.before)
+        seen = reader.seen(self._read(self._of("Pod"), reader.plain), published, numbers)
+        self.book = reader.finished()
         yield from seen
         present = frozenset(
             (pod.namespace, pod.workload) for pod in seen if pod.workload is not None

@@ -372,3 +372,5 @@ class Cluster:
     """The cluster's DNS servers as kubelets are told, where that was read."""
     unread: tuple[Notice, ...] = ()
     """What could not be read (see `app.core.model.unread`): no answer over it is certain."""
+    book: object = field(default=None, compare=False, repr=False)
+    """What `app.core.cluster.build` remembers, to build the next one from."""

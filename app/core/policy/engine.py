@@ -90,8 +90,13 @@ class Engine:
     def replace(self, cluster: Cluster) -> Engine:
         """Give the engine of a changed cluster; what the change leaves true is taken over."""
         known: Mapping[int, Parsed] = {}
-        if ParseContext.of(cluster) == self._context:
-            known = {id(item.manifest): item for item in self._parsed.values()}
+        if cluster.config == self._context.config:
+            same_services = cluster.services == self._context.services
+            known = {
+                id(item.manifest): item
+                for item in self._parsed.values()
+                if same_services or not item.names_services
+            }
         names = None
         if cluster.config == self.cluster.config:
             gone, came = pod_changes(self.cluster.endpoints, cluster.endpoints)

@@ -39,7 +39,7 @@ class Inside:
 
     def is_of(self, cluster: Cluster) -> bool:
         """Say whether a cluster has the same parts, so that nothing of it has changed."""
-        return all(one is other for one, other in zip(self.made_of, _parts(cluster), strict=True))
+        return self.made_of == _parts(cluster)
 
 
 def _parts(cluster: Cluster) -> tuple[object, ...]:
