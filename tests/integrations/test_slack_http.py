@@ -103,6 +103,7 @@ async def test_signed_command_is_answered() -> None:
         ("\u0661\u0662", SECRET),
         ("1e9", SECRET),
     ],
+    ids=["other secret", "old", "early", "word", "foreign digits", "exponent"],
 )
 async def test_unsigned_old_or_garbled_is_refused(stamp: str, secret: str) -> None:
     async with open_door() as door:

@@ -315,7 +315,8 @@ class Cluster:
             if spec.host_network
             else node.pod_prober(spec.namespace, spec.name)
         )
-        prober.tell("serve", tcp=list(spec.tcp), udp=list(spec.udp)).result(30)
+        hosts = addresses if spec.host_network else []
+        prober.tell("serve", tcp=list(spec.tcp), udp=list(spec.udp), hosts=hosts).result(30)
         self.probers[spec.key] = prober
         self.addresses[spec.key] = addresses
         self.pods[spec.key] = spec
