@@ -105,7 +105,7 @@ class Used:
             if len(self.refused) < MOST_PATHS:
                 self.refused.add(sight.pair)
             return
-        if sight.shows is Shows.OTHER or sight.pair in self.paths:
+        if sight.shows in (Shows.OTHER, Shows.SENT) or sight.pair in self.paths:
             return
         if len(self.paths) >= MOST_PATHS:
             self.forgotten += 1

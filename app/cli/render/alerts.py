@@ -26,6 +26,7 @@ _MEANT = {
     Block.OTHER: "no policy",
     Block.UNKNOWN: "not known",
 }
+MOST_UNKNOWN = 2
 HEAD = ("SEVERITY", "STATE", "KIND", "FROM", "TO", "PORT", "COUNT", "LAST", "CAUSE")
 
 
@@ -45,7 +46,7 @@ def print_alert(out: Output, alert: Alert) -> None:
     sign = out.paint(f"{SIGNS[alert.severity]} {alert.severity.value}", _STYLES.get(alert.severity))
     out.line(
         f"{clock(alert.last_ns)} {sign} {alert.state.value} {alert.kind} "
-        f"{alert.source} → {alert.destination} {_port(alert)} {counted(alert.count, 'packet')} "
+        f"{alert.source} → {alert.destination} {_port(alert)} {counted(alert.count, 'time')} "
         f"{alert.cause.code}"
     )
     print_words(out, alert)
@@ -61,8 +62,10 @@ def print_words(out: Output, alert: Alert) -> None:
         out.line("  " + out.paint(out.wrap(told, 4, first=2), Style.DIM))
     for line in alert.evidence:
         out.line("  " + out.paint(out.wrap(line, 4, first=2), Style.DIM))
-    for line in alert.not_known:
+    for line in alert.not_known[:MOST_UNKNOWN]:
         out.line("  " + out.paint(out.wrap(f"not known: {line}", 4, first=2), Style.WARN))
+    if (more := len(alert.not_known) - MOST_UNKNOWN) > 0:
+        out.line(f"  not known: {counted(more, 'thing')} more (-o json)")
 
 
 def summary(alerts: Alerts, shown: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from app.core.flows.times import NS_PER_S
 from app.core.insights.party import FlowParty
-from app.core.insights.sight import WITH_PORTS, Samples, Shows, Sight
+from app.core.insights.sight import WITH_PORTS, Samples, Shows, Sight, is_message
 from app.core.model.flow import EVENT_VERDICT
 
 MOST_PAIRS = 50_000
@@ -58,6 +58,7 @@ class Pair:
     starts: deque[int] = field(default_factory=lambda: deque(maxlen=KEEP_STARTS))
     samples: Samples = field(default_factory=Samples)
     _ports: dict[int, int] = field(default_factory=dict)
+    _refused_ports: dict[int, int] = field(default_factory=dict)
 
     @property
     def mean_gap_ns(self) -> float:
@@ -66,17 +67,23 @@ class Pair:
 
     def opens(self, sight: Sight) -> bool:
         """Whether this flow opens a connection; notes its client port."""
-        time_ns, port = sight.time_ns, sight.client_port
         if sight.protocol not in WITH_PORTS:
-            return time_ns - self.last_ns > PING_NS or not self.opened
-        before = self._ports.get(port)
-        if before is None and len(self._ports) >= KEEP_PORTS:
-            del self._ports[next(iter(self._ports))]
-        self._ports.pop(port, None)
-        self._ports[port] = time_ns
-        if before is not None and abs(time_ns - before) <= SAME_NS:
-            return False
-        return _may_open(sight)
+            return sight.time_ns - self.last_ns > PING_NS or not self.opened
+        return _is_fresh(self._ports, sight) and _may_open(sight)
+
+    def is_refused_anew(self, sight: Sight) -> bool:
+        """Whether this is the first refusal of its connection; a message is one of its own."""
+        return is_message(sight.flow) or _is_fresh(self._refused_ports, sight)
+
+
+def _is_fresh(ports: dict[int, int], sight: Sight) -> bool:
+    """Whether a client port was not there just before; it is from now on."""
+    time_ns, port = sight.time_ns, sight.client_port
+    before = ports.pop(port, None)
+    if len(ports) >= KEEP_PORTS:
+        del ports[next(iter(ports))]
+    ports[port] = time_ns
+    return before is None or abs(time_ns - before) > SAME_NS
 
 
 def _may_open(sight: Sight) -> bool:
@@ -89,12 +96,16 @@ def _may_open(sight: Sight) -> bool:
 
 @dataclass(slots=True)
 class Seen:
-    """One flow in its place: whose it is, its pair, and whether it opened a connection."""
+    """One flow in its place: whose it is, its pair, and whether it opened a connection.
+
+    `refused_anew` says that it is the first refusal of its connection.
+    """
 
     sight: Sight
     actor: Actor
     pair: Pair
     opened: bool
+    refused_anew: bool
 
 
 class Scene:
@@ -125,8 +136,8 @@ class Scene:
         if pair is None:
             self._make_room()
             pair = self.pairs[key] = Pair(time_ns, time_ns)
-        opened = self._count(pair, sight)
-        return Seen(sight, actor, pair, opened)
+        anew = sight.shows is Shows.REFUSED and pair.is_refused_anew(sight)
+        return Seen(sight, actor, pair, self._count(pair, sight), anew)
 
     def _count(self, pair: Pair, sight: Sight) -> bool:
         shows, time_ns = sight.shows, sight.time_ns

@@ -20,6 +20,9 @@ from app.core.model.flow import EVENT_L7, Flow, FlowEndpoint
 
 KEEP_SAMPLES = 5
 EPHEMERAL = 32_768
+FROM_ENDPOINT = "FROM_ENDPOINT"
+"""Where a packet leaves its pod: also one that is then refused is seen there."""
+TO_ENDPOINT = "TO_ENDPOINT"
 WITH_PORTS = frozenset({"TCP", "UDP", "SCTP"})
 TRACE = 4
 _REFUSED = frozenset({"DROPPED", "AUDIT"})
@@ -27,8 +30,9 @@ _PASSED = frozenset({"FORWARDED", "REDIRECTED"})
 
 
 class Shows(Enum):
-    """What a flow shows of its connection."""
+    """What a flow shows of its connection; `SENT` is before any policy was asked."""
 
+    SENT = "sent"
     PASSED = "passed"
     REFUSED = "refused"
     ANSWERED = "answered"
@@ -78,7 +82,7 @@ def is_answer(flow: Flow) -> bool:
 
 def sight_of(flow: Flow, directory: Directory) -> Sight | None:
     """See what a flow shows; None for one that is no connection's (no address, a socket's)."""
-    if not flow.source_ip or not flow.protocol:
+    if not flow.source_ip or not flow.protocol or _is_of_the_link(flow):
         return None
     answer = is_answer(flow)
     if answer:
@@ -108,13 +112,23 @@ def sight_of(flow: Flow, directory: Directory) -> Sight | None:
     )
 
 
+def _is_of_the_link(flow: Flow) -> bool:
+    """Whether a packet is between neighbours: discovery and group membership, nobody's connection.
+
+    Source: RFC 4861, RFC 2710, RFC 3810 (types 130 to 136 and 143), RFC 3376.
+    """
+    if flow.protocol == "ICMPv6":
+        return 130 <= flow.destination_port <= 136 or flow.destination_port == 143  # noqa: PLR2004  # said above
+    return flow.protocol == "IGMP"
+
+
 def _shows(flow: Flow, *, answer: bool) -> Shows:
     if flow.verdict in _REFUSED:
         return Shows.REFUSED
     if flow.verdict not in _PASSED:
         return Shows.OTHER
     if not answer:
-        return Shows.PASSED
+        return Shows.SENT if flow.trace_point == FROM_ENDPOINT else Shows.PASSED
     if "RST" in flow.tcp_flags:
         return Shows.RESET
     return Shows.ANSWERED
@@ -135,6 +149,18 @@ class Samples:
             for pod in (sight.client_pod, sight.server_pod):
                 if pod and pod not in self.pods:
                     self.pods.append(pod)
+
+
+def arrives(sight: Sight) -> bool:
+    """Whether a flow shows that a packet was let in at its server, or that this one answered.
+
+    The direction of a trace is that of the local pod, so at the server it may be egress.
+    """
+    if sight.shows is Shows.ANSWERED:
+        return True
+    flow = sight.flow
+    at_server = flow.direction == "INGRESS" or flow.trace_point == TO_ENDPOINT
+    return sight.shows is Shows.PASSED and at_server
 
 
 def is_message(flow: Flow) -> bool:

@@ -237,8 +237,10 @@ def _joined(one: Alert, other: Alert, now_ns: int) -> Alert:
 def _cause_of(answer: WhyAnswer) -> AlertCause:
     cause = answer.cause
     summary = cause.summary
-    if cause.code is CauseCode.NONE:
-        summary = "the policies as they are now allow it: they were others, or not yet in force"
+    if cause.code is CauseCode.NONE and cause.confidence is Confidence.CERTAIN:
+        summary = "The policies as they are now allow it: they were others, or not yet in force."
+    elif cause.code is CauseCode.NONE:
+        summary = "Nothing that was read refuses it; what was not read may."
     return AlertCause(
         cause.code.value, summary, cause.confidence, cause.rule, cause.file, cause.line
     )

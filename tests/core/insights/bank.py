@@ -29,7 +29,9 @@ from tests.core.insights.sights import (
     answered,
     asked,
     flow,
-    refused,
+)
+from tests.core.insights.sights import (
+    refused as refused_twins,
 )
 
 LASTS_S = 3_600
@@ -42,6 +44,21 @@ SPAWNED = (
     "k8s:component=singleuser-server",
     "k8s:hub.jupyter.org/username=u",
 )
+
+
+def leaving(client: End, server: End, port: int, at_s: float, source_port: int) -> Flow:
+    """A first packet where it leaves its pod: refused or not, it is seen there."""
+    return flow(
+        client, server, port, at_s, source_port=source_port, event=4, sub_event=5, is_reply=None,
+        direction="TRAFFIC_DIRECTION_UNKNOWN", trace_point="FROM_ENDPOINT",
+    )  # fmt: skip
+
+
+def refused(client: End, server: End, port: int, at_s: float, **fields: Any) -> list[Flow]:
+    """A refused packet, and where it left its pod."""
+    source_port = fields.get("source_port", 40_000)
+    sent = leaving(client, server, port, at_s - 0.0001, source_port)
+    return [sent, *refused_twins(client, server, port, at_s, **fields)]
 
 
 def deployed(space: str, name: str, ip: str, random: Random) -> Pod:
@@ -92,6 +109,7 @@ class Town:
     def connect(self, client: End, server: End, port: int, at_s: float, **fields: Any) -> None:
         """A connection that works; of pods also what the destination's node saw."""
         source_port = self.port()
+        self.flows.append(leaving(client, server, port, at_s - 0.0001, source_port))
         self.flows += answered(client, server, port, at_s, source_port=source_port, **fields)
         if isinstance(server, Pod):
             arrived = {

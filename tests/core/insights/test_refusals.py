@@ -10,7 +10,7 @@ from app.core.insights.refusals import (
     MOST_PORTS,
     RefusalBook,
 )
-from app.core.insights.sight import sight_of
+from app.core.insights.sight import arrives, sight_of
 from app.core.model.flow import Flow, HttpInfo, L7Info
 from tests.core.insights.sights import START_NS, Outside, Pod, answered, flow, refused
 
@@ -86,3 +86,18 @@ def test_refusals_when_told_to_forget_then_only_what_is_old_goes() -> None:
     book = book_of([*refused(ALICE, BOB, 1, 0), *refused(ALICE, BOB, 2, 50)])
     book.forget_before(START_NS + 10_000_000_000)
     assert [group.port for group in book] == [2]
+
+
+def test_sight_when_a_packet_only_left_its_pod_then_nothing_let_it_through_yet() -> None:
+    """As a running Cilium 1.19.3 shows a refused connection: sent, and then the twins."""
+    sent = flow(ALICE, BOB, 80, event=4, is_reply=None, trace_point="FROM_ENDPOINT")
+    let_in = flow(ALICE, BOB, 80, event=4, trace_point="TO_ENDPOINT", direction="EGRESS")
+    seen = [sight_of(one, Directory()) for one in (sent, let_in)]
+    assert [one.shows.value for one in seen if one] == ["sent", "passed"]
+    assert [arrives(one) for one in seen if one] == [False, True]
+
+
+def test_sight_when_neighbours_discover_each_other_then_it_is_nobodys_connection() -> None:
+    hello = flow(ALICE, BOB, 133, protocol="ICMPv6", verdict="DROPPED", event=1)
+    assert sight_of(hello, Directory()) is None
+    assert sight_of(flow(ALICE, BOB, 128, protocol="ICMPv6"), Directory()) is not None

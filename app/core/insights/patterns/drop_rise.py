@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from app.core.insights.alert import AlertSeverity
 from app.core.insights.patterns.pattern import MINUTE_NS, Pattern
 from app.core.insights.scene import Actor, Scene, Seen
-from app.core.insights.sight import Samples, Shows, is_message
+from app.core.insights.sight import Samples, is_message
 from app.core.model.provenance import RuleRef
 
 WINDOW_NS = 10 * MINUTE_NS
@@ -73,7 +73,7 @@ class DropRise:
     def see(self, seen: Seen, scene: Scene) -> None:
         """Look at a try that is refused by policy."""
         sight = seen.sight
-        if sight.shows is not Shows.REFUSED or not seen.opened:
+        if not seen.refused_anew:
             return
         if sight.flow.drop_reason not in _REASONS and not is_message(sight.flow):
             return

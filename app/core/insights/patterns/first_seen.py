@@ -81,7 +81,7 @@ class FirstSeen:
         if known is not None:
             known.refused |= sight.shows is Shows.REFUSED
             known.answered |= sight.shows is Shows.ANSWERED
-        if not seen.opened or sight.shows not in (Shows.PASSED, Shows.REFUSED):
+        if not seen.opened or sight.shows not in (Shows.SENT, Shows.PASSED, Shows.REFUSED):
             return
         if known is not None:
             self._again(known, seen)

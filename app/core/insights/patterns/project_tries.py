@@ -15,7 +15,7 @@ from app.core.insights.alert import AlertSeverity
 from app.core.insights.party import FlowParty
 from app.core.insights.patterns.pattern import HOUR_NS, Pattern, make_room, who
 from app.core.insights.scene import Actor, Scene, Seen
-from app.core.insights.sight import Samples, Shows
+from app.core.insights.sight import Samples, arrives
 
 TRIES = 5
 WINDOW_NS = HOUR_NS
@@ -49,9 +49,7 @@ class ProjectTries:
         here, there = sight.client.project, sight.server.project
         if not here or not there or here == there:
             return
-        through = sight.shows is Shows.ANSWERED or (
-            sight.shows is Shows.PASSED and sight.flow.direction == "INGRESS"
-        )
+        through = arrives(sight)
         if not (seen.opened or through):
             return
         key = (seen.actor, there)
@@ -83,7 +81,7 @@ class ProjectTries:
             kind=self.kind,
             actor=actor,
             server=one.server,
-            to=there,
+            to=f"project {there}",
             port=None,
             protocol="",
             severity=AlertSeverity.HIGH,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from app.core.insights.alert import AlertSeverity
 from app.core.insights.party import FlowParty
@@ -31,6 +32,14 @@ _NEVER = frozenset({IdentityKind.HOST, IdentityKind.REMOTE_NODE, IdentityKind.HE
 """Nodes and their agents probe everything, and answer for everybody."""
 
 
+class Outcome(IntEnum):
+    """What became of a try; the higher of two is what is known."""
+
+    OPEN = 0
+    REFUSED = 1
+    ANSWERED = 2
+
+
 _Key = tuple[Actor, int | str, str]
 
 
@@ -43,24 +52,24 @@ class _Tries:
     port: int
     protocol: str
     counts_blind: bool
-    tried: dict[int | str, tuple[int, bool]] = field(default_factory=dict)
+    tried: dict[int | str, tuple[int, Outcome]] = field(default_factory=dict)
     first_ns: int = 0
     last_ns: int = 0
     vain: int = 0
     total: int = 0
     samples: Samples = field(default_factory=Samples)
 
-    def try_(self, what: int | str, time_ns: int, *, vain: bool) -> None:
-        before = self.tried.pop(what, None)
-        if before is not None and not before[1]:
-            vain = False
-        self.tried[what] = (time_ns, vain)
+    def note(self, what: int | str, time_ns: int, outcome: Outcome) -> None:
+        """Take over a try; what was answered once stays so, what was refused is no mere try."""
+        _, before = self.tried.pop(what, (0, Outcome.OPEN))
+        self.tried[what] = (time_ns, max(before, outcome))
         if len(self.tried) > MOST_TRIED:
             del self.tried[next(iter(self.tried))]
 
     def answer(self, what: int | str) -> None:
+        """Take over that a try was answered."""
         if what in self.tried:
-            self.tried[what] = (self.tried[what][0], False)
+            self.tried[what] = (self.tried[what][0], Outcome.ANSWERED)
 
     def judge(self, now_ns: int, current: int | str | None, *, answers: bool) -> bool:
         """Whether the threshold is passed; the try that is under way is only counted refused.
@@ -69,11 +78,15 @@ class _Tries:
         """
         for window_ns, enough in ((SHORT_NS, FAST), (LONG_NS, SLOW)):
             here = [
-                (time_ns, vain)
-                for what, (time_ns, vain) in self.tried.items()
-                if now_ns - time_ns <= window_ns and (what != current or vain)
+                (time_ns, outcome)
+                for what, (time_ns, outcome) in self.tried.items()
+                if now_ns - time_ns <= window_ns
+                and (what != current or outcome is not Outcome.OPEN)
             ]
-            vain = sum(failed for _, failed in here)
+            vain = sum(
+                outcome is Outcome.REFUSED or (answers and outcome is Outcome.OPEN)
+                for _, outcome in here
+            )
             if not answers and len(here) >= BLIND and self.counts_blind:
                 vain = len(here)
             if vain >= enough and vain >= SHARE * len(here):
@@ -113,7 +126,7 @@ class _Tracker:
             one = self._tries[key] = _Tries(
                 seen.actor, sight.server, sight.port, sight.protocol, self._counts_blind(seen)
             )
-        one.try_(what, sight.time_ns, vain=refused or scene.answers > 0)
+        one.note(what, sight.time_ns, Outcome.REFUSED if refused else Outcome.OPEN)
         if len(one.tried) < FAST or not one.judge(
             sight.time_ns, None if refused else what, answers=scene.answers > 0
         ):

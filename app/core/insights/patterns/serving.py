@@ -15,7 +15,7 @@ from app.core.insights.alert import AlertSeverity
 from app.core.insights.party import FlowParty
 from app.core.insights.patterns.pattern import Pattern, make_room
 from app.core.insights.scene import Scene, Seen
-from app.core.insights.sight import Samples, Shows
+from app.core.insights.sight import Samples, arrives
 
 CONNECTIONS = 3
 MOST_KEYS = 10_000
@@ -47,9 +47,7 @@ class WorkspaceServes:
         sight = seen.sight
         if not sight.server.is_workspace or not _is_other(seen):
             return
-        arrived = sight.shows is Shows.ANSWERED or (
-            sight.shows is Shows.PASSED and sight.flow.direction == "INGRESS"
-        )
+        arrived = arrives(sight)
         if not arrived:
             return
         key = (sight.server_pod, sight.port)
