@@ -222,6 +222,11 @@ class BotSettings:
         "HOST:PORT where Slack's signed requests are taken; empty means Socket Mode, where nothing "
         "listens"
     )
+    api: str = _key(
+        "address of Slack's Web API; GovSlack has another",
+        default="https://slack.com/api/",
+        bound=_URL,
+    )
     status: str = _key(
         "HOST:PORT where /healthz, /readyz and /metrics are served; empty means nowhere"
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from app.bootstrap.sources import (
     SLACK_APP_TOKEN,
@@ -135,11 +136,15 @@ def slack_access(environ: Mapping[str, str], settings: BotSettings) -> SlackAcce
         return found.reveal()
 
     over_http = bool(settings.http)
+    api = urlsplit(settings.api)
+    is_local = api.hostname == "127.0.0.1"  # a stand-in on this machine takes answers, too
     return SlackAccess(
         secret(SLACK_BOT_TOKEN),
         "" if over_http else secret(SLACK_APP_TOKEN),
         signing_secret=secret(SLACK_SIGNING_SECRET, "signing secret") if over_http else "",
         listen=settings.http,
+        api=f"{settings.api.rstrip('/')}/",
+        hosts=frozenset({api.netloc}) if is_local else frozenset(),
         offers=state_folder() / "offers.sqlite",
     )
 

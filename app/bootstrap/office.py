@@ -55,7 +55,7 @@ def open_office(
     from app.bot.quiet import parse_quiet
     from app.bot.shelf import Shelf
     from app.bot.watches import Watches
-    from app.bot.wishes import Wishes
+    from app.bot.wishes import ChangeRequests
     from app.core.insights.alert import AlertSeverity
 
     bot, clock = settings.bot, SystemClock()
@@ -67,7 +67,7 @@ def open_office(
         return found.picture, found.flows
 
     approvals = Approvals(
-        Wishes(kept),
+        ChangeRequests(kept),
         desk.rules,
         clock,
         known_now,  # type: ignore[arg-type]  # a pair of both
@@ -123,7 +123,7 @@ class Drafts:
 async def telling_status(desk: Desk, chat: SlackChat, listen: str) -> AsyncIterator[None]:
     """Count what the desk decides, and serve how the bot is, where the settings say so."""
     from app.bot.tally import BOUNDS_S, Tally
-    from integrations.serving.status import serving_status
+    from integrations.metrics.status import serving_status
 
     if not listen:
         yield

@@ -93,7 +93,7 @@ class Rules:
         if caller.channel not in self.channels:
             yield "I do not answer in this channel: ask in one of those I am set up for"
         if caller.is_shared:
-            yield "people of other organisations read this channel: ask in one of your own"
+            yield "people of other organisations may read this channel: ask in one of your own"
         yield self._stands_outside(caller)
         if not self.role_of(caller):
             yield "you are not on the list of those who may ask me: ask an administrator"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from app.bot.change_answers import effect_facts
 from app.bot.command import AboutConnection
-from app.bot.wishes import Wish
+from app.bot.wishes import ChangeRequest
 from app.core.errors import K8treError, NotFound
 from app.core.flows.times import NS_PER_S
 from app.core.model.chat import (
@@ -42,7 +42,7 @@ def wish_form(command: AboutConnection) -> Form:
     )
 
 
-def approval_form(wish: Wish) -> Form:
+def approval_form(wish: ChangeRequest) -> Form:
     """Asks an operator why, and until when."""
     return Form(
         f"Approve {wish.key}",
@@ -70,7 +70,7 @@ def approval_form(wish: Wish) -> Form:
     )
 
 
-def decline_form(wish: Wish) -> Form:
+def decline_form(wish: ChangeRequest) -> Form:
     """Asks an operator why not."""
     return Form(
         f"Decline {wish.key}",
@@ -80,7 +80,7 @@ def decline_form(wish: Wish) -> Form:
     )
 
 
-def preview_reply(wish: Wish, draft: Draft, report: EffectReport) -> Reply:
+def preview_reply(wish: ChangeRequest, draft: Draft, report: EffectReport) -> Reply:
     """What operators decide on. The difference is attached whole."""
     return Reply(
         ReplyKind.ANSWER,
@@ -95,7 +95,7 @@ def preview_reply(wish: Wish, draft: Draft, report: EffectReport) -> Reply:
     )
 
 
-def _preview(wish: Wish, draft: Draft, report: EffectReport) -> Iterator[Fact]:
+def _preview(wish: ChangeRequest, draft: Draft, report: EffectReport) -> Iterator[Fact]:
     yield from _asked(wish)
     yield Fact("Change", draft.title)
     yield Fact("Policy", ", ".join(map(policy_words, draft.policies)))
@@ -108,7 +108,7 @@ def _preview(wish: Wish, draft: Draft, report: EffectReport) -> Iterator[Fact]:
         yield Fact("Check", f"{'✓' if holds else '✗'} {name}")
 
 
-def undrafted_reply(wish: Wish, error: K8treError) -> Reply:
+def undrafted_reply(wish: ChangeRequest, error: K8treError) -> Reply:
     """What operators read where no change could be worked out."""
     facts = [*_asked(wish), Fact("No draft", error.message)]
     if error.hint:
@@ -121,14 +121,14 @@ def undrafted_reply(wish: Wish, error: K8treError) -> Reply:
     )
 
 
-def _asked(wish: Wish) -> Iterator[Fact]:
+def _asked(wish: ChangeRequest) -> Iterator[Fact]:
     yield Fact("Asked by", wish.user, code=True)
     yield Fact("Reason", wish.reason)
     if wish.ticket:
         yield Fact("Ticket", wish.ticket)
 
 
-def list_reply(wishes: Sequence[Wish], *, with_links: bool) -> Reply:
+def list_reply(wishes: Sequence[ChangeRequest], *, with_links: bool) -> Reply:
     """Requests, the newest first."""
     head = ("Request", "State", "Asked", "Connection", *(("Pull request",) if with_links else ()))
     rows = tuple(
@@ -145,7 +145,7 @@ def list_reply(wishes: Sequence[Wish], *, with_links: bool) -> Reply:
     return Reply(ReplyKind.ANSWER, words, table=Table(head, rows) if rows else None)
 
 
-def wish_reply(wish: Wish, *, with_link: bool) -> Reply:
+def wish_reply(wish: ChangeRequest, *, with_link: bool) -> Reply:
     """One request."""
     facts = [*_asked(wish), Fact("Asked", _date(wish.asked_ns))]
     if wish.decided_by:

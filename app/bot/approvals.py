@@ -30,7 +30,7 @@ from app.bot.command import AboutConnection, ChatCommand, Requests, written
 from app.bot.commands import Context, answer, may_draft, mistake
 from app.bot.disclosure import Disclosure, disclosure_for
 from app.bot.pool import Pool
-from app.bot.wishes import Wish, Wishes, WishState
+from app.bot.wishes import ChangeRequest, ChangeRequests, ChangeState
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import K8treError, SourceUnavailable
 from app.core.model.chat import Caller, Choice, Fact, Reply, ReplyKind
@@ -44,6 +44,9 @@ from app.services.picture import Picture
 _log = logging.getLogger("k8tre_tui.bot")
 
 Deciding = tuple[Reply, str]
+
+MOST_OPEN = 10
+"""Requests of one person that may be open at once."""
 
 
 class Poster(Protocol):
@@ -69,7 +72,7 @@ class Approvals:
     Without either nothing can be asked for. `wake` is set when there is a new request.
     """
 
-    wishes: Wishes
+    wishes: ChangeRequests
     rules: Rules
     clock: Clock
     known: Callable[[], tuple[Picture, FlowEvidence | None]]
@@ -113,7 +116,8 @@ class Approvals:
                 (Fact("Try", f"{command.ask_again()} --reason TEXT", code=True),),
                 form=wish_form(command),
             ), "answered"
-        return self._keep(command, context), "requested"
+        reply = self._keep(command, context)
+        return reply, "refused" if reply.kind is ReplyKind.REFUSAL else "requested"
 
     def _keep(self, command: AboutConnection, context: Context) -> Reply:
         caller, given = context.caller, command.given
@@ -122,8 +126,12 @@ class Approvals:
             if (one.user, one.command) == (caller.user, question):
                 words = f"you asked for this already: {one.key} is {one.state}"
                 return Reply(ReplyKind.ANSWER, words, footer=context.footer)
+        mine = [one for one in self.wishes.open() if _is_of(one, caller)]
+        if len(mine) >= MOST_OPEN:
+            words = f"you have {len(mine)} open requests: wait for the operators"
+            return Reply(ReplyKind.REFUSAL, words)
         now_ns = self.clock.now_ns()
-        wish = Wish(
+        wish = ChangeRequest(
             key=self.wishes.key_of(caller, question, now_ns),
             user=caller.user,
             channel=caller.channel,
@@ -161,9 +169,9 @@ class Approvals:
         finally:
             self.deciding.discard(wish.key)
 
-    def _undecidable(self, wish: Wish, command: Requests) -> Reply | None:
+    def _undecidable(self, wish: ChangeRequest, command: Requests) -> Reply | None:
         """What is said instead of deciding; None where it can be decided."""
-        if wish.state is not WishState.ASKED:
+        if wish.state is not ChangeState.ASKED:
             by = f" by {wish.decided_by}" if wish.decided_by else ""
             return Reply(ReplyKind.ANSWER, f"{wish.key} is {wish.state} already{by}")
         if wish.key in self.deciding:
@@ -174,7 +182,7 @@ class Approvals:
         words = f"a decision needs a reason: pr {command.action} {wish.key} --reason TEXT"
         return Reply(ReplyKind.MISTAKE, words, form=form)
 
-    async def _approve(self, wish: Wish, command: Requests, caller: Caller) -> Deciding:
+    async def _approve(self, wish: ChangeRequest, command: Requests, caller: Caller) -> Deciding:
         drafter = self.drafter
         if drafter is None:
             return Reply(ReplyKind.FAILURE, "there is no repository to draft for"), "failed"
@@ -194,7 +202,7 @@ class Approvals:
         proposal = await drafter.submit(draft)
         decided = replace(
             wish,
-            state=WishState.SUBMITTED,
+            state=ChangeState.SUBMITTED,
             decided_by=caller.user,
             words=command.reason,
             expires=command.expires,
@@ -207,15 +215,15 @@ class Approvals:
         reply = Reply(ReplyKind.ANSWER, f"{wish.key}: a draft pull request is open", link=where)
         return reply, "submitted"
 
-    async def _decline(self, wish: Wish, command: Requests, caller: Caller) -> Deciding:
+    async def _decline(self, wish: ChangeRequest, command: Requests, caller: Caller) -> Deciding:
         decided = replace(
-            wish, state=WishState.REFUSED, decided_by=caller.user, words=command.reason
+            wish, state=ChangeState.REFUSED, decided_by=caller.user, words=command.reason
         )
         self.wishes.keep(decided)
         await self.tell(decided, f"declined by {caller.user}")
         return Reply(ReplyKind.ANSWER, f"{wish.key} is declined"), "declined"
 
-    async def draft(self, wish: Wish, request: DraftRequest) -> Draft:
+    async def draft(self, wish: ChangeRequest, request: DraftRequest) -> Draft:
         """Work the change out, from everything there is. Raises `K8treError`."""
         if self.drafter is None:
             raise SourceUnavailable("there is no repository to draft for", source="bot")
@@ -223,7 +231,7 @@ class Approvals:
         inquiry = await self.drafter.ask(picture, flows, wish.question.asked)
         return await self.drafter.draft(inquiry, inquiry.ways.numbered(1), request)
 
-    async def prepare(self, wish: Wish) -> None:
+    async def prepare(self, wish: ChangeRequest) -> None:
         """Show a new request to the operators, with the change or why there is none."""
         if self.poster is None:
             return
@@ -236,7 +244,7 @@ class Approvals:
             return
         await self.show(wish, draft)
 
-    async def show(self, wish: Wish, draft: Draft) -> None:
+    async def show(self, wish: ChangeRequest, draft: Draft) -> None:
         """Show the operators what they are to decide on: effect, boundaries, difference."""
         if self.poster is None:
             return
@@ -251,7 +259,7 @@ class Approvals:
         message = await self.poster.post(self.channel, reply)
         self.wishes.keep(replace(wish, message=message, digest=digest_of(draft)))
 
-    async def tell(self, wish: Wish, words: str, *, link: str = "") -> None:
+    async def tell(self, wish: ChangeRequest, words: str, *, link: str = "") -> None:
         """Say what became of a request, in the operators' thread and to the one who asked.
 
         Researchers read the state and the operator's own words; the link is the operators'.
@@ -267,7 +275,7 @@ class Approvals:
                 self.channel, replace(inside, link=link or wish.url), thread=wish.message
             ),
         ]
-        if wish.message and wish.state is not WishState.ASKED:
+        if wish.message and wish.state is not ChangeState.ASKED:
             works.append(self.poster.edit(self.channel, wish.message, inside))
         for work in works:
             try:
@@ -275,7 +283,7 @@ class Approvals:
             except SourceUnavailable as error:
                 _log.warning("not told", extra={"request": wish.key, "said": error.message})
 
-    def _telling(self, wish: Wish) -> Disclosure:
+    def _telling(self, wish: ChangeRequest) -> Disclosure:
         """What operators may read in their channel: every namespace, at the level of the chat."""
         open_to_all = Rules(EVERYONE, level=self.rules.level)
         if self.rules.level is Level.FULL:
@@ -286,7 +294,7 @@ class Approvals:
             wish.caller, open_to_all, picture, asked=asked.asked, chosen=asked.chosen
         )
 
-    async def check_allowed(self, wish: Wish) -> tuple[Verdict, str]:
+    async def check_allowed(self, wish: ChangeRequest) -> tuple[Verdict, str]:
         """Ask a question again, of everything: the verdict, and the cause in words."""
         picture, flows = self.known()
         found = await self.pool.run(ask.why, picture, flows, wish.question.asked)
@@ -299,7 +307,7 @@ def digest_of(draft: Draft) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _asked_by(wish: Wish, command: Requests | None) -> DraftRequest:
+def _asked_by(wish: ChangeRequest, command: Requests | None) -> DraftRequest:
     """Who asked, who approved, and why, for the record of the pull request."""
     reason = wish.reason
     if wish.ticket:
@@ -312,7 +320,7 @@ def _asked_by(wish: Wish, command: Requests | None) -> DraftRequest:
     )
 
 
-def _is_of(wish: Wish, caller: Caller) -> bool:
+def _is_of(wish: ChangeRequest, caller: Caller) -> bool:
     return wish.user == caller.user and wish.team == caller.team
 
 

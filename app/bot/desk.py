@@ -26,7 +26,7 @@ from app.core.model.chat import Caller, Choice, Form, Incoming, Reply, ReplyKind
 from app.core.text import clean
 from app.ports import Clock
 from app.services.picture import Picture
-from app.services.view import Views, restrict_flows
+from app.services.view import Views
 from app.services.workspace import Workspace
 
 _log = logging.getLogger("k8tre_tui.bot")
@@ -83,12 +83,16 @@ def known_as(workspace: Workspace, known: Callable[[], Known]) -> Callable[[], K
 
     Flows are read once, with the bot's own: of them remain those whose pods those rights show.
     """
+    views = Views()
 
     def known_with_rights() -> Known:
         everything, picture = known(), workspace.picture
-        shown = {one.namespace for one in picture.cluster.endpoints}
-        flows = everything.flows and restrict_flows(
-            everything.flows, everything.picture.cluster, lambda one: bool(one) and one not in shown
+        shown = frozenset(one.namespace for one in picture.cluster.endpoints)
+        flows = everything.flows and views.restricted(
+            everything.flows,
+            everything.picture.cluster,
+            lambda one: bool(one) and one not in shown,
+            shown,
         )
         return replace(everything, picture=picture, flows=flows)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.bot.approvals import Approvals
-from app.bot.wishes import Wish, WishState
+from app.bot.wishes import ChangeRequest, ChangeState
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.errors import K8treError, SourceUnavailable
 from app.core.flows.times import NS_PER_S
@@ -69,9 +69,9 @@ class FollowUp:
         """Do what is to be done now."""
         wishes = list(self.approvals.wishes.open())
         for wish in wishes:
-            if wish.state is WishState.ASKED and not wish.message:
+            if wish.state is ChangeState.ASKED and not wish.message:
                 await self._guarded(wish, self.approvals.prepare(wish))
-        waiting = [one for one in wishes if one.state is not WishState.ASKED]
+        waiting = [one for one in wishes if one.state is not ChangeState.ASKED]
         if not waiting or self.drafts is None:
             return
         try:
@@ -83,24 +83,24 @@ class FollowUp:
             if (draft := found.get(wish.branch)) is not None:
                 await self._guarded(wish, self._follow(wish, draft))
 
-    async def _guarded(self, wish: Wish, work: Awaitable[None]) -> None:
+    async def _guarded(self, wish: ChangeRequest, work: Awaitable[None]) -> None:
         try:
             await work
         except K8treError as error:
             _log.warning("request not followed", extra={"request": wish.key, "said": error.message})
 
-    async def _follow(self, wish: Wish, draft: Submitted) -> None:
-        if wish.state is WishState.MERGED:
+    async def _follow(self, wish: ChangeRequest, draft: Submitted) -> None:
+        if wish.state is ChangeState.MERGED:
             await self._ask_again(wish)
         elif draft.state == _DECLINED:
-            closed = self._keep(replace(wish, state=WishState.CLOSED))
+            closed = self._keep(replace(wish, state=ChangeState.CLOSED))
             await self.approvals.tell(closed, "the pull request was closed without a merge")
         elif draft.state == _MERGED:
             merged_ns = self.approvals.clock.now_ns()
-            merged = self._keep(replace(wish, state=WishState.MERGED, merged_ns=merged_ns))
+            merged = self._keep(replace(wish, state=ChangeState.MERGED, merged_ns=merged_ns))
             await self.approvals.tell(merged, "merged; I look whether it works")
 
-    async def _ask_again(self, wish: Wish) -> None:
+    async def _ask_again(self, wish: ChangeRequest) -> None:
         verdict, cause = await self.approvals.check_allowed(wish)
         waited_ns = self.approvals.clock.now_ns() - wish.merged_ns
         if verdict in (Verdict.ALLOWED, Verdict.REDIRECTED):
@@ -109,13 +109,13 @@ class FollowUp:
                 if wish.told_denied:
                     self._keep(replace(wish, told_denied=False))
                 return
-            self._keep(replace(wish, state=WishState.ALLOWED))
+            self._keep(replace(wish, state=ChangeState.ALLOWED))
             await self.approvals.tell(wish, _works(seen))
         elif waited_ns > DEPLOYED_WITHIN_NS and not wish.told_denied:
             self._keep(replace(wish, told_denied=True))
             await self._tell_denied(wish, cause)
 
-    async def _tell_denied(self, wish: Wish, cause: str) -> None:
+    async def _tell_denied(self, wish: ChangeRequest, cause: str) -> None:
         """Operators read the cause; who asked reads that it does not work, and asks themself."""
         poster, channel = self.approvals.poster, self.approvals.channel
         if poster is None:
@@ -126,11 +126,11 @@ class FollowUp:
         )
         await poster.tell(wish.channel, wish.user, Reply(ReplyKind.ANSWER, words))
 
-    def _keep(self, wish: Wish) -> Wish:
+    def _keep(self, wish: ChangeRequest) -> ChangeRequest:
         return self.approvals.wishes.keep(wish)
 
 
-def first_flow(flows: FlowEvidence | None, wish: Wish) -> Flow | None:
+def first_flow(flows: FlowEvidence | None, wish: ChangeRequest) -> Flow | None:
     """The first flow of a request's ends that passed after its merge."""
     asked = wish.question.asked
     source, target, port = asked.source, asked.destination, asked.port

@@ -19,7 +19,7 @@ KIND = "request"
 _KEY_DIGITS = 8
 
 
-class WishState(StrEnum):
+class ChangeState(StrEnum):
     """Where a request stands. `SUBMITTED`: its pull request is open; `ALLOWED`: it works now."""
 
     ASKED = "asked"
@@ -30,11 +30,11 @@ class WishState(StrEnum):
     ALLOWED = "allowed"
 
 
-OPEN = frozenset({WishState.ASKED, WishState.SUBMITTED, WishState.MERGED})
+OPEN = frozenset({ChangeState.ASKED, ChangeState.SUBMITTED, ChangeState.MERGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ChangeRequest:
     """One request. `command` asks its question again; `digest` is of the change that was shown.
 
     `message` names what operators were shown, in their channel. Times are UTC nanoseconds.
@@ -49,7 +49,7 @@ class Wish:
     reason: str
     asked_ns: int
     ticket: str = ""
-    state: WishState = WishState.ASKED
+    state: ChangeState = ChangeState.ASKED
     message: str = ""
     digest: str = ""
     decided_by: str = ""
@@ -81,7 +81,7 @@ class Wish:
         return f"{asked.given['from']} → {asked.given['to']}{port}"
 
 
-class Wishes:
+class ChangeRequests:
     """Every request, on a shelf."""
 
     def __init__(self, shelf: Shelf) -> None:
@@ -93,29 +93,29 @@ class Wishes:
         text = f"{caller.team} {caller.user} {command} {asked_ns}"
         return f"r{hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]}"
 
-    def keep(self, wish: Wish) -> Wish:
+    def keep(self, wish: ChangeRequest) -> ChangeRequest:
         """Remember a request as it is now."""
         self._shelf.put(KIND, wish.key, dataclasses.asdict(wish))
         return wish
 
-    def one(self, key: str) -> Wish:
+    def one(self, key: str) -> ChangeRequest:
         """The request of this name. Raises `NotFound`."""
         record = self._shelf.get(KIND, key.lower())
         if record is None:
             raise NotFound(f"there is no request `{key}`", hint="/netpol pr list")
         return _read(record)
 
-    def all(self) -> tuple[Wish, ...]:
+    def all(self) -> tuple[ChangeRequest, ...]:
         """Every request, the newest first."""
         return tuple(sorted(map(_read, self._shelf.all(KIND)), key=lambda one: -one.asked_ns))
 
-    def open(self) -> Iterable[Wish]:
+    def open(self) -> Iterable[ChangeRequest]:
         """Those of which something is still to come."""
         return (one for one in self.all() if one.state in OPEN)
 
 
-def _read(record: Record) -> Wish:
-    known = {field.name for field in dataclasses.fields(Wish)}
+def _read(record: Record) -> ChangeRequest:
+    known = {field.name for field in dataclasses.fields(ChangeRequest)}
     values = {name: value for name, value in record.items() if name in known}
-    groups, state = tuple(values["groups"]), WishState(values["state"])
-    return Wish(**{**values, "groups": groups, "state": state})
+    groups, state = tuple(values["groups"]), ChangeState(values["state"])
+    return ChangeRequest(**{**values, "groups": groups, "state": state})

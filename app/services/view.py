@@ -201,13 +201,14 @@ class Views:
         self, picture: Picture, flows: FlowEvidence | None, hides: Hides, key: Hashable
     ) -> tuple[Picture, FlowEvidence | None]:
         """What is left of both for those who may not see what `hides` says, which `key` names."""
-        left = None if flows is None else self._flows(flows, picture.cluster, hides, key)
+        left = None if flows is None else self.restricted(flows, picture.cluster, hides, key)
         view = restrict(picture, hides, engine=self._engine(picture, hides, key))
         return learn_names(view, left), left
 
-    def _flows(
+    def restricted(
         self, flows: FlowEvidence, cluster: Cluster, hides: Hides, key: Hashable
     ) -> FlowEvidence:
+        """What is left of the flows alone."""
         found = self.flows.get(key)
         if found is None or found[0] is not flows or found[1] is not cluster:
             found = flows, cluster, restrict_flows(flows, cluster, hides)

@@ -25,6 +25,7 @@ from integrations.slack.element_limits import OPTION_VALUE_MAX
 from integrations.slack.modals import (
     CALLBACK,
     LOOKUP_ACTION,
+    Meant,
     command_with,
     given_in,
     meant_by,
@@ -153,7 +154,11 @@ class Listener:
         url = self.lookups.redeem(meant.back, place.user) or ""
         given = self._meant(given_in(view), place.user)
         place = replace(place, channel=meant.channel, url=url)
-        self._serve(place, command_with(meant.command, given))
+        command = self.lookups.redeem(meant.command, place.user)
+        if command is None:
+            self._serve(place, "", refused=_GONE)
+        else:
+            self._serve(place, command_with(command, given))
 
     async def _on_options(self, ack: AsyncAck, body: Body) -> None:
         view = body.get("view") or {}
@@ -231,14 +236,18 @@ class Listener:
         """Show a form; false when it is too late for one."""
         if not place.trigger:
             return False
-        back = self.lookups.make(place.user, place.url, counts_once=False) if place.url else ""
-        view = view_of(form, place.channel, back)
+        view = view_of(form, self._meaning(form.command, place))
         try:
             await translated(self.client.views_open(trigger_id=place.trigger, view=view))
         except SourceUnavailable as error:
             _log.warning("form not opened", extra={"said": str(error)})
             return False
         return True
+
+    def _meaning(self, command: str, place: Origin) -> Meant:
+        make = self.lookups.make
+        back = make(place.user, place.url, counts_once=False) if place.url else ""
+        return Meant(make(place.user, command, counts_once=False), place.channel, back)
 
     async def _patiently(self, place: Origin, incoming: Incoming) -> Reply:
         work = asyncio.ensure_future(guard("slack answer", self.host.answer(incoming), self.report))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -18,10 +18,12 @@ from integrations.slack.element_limits import (
     OPTIONS_MAX,
     PLACEHOLDER_MAX,
 )
-from integrations.slack.limits import LABEL_MAX, TITLE_MAX, find_view_faults
+from integrations.slack.limits import TITLE_MAX, find_view_faults
 
 CALLBACK = "netpol.form"
 LOOKUP_ACTION = "lookup"
+SHORT_MAX = 300
+"""Characters of labels and hints: all texts of a modal together have a limit, too."""
 _NOTHING = "-"
 
 Json = Mapping[str, Any]
@@ -31,7 +33,7 @@ Json = Mapping[str, Any]
 class Meant:
     """What a modal is for: the command it fills in, where it was opened, how its answer gets back.
 
-    `back` is an opaque id: addresses for answers stay here.
+    `command` and `back` are opaque ids: what was asked and addresses for answers stay here.
     """
 
     command: str = ""
@@ -39,8 +41,8 @@ class Meant:
     back: str = ""
 
 
-def view_of(form: Form, channel: str, back: str = "") -> dict[str, Any]:
-    """The modal of a form; `channel` is where its answer goes.
+def view_of(form: Form, meant: Meant) -> dict[str, Any]:
+    """The modal of a form.
 
     Raises `ValueError` when Slack would refuse it, which is a defect of this module.
     """
@@ -50,7 +52,7 @@ def view_of(form: Form, channel: str, back: str = "") -> dict[str, Any]:
         "title": _plain(form.title, TITLE_MAX),
         "submit": _plain(form.submit, TITLE_MAX),
         "close": _plain("Cancel", TITLE_MAX),
-        "private_metadata": json.dumps({"command": form.command, "channel": channel, "back": back}),
+        "private_metadata": json.dumps(asdict(meant)),
         "blocks": [_input(field) for field in form.fields],
     }
     if faults := find_view_faults(view):
@@ -62,12 +64,12 @@ def _input(field: Field) -> dict[str, Any]:
     block: dict[str, Any] = {
         "type": "input",
         "block_id": field.name,
-        "label": _plain(field.label, LABEL_MAX),
+        "label": _plain(field.label, SHORT_MAX),
         "optional": field.is_optional,
         "element": _element(field),
     }
     if field.hint:
-        block["hint"] = _plain(field.hint, LABEL_MAX)
+        block["hint"] = _plain(field.hint, SHORT_MAX)
     return block
 
 
@@ -102,7 +104,7 @@ def _element(field: Field) -> dict[str, Any]:
 def option_of(choice: Choice) -> dict[str, Any]:
     """One line of a select: the label shown, and what it stands for."""
     text = _plain(choice.label, OPTION_TEXT_MAX)
-    return {"text": text, "value": choice.command[:OPTION_VALUE_MAX]}
+    return {"text": text, "value": choice.command[:OPTION_VALUE_MAX] or _NOTHING}
 
 
 def options_of(choices: Iterable[Choice]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from app.bot.limits import RateLimit
 from app.bot.office import Office
 from app.bot.shelf import Shelf
 from app.bot.watches import Watches
-from app.bot.wishes import Wishes
+from app.bot.wishes import ChangeRequests
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.model.chat import Caller, Incoming
 from app.core.model.cluster import Cluster
@@ -335,7 +335,7 @@ def transcript(known: Known, commands: list[str], rules: Rules) -> bytes:
     desk = Desk(lambda: known, rules, notebook, FakeClock(), limit)
     shelf = Shelf()
     approvals = Approvals(
-        Wishes(shelf),
+        ChangeRequests(shelf),
         rules,
         FakeClock(),
         lambda: (known.picture, known.flows),

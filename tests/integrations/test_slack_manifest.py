@@ -46,3 +46,33 @@ def test_command_is_the_one_that_is_served_and_its_hint_works(manifest: dict[str
     assert command["should_escape"] is False
     asked = parse_command(split_words(command["usage_hint"]))
     assert isinstance(asked, AboutConnection)
+
+
+SHAPE: dict[str, Any] = {
+    "display_information": {"name", "description", "background_color", "long_description"},
+    "features": {"app_home", "bot_user", "shortcuts", "slash_commands", "unfurl_domains"},
+    "oauth_config": {"redirect_urls", "scopes", "token_management_enabled", "pkce_enabled"},
+    "settings": {
+        *("allowed_ip_address_ranges", "event_subscriptions", "interactivity"),
+        *("org_deploy_enabled", "socket_mode_enabled", "is_hosted", "token_rotation_enabled"),
+    },
+}
+"""What each part may hold. Source: github.com/slackapi/manifest-schema, version 2."""
+
+
+def test_manifest_holds_nothing_that_slacks_schema_does_not_know(manifest: dict[str, Any]) -> None:
+    assert set(manifest) <= set(SHAPE)
+    for part, known in SHAPE.items():
+        assert set(manifest[part]) <= known
+    (command,) = manifest["features"]["slash_commands"]
+    assert set(command) <= {"command", "url", "description", "usage_hint", "should_escape"}
+    assert 2 <= len(command["command"]) <= 32
+    assert len(command["description"]) <= 2000
+    assert len(command["usage_hint"]) <= 1000
+    (shortcut,) = manifest["features"]["shortcuts"]
+    assert set(shortcut) == {"name", "type", "callback_id", "description"}
+    assert len(shortcut["description"]) <= 150
+    assert len(manifest["features"]["bot_user"]["display_name"]) <= 80
+    for scopes in manifest["oauth_config"]["scopes"].values():
+        assert all(len(one) <= 50 for one in scopes)
+    assert manifest["settings"]["event_subscriptions"] == {"bot_events": ["app_mention"]}

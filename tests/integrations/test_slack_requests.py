@@ -21,7 +21,7 @@ from app.bot.audit import Entry
 from app.bot.desk import Desk, Known
 from app.bot.follow_up import FollowUp
 from app.bot.office import Office
-from app.bot.wishes import WishState
+from app.bot.wishes import ChangeState
 from app.config import BotSettings, Settings
 from app.core.diagnose.evidence import FlowEvidence
 from app.core.model.flow import Flow, FlowEndpoint
@@ -217,7 +217,7 @@ async def test_approval_opens_the_draft_request_and_says_so_in_the_thread(town: 
         assert "study. Approved: agreed" in change.commit_message
         assert f"Requested-by: slack-{ALICE}" in change.commit_message
         wish = here.approvals.wishes.one(key)
-        assert (wish.state, wish.decided_by) == (WishState.SUBMITTED, OLIVE)
+        assert (wish.state, wish.decided_by) == (ChangeState.SUBMITTED, OLIVE)
         threads = [one for one in posted_to(here.server, OPS) if one.get("thread_ts")]
         assert any("approved by" in shown(one) for one in threads)
         assert any(wish.url in json.dumps(one) for one in threads)
@@ -268,14 +268,14 @@ async def test_after_the_merge_it_is_asked_again_until_a_flow_is_seen(town: Any)
         (change,) = here.forge.repo.proposed
         here.forge.states[change.branch] = "merged"
         await here.follow_up.look()
-        assert here.approvals.wishes.one(key).state is WishState.MERGED
+        assert here.approvals.wishes.one(key).state is ChangeState.MERGED
         here.clock.advance(20 * 60)
         await here.follow_up.look()
         assert any("merged, and not allowed yet: " in one for one in here.in_ops())
         assert here.to_alice()[-1].endswith("merged, and not allowed yet")
         here.known.append(allowed(here.known[0], here.clock))
         await here.follow_up.look()
-        assert here.approvals.wishes.one(key).state is WishState.ALLOWED
+        assert here.approvals.wishes.one(key).state is ChangeState.ALLOWED
         assert "now allowed, first flow seen at 2025-11-25 12:20:00 UTC" in here.to_alice()[-1]
 
 

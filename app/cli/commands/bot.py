@@ -148,6 +148,7 @@ async def _try_out(context: Context, workspace: Workspace) -> None:
         async with Tasks(lambda caught: context.out.line(str(caught))) as tasks:
             tasks.start("slack", chat.run())
             tasks.start("requests", rooms.follow_up.run())
+            tasks.start("alerts", rooms.alerting.run())
             await server.connected()
             await converse(server, read_line, context.out.line)
 

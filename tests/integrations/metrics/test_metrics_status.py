@@ -14,7 +14,7 @@ from app.core.errors import ConfigError
 from app.ports import SourceState
 from app.services.picture import empty_picture
 from app.testing.clock import START_NS, FakeClock
-from integrations.serving.status import serving_status
+from integrations.metrics.status import serving_status
 
 
 class Bot:

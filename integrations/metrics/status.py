@@ -1,5 +1,6 @@
 """How the bot is, over HTTP: `/healthz`, `/readyz` and `/metrics`.
 
+Served by the event loop that answers Slack, so that a loop which hangs is not well either.
 Source of the paths and codes: Kubernetes, "Liveness, Readiness and Startup Probes"; of the form of
 `/metrics`: the Prometheus text exposition, which its own client writes.
 """
