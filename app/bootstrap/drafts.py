@@ -115,6 +115,7 @@ def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> D
         sets=sources.sets,
         commits=commits,
         forge=_FORGES.get(forge, forge),
+        closed=settings.repo.read_only,
     )
 
 

@@ -108,6 +108,7 @@ class Drafter:
     the values given for placeholders: a name that ends in one is written with the placeholder.
     `commits` reads pictures of the repository's commits: every draft is then worked out, edited and
     proved on one. `forge` says where drafts go (`Gitea`, `a local branch`): empty where nowhere.
+    `closed` takes none at all.
     """
 
     def __init__(
@@ -118,8 +119,10 @@ class Drafter:
         sets: Mapping[str, str] | None = None,
         commits: Commits | None = None,
         forge: str = "a local branch",
+        closed: bool = False,
     ) -> None:
         self.forge = forge
+        self._closed = closed
         self._repo = repo
         self._commits = commits
         self._place = place
@@ -203,6 +206,8 @@ class Drafter:
         When the base has moved on in the meantime, the same change is worked out and proved again
         there; DraftRejected when it cannot be, or its risk is high and nobody accepts it.
         """
+        if self._closed:
+            raise DraftRejected("drafts are switched off here", hint="by repo.read_only")
         check_risk(draft)
         draft = await self._still_expiring(draft)
         for _ in range(_TRIES - 1):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import main
 from app.core.errors import DraftRejected, K8treError, SourceCause, SourceUnavailable
 from app.ports import FileChange, ProposedChange
 from integrations.git.command import borrowed
@@ -260,3 +262,98 @@ async def test_export_when_names_and_links_lead_out_then_left_out(tmp_path: Path
     assert sorted(one.name for one in lung.iterdir()) == ["run.yaml", "same.yaml", "web.yaml"]
     assert (lung / "same.yaml").read_text() == POLICY
     assert stat.S_ISREG((lung / "run.yaml").lstat().st_mode)
+
+
+# The whole program over a hostile checkout
+
+
+def attributes(folder: Path, program: Path) -> None:
+    """Filters and text conversion that the tree itself asks for, and merge drivers."""
+    filters(folder / ".git", program)
+    (folder / ".gitattributes").write_text("* filter=evil diff=evil merge=evil\n")
+    git(folder, "config", "merge.evil.driver", f"{program} %A")
+
+
+def pipes(folder: Path, program: Path) -> None:
+    """A pipe and a device among the files, and a folder that is a link to everything."""
+    del program
+    os.mkfifo(folder / "apps" / "pipe.yaml")
+    (folder / "apps" / "zero.yaml").symlink_to("/dev/zero")
+    (folder / "apps" / "root").symlink_to("/")
+
+
+def symref(folder: Path, program: Path) -> None:
+    """The predictable branch stands for `main`."""
+    del program
+    branch = _predictable(folder)
+    git(folder, "symbolic-ref", f"refs/heads/{branch}", "refs/heads/main")
+
+
+def signed_branch(folder: Path, program: Path) -> None:
+    """`log` would ask `gpg.program` about the signed commit on the predictable branch."""
+    signed_commit(folder, program)
+    made = git(folder, "rev-parse", f"refs/heads/{BRANCH}").strip()
+    git(folder, "update-ref", f"refs/heads/{_predictable(folder)}", made)
+
+
+def _predictable(folder: Path) -> str:
+    """The branch of the draft, as an attacker finds it out: by drafting in a clone."""
+    clone = folder.parent / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(folder), str(clone)], check=True)
+    main([*QUESTION, "--snapshot", str(clone)])
+    (branch,) = re.findall(r"k8tre-tui/netpol/\S+", git(clone, "branch", "--list"))
+    return str(branch)
+
+
+def _on_git_folder(trap: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    def set_in(folder: Path, program: Path) -> None:
+        trap(folder / ".git", program)
+
+    return set_in
+
+
+QUESTION = ("draft", "label:lung/app=web", "ip:203.0.113.9", "443/TCP")
+TRAPS = {
+    "hooks": _on_git_folder(hooks),
+    "monitor": _on_git_folder(monitor),
+    "aliases": _on_git_folder(aliases),
+    "attributes": attributes,
+    "pipes": pipes,
+    "symref": symref,
+    "signed": signed_branch,
+    "promisor": _on_git_folder(promisor),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_draft_when_a_checkout_is_hostile_then_nothing_runs_and_nothing_moves(
+    trap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "checkout"
+    (folder / "apps" / "lung").mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / PATH).write_text(POLICY)
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "m")
+    TRAPS[trap](folder, _program(folder))
+    before = git(folder, "rev-parse", "main")
+    capsys.readouterr()
+    where = ("--snapshot", str(folder))
+    patch = ("-o", str(tmp_path / "a.patch"))
+    codes = [
+        main([*QUESTION, *where, "--dry-run"]),
+        main([*QUESTION, *where, *patch]),
+        main([*QUESTION, *where]),
+        main(["drafts", "--due", *where]),
+    ]
+    said = capsys.readouterr()
+    assert 70 not in codes, said.err
+    if trap not in ("symref", "signed", "promisor"):
+        assert codes == [0, 0, 0, 0], said.err
+    assert not (tmp_path / MARK).exists()
+    assert git(folder, "rev-parse", "main") == before
+    if trap == "pipes":
+        assert "pipe.yaml" in said.err
+    if trap == "symref":
+        assert "stands for another ref" in said.err

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.context import Context
 from app.cli.options import add_output_options
-from app.core.errors import K8treError
+from app.core.errors import DraftRejected, K8treError
 
 if TYPE_CHECKING:
     from app.bootstrap.drafts import Checkout
@@ -72,6 +72,8 @@ async def _remove(
     settings = context.config.settings
     commits = CommitReader(checkout.repo, checkout.root, context.sources, settings)
     boundaries = load_boundaries(context.sources, settings)
+    if settings.repo.read_only and not context.args.dry_run:
+        raise DraftRejected("drafts are switched off here", hint="by repo.read_only")
     remover = Remover(checkout.repo, commits, boundaries)
     done = {}
     for draft in (one for one in drafts if one.is_due):
