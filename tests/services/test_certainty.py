@@ -148,3 +148,11 @@ spec: {endpointSelector: {}, ingressDeny: [{fromEntities: [all]}]}
     for ends in (("label:lung/app=pair",) * 2, ("lung/a-0", "label:lung/app=pair")):
         assert why(found, *ends).verdict.value == "denied"
     assert why(found, "lung/a-0", "lung/a-0").verdict.value == "allowed"
+
+
+def test_route_kinds_that_are_not_modelled_touch_only_what_is_no_pod() -> None:
+    found = picture(manifest("TCPRoute", "db", "heart", spec={}))
+    assert why(found).cause.confidence is Confidence.CERTAIN
+    outside = why(found, "lung/desk", "203.0.113.7")
+    assert outside.cause.confidence is Confidence.POSSIBLE
+    assert any("TCPRoute `db` is not modelled" in one for one in outside.not_known)

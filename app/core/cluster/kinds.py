@@ -21,7 +21,10 @@ UNMODELLED_KINDS = (
     "CiliumEnvoyConfig",
     "ClusterNetworkPolicy",
     "GlobalNetworkPolicy",
+    "TCPRoute",
+    "UDPRoute",
 )
+_ROUTES = ("TCPRoute", "UDPRoute")
 _ADMIN = ("AdminNetworkPolicy", "BaselineAdminNetworkPolicy")
 _ENVOY = ("CiliumEnvoyConfig", "CiliumClusterwideEnvoyConfig")
 _GENERATED = ("cilium-gateway-", "cilium-ingress")
@@ -60,6 +63,8 @@ def _said(manifest: Manifest, config: ClusterConfig) -> tuple[str, str]:
     kind = manifest.ref.kind
     if kind in _ADMIN:
         return "has no effect: Cilium does not implement this kind", "warning"
+    if kind in _ROUTES:
+        return "is not modelled: where it leads from a gateway's address is not known", UNREAD
     if kind == "ClusterNetworkPolicy":
         return _cluster_network_policy(config)
     if kind in _ENVOY:

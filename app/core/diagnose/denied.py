@@ -8,7 +8,7 @@ from app.core.diagnose import sentences
 from app.core.diagnose.ends import ResolvedEnd
 from app.core.diagnose.hints import NAMESPACE_NAME_LABEL, Hint, hints_for
 from app.core.diagnose.look import Look, look_at
-from app.core.diagnose.meant import say_meant
+from app.core.diagnose.meant import is_about_others, say_meant, say_service_subject
 from app.core.diagnose.question import Leg
 from app.core.diagnose.rejected import RejectedRule, rejected_rules
 from app.core.diagnose.written import at_path
@@ -159,9 +159,12 @@ def _plain(look: Look, engine: Engine) -> Denial:
     cause = _of_entity(sentences.of_default_deny(leg, look.direction), look)
     trace = leg.direction(look.direction)
     near = sentences.near(trace.nearest)
-    said = [cause.detail, _only_denies(look, engine)]
-    if near is not None and (meant := say_meant(near, look, engine)):
-        said.append(sentences.sentence(meant))
+    meant = say_meant(near, look, engine) if near is not None else ""
+    detail = cause.detail
+    if near is not None and not meant and is_about_others(near, look, engine):
+        detail = sentences.of_others(near, look.direction)
+    said = [detail, _only_denies(look, engine), sentences.sentence(meant) if meant else ""]
+    said += map(sentences.sentence, say_service_subject(look))
     cause = replace(cause, detail=" ".join(one for one in said if one))
     if near is not None:
         path = near.path or near.rule.path

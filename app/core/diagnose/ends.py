@@ -132,6 +132,8 @@ def _pod_of_name(end: End, engine: Engine, port: AskedPort | None) -> Endpoint |
     `fqdn:` in front says that a name is meant. Raises `NotFound` where the namespace is there and
     no pod or Service of it is called so: as a name outside it would be answered, and wrongly.
     """
+    if not end.text.startswith("fqdn:"):
+        _refuse_misspelt(end.name, engine.cluster)
     name, dot, namespace = end.name.rpartition(".")
     if not dot or end.address is not None or end.text.startswith("fqdn:"):
         return None
@@ -148,6 +150,20 @@ def _pod_of_name(end: End, engine: Engine, port: AskedPort | None) -> Endpoint |
             f"no pod or Service `{clean(name)}` in `{namespace}`",
             hint=f"fqdn:{clean(end.name)} asks for a name outside the cluster; {error.hint}",
         ) from error
+
+
+def _refuse_misspelt(name: str, cluster: Cluster) -> None:
+    """Raise `NotFound` for a Service's name under a domain that is nearly the cluster's."""
+    head, found, domain = name.rpartition(".svc.")
+    if not found or domain == CLUSTER_DOMAIN or cluster.learned_names.get(name):
+        return
+    labels = head.split(".")[-2:]
+    right = f"{head}.svc.{CLUSTER_DOMAIN}"
+    if labels[-1] in cluster.namespaces and service_of_name(right, cluster) is not None:
+        raise NotFound(
+            f"`{clean(domain)}` is not the domain of this cluster",
+            hint=f"{clean(right)} is a Service; fqdn:{clean(name)} asks for a name outside",
+        )
 
 
 def find_pod(namespace: str, name: str, cluster: Cluster) -> Endpoint:

@@ -5,13 +5,15 @@ Only where exactly one thing fits is it named; everything here is said beside th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from app.core.diagnose.look import Look
+from app.core.diagnose.services import services_before
 from app.core.diagnose.written import at_path
-from app.core.model.cluster import Endpoint
+from app.core.model.cluster import Endpoint, Service
+from app.core.model.labels import LabelSet
 from app.core.model.provenance import Manifest
-from app.core.model.verdict import Miss
+from app.core.model.verdict import Effect, Miss
 from app.core.policy.engine import Engine
 from app.core.policy.rules import GroupSelector, LabelSelector, Operator, PeerSelector, Requirement
 from app.core.policy.selectors import CLUSTER_KEY, NAMESPACE_KEY, NAMESPACE_LABELS_KEY
@@ -27,8 +29,65 @@ def say_meant(miss: Miss, look: Look, engine: Engine) -> str:
     if isinstance(selector, GroupSelector):
         return _missing_group(miss, engine)
     if isinstance(selector, LabelSelector) and look.peer_end is not None:
-        return _right_labels(selector, look, look.peer_end)
+        of_service = _labels_of_service(selector, look, look.peer_end)
+        return of_service or _right_labels(selector, look, look.peer_end)
     return ""
+
+
+def is_about_others(miss: Miss, look: Look, engine: Engine) -> bool:
+    """Whether the nearest rule's peer has nothing in common with the other end: it means others."""
+    selector = _selector_of(miss, engine)
+    if not isinstance(selector, LabelSelector) or look.peer_end is None:
+        return False
+    asked = [one for one in selector.requirements if one.key != CLUSTER_KEY]
+    return len(asked) > 1 and not any(one.fits(look.identity.labels) for one in asked)
+
+
+def _labels_of_service(selector: LabelSelector, look: Look, end: Endpoint) -> str:
+    """Labels that a Service in front of the pod has, and the pod has not."""
+    failing = _failing(selector, look.identity.labels)
+    for service in services_before(end, look.cluster):
+        if failing and all(_is_on(service.labels, one) for one in failing):
+            return _of_service(failing, service, end)
+    return ""
+
+
+def say_service_subject(look: Look) -> Iterator[str]:
+    """Policies that would allow this, and select pods by labels that only their Service has."""
+    subject = look.subject
+    if subject is None:
+        return
+    services = services_before(subject, look.cluster)
+    for policy in look.engine.policies if services else ():
+        for entry in policy.entries:
+            allows = entry.direction is look.direction and entry.effect is Effect.ALLOW
+            here = entry.namespace in ("", subject.namespace)
+            if not (allows and here and look.peer_fits(entry)) or look.selects_subject(entry):
+                continue
+            failing = _failing(entry.subject, subject.labels)
+            for service in services:
+                if failing and all(_is_on(service.labels, one) for one in failing):
+                    said = _of_service(failing, service, subject)
+                    yield f"`{policy.ref.name}` does not select {subject.key}: {said}"
+                    return
+
+
+def _failing(selector: LabelSelector, labels: LabelSet) -> list[Requirement]:
+    return [one for one in selector.requirements if one.key not in _SILENT and not one.fits(labels)]
+
+
+def _is_on(labels: Mapping[str, str], wanted: Requirement) -> bool:
+    """Whether labels hold what a requirement asks for; absence is nothing that could be meant."""
+    return wanted.operator is Operator.IN and labels.get(wanted.key) in wanted.values
+
+
+def _of_service(failing: Sequence[Requirement], service: Service, end: Endpoint) -> str:
+    """Say whose label it is. Source: Cilium `pkg/k8s/utils/utils.go` (`GetPodMetadata`)."""
+    asked = " and ".join(str(one).removeprefix("k8s:") for one in failing)
+    own = {one.key: end.pod_labels[one.key] for one in failing if one.key in end.pod_labels}
+    has = " and ".join(f"{key}={value}" for key, value in own.items())
+    said = f"{asked} is a label of Service {service.key}, and policies see labels of pods only"
+    return f"{said}; {end.key} has {has}" if has else f"{said}; {end.key} has none such"
 
 
 def _selector_of(miss: Miss, engine: Engine) -> PeerSelector | None:
@@ -57,11 +116,7 @@ def _missing_group(miss: Miss, engine: Engine) -> str:
 
 def _right_labels(selector: LabelSelector, look: Look, end: Endpoint) -> str:
     """Every label that fails, with the one that the pod has in its place."""
-    failing = [
-        one
-        for one in selector.requirements
-        if one.key not in _SILENT and not one.fits(look.identity.labels)
-    ]
+    failing = _failing(selector, look.identity.labels)
     meant = [tuple(_instead(one, look, end)) for one in failing]
     if not meant or any(len(one) != 1 for one in meant):
         return ""

@@ -300,6 +300,13 @@ def nearest_sentence(nearest: Sequence[Miss]) -> str:
     )
 
 
+def of_others(miss: Miss, direction: Direction) -> str:
+    """Say whom the nearest rule admits, where it was never meant for this connection."""
+    at = f" ({miss.rule.file}:{miss.rule.line})" if miss.rule.file else ""
+    verb = "reaches" if direction is Direction.EGRESS else "admits"
+    return sentence(f"{rule_name(miss.rule)}{at} {verb} others on this port: {miss.wanted}")
+
+
 _DIMENSIONS = {
     Dimension.PEER: "peer",
     Dimension.PORT: "port",

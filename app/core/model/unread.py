@@ -56,11 +56,11 @@ _OF_CLUSTER = frozenset(
         "Namespace",
         "Node",
         "ReferenceGrant",
-        "TCPRoute",
         "TLSRoute",
-        "UDPRoute",
     }
 )
+_OF_GATEWAY = frozenset({"TCPRoute", "UDPRoute"})
+"""Kinds that matter to connections with an end that is no pod: a gateway's address."""
 _AGENT_CONFIG = "cilium-config"
 
 
@@ -73,7 +73,7 @@ def decides(ref: ObjectRef) -> bool:
     """Whether an object could change any verdict at all."""
     if ref.kind == "ConfigMap":
         return ref.name in ("", _AGENT_CONFIG)
-    return ref.kind in _OF_NAMESPACE or ref.kind in _OF_CLUSTER
+    return ref.kind in _OF_NAMESPACE | _OF_CLUSTER | _OF_GATEWAY
 
 
 def could_decide(notice: Notice) -> bool:
@@ -89,6 +89,8 @@ def could_change(notice: Notice, namespaces: frozenset[str] | None = None) -> bo
     if not could_decide(notice):
         return False
     ref = notice.ref
+    if ref is not None and ref.kind in _OF_GATEWAY:
+        return namespaces is None
     if ref is None or namespaces is None or not ref.namespace or ref.kind not in _OF_NAMESPACE:
         return True
     return ref.namespace in namespaces

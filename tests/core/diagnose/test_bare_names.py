@@ -51,3 +51,22 @@ def test_other_names_stay_names(picture: Picture, text: str) -> None:
 def test_path_behind_a_name_is_no_pod() -> None:
     end = parse_end("pypi.org/simple/")
     assert (end.kind, end.name) == (EndKind.NAME, "pypi.org")
+
+
+WEB = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: heart}
+spec: {selector: {app: jupyter}, ports: [{port: 80}]}
+"""
+
+
+@pytest.mark.parametrize("domain", ["cluster.lokal", "cluster", "clusterlocal"])
+def test_name_of_a_service_under_a_misspelt_domain_is_no_name_outside(domain: str) -> None:
+    engine = picture_of(small_tre(), WEB).engine
+    with pytest.raises(NotFound, match="not the domain of this cluster"):
+        resolve(parse_end(f"web.heart.svc.{domain}"), engine)
+    (end,) = resolve(parse_end(f"fqdn:web.heart.svc.{domain}"), engine)
+    assert end.name == f"web.heart.svc.{domain}"
+    (other,) = resolve(parse_end(f"gone.heart.svc.{domain}"), engine)
+    assert other.name == f"gone.heart.svc.{domain}"
