@@ -15,7 +15,10 @@ from integrations.history.rows import COLUMNS, Rest, read_endpoint, read_rest, r
 
 SCHEMA_VERSION = 0
 """The newest form that is read; SQLite's own number for a file that says nothing of it."""
+_LAST_MINUTE = 1 << 40
+MINUTES_A_DAY = 24 * 60
 MINUTE_NS = 60 * NS_PER_S
+DAY_NS = MINUTES_A_DAY * MINUTE_NS
 
 DropKey = tuple[str, str, str, int, str]
 """Source, destination, protocol, port and reason of drops."""
@@ -98,15 +101,10 @@ def _reader(
 def drops(part: sqlite3.Connection, query: HistoryQuery) -> Iterator[tuple[DropKey, int, int]]:
     """Drops of the whole minutes that fit: their key, how many, and the newest one's time."""
     since = 0 if query.since_ns is None else query.since_ns // MINUTE_NS
-    until = 1 << 62 if query.until_ns is None else query.until_ns // MINUTE_NS
-    sql = """
-    SELECT source, destination, protocol, port, reason, sum(count), max(last_ns) FROM dropped
-    WHERE minute BETWEEN ? AND ? GROUP BY source, destination, protocol, port, reason
-    """
+    until = _LAST_MINUTE if query.until_ns is None else query.until_ns // MINUTE_NS
+    sql, values = _drops_between(since, until, by_day=has_days(part))
     text, endpoint, _ = _readers(part)
-    for source, destination, protocol, port, reason, count, last_ns in part.execute(
-        sql, (since, until)
-    ):
+    for source, destination, protocol, port, reason, count, last_ns in part.execute(sql, values):
         ends = endpoint(source), endpoint(destination)
         if query.namespace and query.namespace not in {end.namespace for end in ends}:
             continue
@@ -114,6 +112,28 @@ def drops(part: sqlite3.Connection, query: HistoryQuery) -> Iterator[tuple[DropK
             continue
         key = (shown_end(ends[0]), shown_end(ends[1]), text(protocol), port, text(reason))
         yield key, count, last_ns
+
+
+def has_days(part: sqlite3.Connection) -> bool:
+    """Whether a file has its drops added up by days; older ones have not."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'dropped_day'"
+    return bool(part.execute(sql).fetchone()[0])
+
+
+def _drops_between(since: int, until: int, *, by_day: bool) -> tuple[str, tuple[int, ...]]:
+    """The statement for two minutes and all between; whole days are read as such."""
+    first_day, end_day = -(-since // MINUTES_A_DAY), (until + 1) // MINUTES_A_DAY
+    columns = "source, destination, protocol, port, reason"
+    minutes = f"SELECT {columns}, count, last_ns FROM dropped WHERE minute BETWEEN ? AND ?"
+    parts, values = [minutes], [since, until]
+    if by_day and first_day < end_day:
+        days = f"SELECT {columns}, count, last_ns FROM dropped_day WHERE day BETWEEN ? AND ?"
+        parts = [minutes, days, minutes]
+        before, after = first_day * MINUTES_A_DAY - 1, end_day * MINUTES_A_DAY
+        values = [since, before, first_day, end_day - 1, after, until]
+    every = " UNION ALL ".join(parts)
+    sql = f"SELECT {columns}, sum(count), max(last_ns) FROM ({every}) GROUP BY {columns}"
+    return sql, tuple(values)
 
 
 def shown_end(end: FlowEndpoint) -> str:

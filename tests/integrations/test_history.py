@@ -106,6 +106,34 @@ async def test_top_dropped_counts_a_drop_and_its_verdict_once(history: SqliteHis
     assert len(await history.top_dropped(HistoryQuery(namespace="data"))) == 1
 
 
+@pytest.mark.parametrize("old", [False, True])
+async def test_top_dropped_over_days_when_added_up_then_is_what_its_minutes_are(
+    tmp_path: Path, *, old: bool
+) -> None:
+    """Whole days are read as such; a file from before they were added up is filled once."""
+    drops = [
+        flow(n, time_ns=START_NS + n * 7 * 3600 * NS_PER_S, verdict="DROPPED", event=1)
+        for n in range(20)
+    ]
+    first = SqliteHistory(tmp_path / "h", clock=FakeClock())
+    await kept(first, *drops)
+    await first.close()
+    if old:
+        (part,) = (tmp_path / "h").glob("flows-*.sqlite")
+        with contextlib.closing(sqlite3.connect(part)) as file:
+            file.execute("DROP TABLE dropped_day")
+    history = SqliteHistory(tmp_path / "h", clock=FakeClock())
+    for since_h, until_h in ((0, 200), (5, 100), (30, 31), (24, 48), (1, 47), (50, 49)):
+        since_ns, until_ns = (START_NS + hours * 3600 * NS_PER_S for hours in (since_h, until_h))
+        found = await history.top_dropped(HistoryQuery(since_ns=since_ns, until_ns=until_ns))
+        wanted = sum(since_ns <= one.time_ns <= until_ns for one in drops)
+        assert sum(one.count for one in found) == wanted
+    assert sum(one.count for one in await history.top_dropped(HistoryQuery())) == len(drops)
+    await kept(history, flow(99, time_ns=START_NS, verdict="DROPPED", event=1))
+    assert sum(one.count for one in await history.top_dropped(HistoryQuery())) == len(drops) + 1
+    await history.close()
+
+
 async def test_second_process_reads_and_takes_over_when_the_first_ends(tmp_path: Path) -> None:
     first = SqliteHistory(tmp_path, clock=FakeClock())
     second = SqliteHistory(tmp_path, clock=FakeClock())
