@@ -222,6 +222,19 @@ class Grid(Sturdy, ScrollView, can_focus=True):
             """The grid it happened in."""
             return self.grid
 
+    class Titled(Message):
+        """The title of a column was clicked; `column` is its position."""
+
+        def __init__(self, grid: Grid, column: int) -> None:
+            self.grid = grid
+            self.column = column
+            super().__init__()
+
+        @property
+        def control(self) -> Grid:
+            """The grid it happened in."""
+            return self.grid
+
     def __init__(
         self,
         columns: tuple[Column, ...],
@@ -408,12 +421,23 @@ class Grid(Sturdy, ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to a clicked row; a click on the cursor opens it."""
+        if event.y == 0:
+            self._click_title(event.x + round(self.scroll_x))
+            return
         index = round(self.scroll_y) + event.y - 1
         if event.y < 1 or not 0 <= index < len(self._rows):
             return
         if index == self._cursor:
             self.post_message(self.Opened(self))
         self._go(index)
+
+    def _click_title(self, x: int) -> None:
+        right = GUTTER
+        for at, cells in self._layout:
+            right += cells + GAP
+            if x < right:
+                self.post_message(self.Titled(self, at))
+                return
 
     def notify_style_update(self) -> None:
         """Forget what was drawn in another theme."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.geometry import Size
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from widgets.spans import TONE_CLASSES, TONE_CSS, Line, Styles, strip_of, tone_styles
+from app.core.text import clean
+from widgets.spans import TONE_CLASSES, TONE_CSS, Line, Styles, strip_of, tone_styles, width_of
 from widgets.sturdy import Sturdy
 
 
@@ -17,6 +20,28 @@ class Lines(Sturdy, Widget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     DEFAULT_CSS = "Lines {" + TONE_CSS + "height: auto; width: 1fr; }"
+
+    class Clicked(Message):
+        """A place in the lines was clicked; `span` is what is drawn there, by its position."""
+
+        def __init__(self, lines: Lines, line: int, span: int) -> None:
+            self.lines = lines
+            self.line = line
+            self.span = span
+            super().__init__()
+
+        @property
+        def control(self) -> Lines:
+            """The lines it happened in."""
+            return self.lines
+
+        @property
+        def key(self) -> str:
+            """The key whose hint was clicked: `x` of `<x> why`; empty elsewhere."""
+            spans = self.lines.lines[self.line][: self.span + 1][::-1]
+            texts = (span.text.strip() for span in spans[:2])
+            found = (text[1:-1] for text in texts if text[:1] == "<" and text[-1:] == ">")
+            return next(found, "")
 
     def __init__(
         self,
@@ -44,6 +69,17 @@ class Lines(Sturdy, Widget):
     def get_content_height(self, _container: Size, _viewport: Size, _width: int) -> int:
         """Give as many rows as there are lines."""
         return len(self._lines)
+
+    def on_click(self, event: events.Click) -> None:
+        """Say what was clicked."""
+        if event.y >= len(self._lines):
+            return
+        right = 0
+        for at, span in enumerate(self._lines[event.y]):
+            right += width_of(clean(span.text))
+            if event.x < right:
+                self.post_message(self.Clicked(self, event.y, at))
+                return
 
     def notify_style_update(self) -> None:
         """Forget the styles of another theme."""

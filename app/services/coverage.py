@@ -121,8 +121,8 @@ def coverage(picture: Picture, used: Used, *, days: float) -> Coverage:
     entries = _entries(picture.engine)
     unjudged = 0
     for key, flow in used.paths.items():
-        sides = _traces(picture.engine, flow)
-        if sides is None:
+        sides = traces_of(picture.engine, flow)
+        if sides is None or any(side.outcome is Outcome.DENIED for side in sides):
             unjudged += 1
             continue
         for side in sides:
@@ -155,7 +155,7 @@ def _entries(engine: Engine) -> dict[RuleRef, tuple[Entry, ...]]:
     return {rule: tuple(entries) for rule, entries in found.items()}
 
 
-def _traces(engine: Engine, flow: Flow) -> tuple[DirectionTrace, DirectionTrace] | None:
+def traces_of(engine: Engine, flow: Flow) -> tuple[DirectionTrace, DirectionTrace] | None:
     """Both directions of a flow's connection, as policies judge it; None without an answer."""
     try:
         asked = asked_of(flow, engine.cluster, is_answer=is_answer(flow))
@@ -167,8 +167,6 @@ def _traces(engine: Engine, flow: Flow) -> tuple[DirectionTrace, DirectionTrace]
     if protocol is None or asked.port is None or asked.port.number is None:
         return None
     trace = engine.trace(Question(source, destination, asked.port.number, protocol))
-    if Outcome.DENIED in (trace.egress.outcome, trace.ingress.outcome):
-        return None
     return trace.egress, trace.ingress
 
 

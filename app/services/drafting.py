@@ -26,7 +26,7 @@ from app.core.model.answer import WhyAnswer
 from app.core.model.asked import Asked
 from app.core.model.provenance import ObjectRef
 from app.core.model.verdict import Direction, Outcome
-from app.ports import FileChange, PolicyRepo, Proposal, ProposedChange
+from app.ports import FileChange, KeptDraft, PolicyRepo, Proposal, ProposedChange
 from app.services.ask import Inquiry, inquire
 from app.services.draft_files import FileEditor
 from app.services.draft_texts import Asker, Told, write_change
@@ -199,6 +199,10 @@ class Drafter:
         return SourceUnavailable(
             f"{self._repo.name} keeps moving", cause=SourceCause.CONFLICT, hint="try again"
         )
+
+    async def kept(self) -> tuple[KeptDraft, ...]:
+        """Every draft of ours that the repository or its forge has."""
+        return await self._repo.drafts()
 
     async def submit(self, draft: Draft) -> Proposal:
         """Put the draft on a branch, or open a pull request.

@@ -37,6 +37,7 @@ class Scope(StrEnum):
     BOUNDARY = "boundary"
     MATRIX = "matrix"
     PULSE = "pulse"
+    DRAFTS = "drafts"
     PICKER = "picker"
     SERVICES = "services"
     WORKLOADS = "workloads"
@@ -97,7 +98,7 @@ _NAMESPACES = _digits(Scope.TABLE, "namespace", 0, 9, "All namespaces (0), or a 
 _WINDOWS = _digits(
     Scope.FLOWS, "window", 0, 6, "Newest (0) or oldest (1); the last 1, 5, 15, 30, 60 minutes (2-6)"
 )
-_TABS = _digits(Scope.POLICY, "tab", 1, 5, "Summary, rules, YAML, selected endpoints, flows")
+_TABS = _digits(Scope.POLICY, "tab", 1, 6, "Summary, rules, file, YAML, endpoints, flows")
 _FIXES = _digits(Scope.WHY, "fix", 1, 9, "Choose a fix; its effect shows before it is drafted")
 
 ACTIONS: tuple[Action, ...] = (
@@ -248,6 +249,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.WORKLOADS, "open", ("enter",), "Its pods", "pods", (Need.ROW,)),
     Action(Scope.WORKLOADS, "flows", ("l",), "Live flows of it", "flows", (Need.ROW,)),
     Action(Scope.WORKLOADS, "why", ("x",), "Ask why it cannot connect", "why", (Need.ROW,)),
+    Action(Scope.DRAFTS, "open", ("enter",), "Show all it says", "open", (Need.ROW,)),
+    Action(Scope.DRAFTS, "again", ("a",), "Ask the repository again", "again"),
     Action(Scope.MATRIX, "open", ("enter",), "Flows from the one to the other", "flows"),
     Action(Scope.MATRIX, "endpoints", ("u",), "Endpoints of the source", "endpoints"),
     Action(Scope.MATRIX, "again", ("a",), "Ask again, with the flows of now", "again"),
@@ -331,6 +334,7 @@ COMBINED: tuple[tuple[Scope, ...], ...] = (
     (Scope.BOUNDARY, Scope.TEXT),
     (Scope.MATRIX, Scope.TABLE),
     (Scope.PULSE, Scope.TEXT),
+    (Scope.DRAFTS, Scope.TABLE),
     (Scope.PICKER, Scope.TABLE),
     (Scope.SERVICES, Scope.TABLE),
     (Scope.WORKLOADS, Scope.TABLE),

@@ -425,6 +425,8 @@ SCREENS: dict[str, tuple[str, str]] = {
     "pick": ("picker", "Picker"),
     "services": ("services", "Services"),
     "workloads": ("services", "Workloads"),
+    "drafts": ("drafts", "Drafts"),
+    "kept-draft": ("drafts", "KeptDraftScreen"),
     "matrix": ("spaces", "Matrix"),
     "file": ("text_file", "FileScreen"),
     "sources": ("sources", "Sources"),

@@ -67,6 +67,7 @@ COMMANDS: tuple[ScreenCommand, ...] = (
         "What if this draft file were in force, or this policy gone",
         ("policy",),
     ),
+    ScreenCommand("drafts", ("pr", "prs"), "Drafts and pull requests, with their state"),
     ScreenCommand("lint", ("findings",), "Policies that do not do what they say", ("namespace",)),
     ScreenCommand(
         "alerts", ("violations",), "What was refused, and what is not usual", ("namespace",)

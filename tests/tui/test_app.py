@@ -391,14 +391,15 @@ async def test_policy_when_walked_through_then_every_tab_shows() -> None:
         assert "who may read the package mirror" in shown(app)
         await press(pilot, "tab")
         assert "> rules" in shown(app)
-        await press(pilot, "4")
+        await press(pilot, "5")
         assert "mirror/mirror-1" in shown(app)
         await press(pilot, "enter")
         assert "endpoints > mirror/mirror-1" in shown(app)
         await press(pilot, "[", "shift+tab", "c")
         assert "clipboard" in said(app)
-        await press(pilot, "5")
+        await press(pilot, "6")
         assert "flows > mirror" in shown(app)
+        assert "[view pod:mirror/mirror-1]" in shown(app)
 
 
 async def test_policy_when_it_goes_while_one_looks_then_it_stays_and_is_marked() -> None:
@@ -575,7 +576,7 @@ async def test_save_when_pressed_then_a_picture_is_written(
     app = make_app()
     async with driven(app) as pilot:
         await press(pilot, "ctrl+s")
-        assert "saved" in said(app)
+        await until(pilot, lambda: "saved" in said(app))
 
 
 async def test_narrow_when_under_120_columns_then_the_detail_folds() -> None:

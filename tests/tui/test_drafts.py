@@ -11,7 +11,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from app.core.errors import SourceCause, SourceUnavailable
-from app.ports import Proposal, ProposedChange
+from app.ports import KeptDraft, Proposal, ProposedChange
 from app.services.drafting import Draft, Drafter
 from app.services.risk import Level, Risk
 from app.testing.repo import FakeRepo
@@ -222,3 +222,23 @@ def test_high_risk_asks_for_its_own_word() -> None:
     asked = question(cast("Draft", draft), "GitHub")
     assert asked.word == "accept"
     assert "commit 0123456789ab" in str(asked.body)
+
+
+async def test_drafts_when_listed_then_each_with_its_state() -> None:
+    repo = repository()
+    repo.kept = [
+        KeptDraft("k8tre-tui/netpol/x-0123456789", "main", "merged", "netpol(x): more", number=7)
+    ]
+    app = make_app(start=Place("drafts"), drafter=Drafter(repo, str))
+    async with driven(app) as pilot:
+        await until(pilot, lambda: "1/1 rows" in shown(app))
+        assert "✓ merged" in shown(app)
+        await press(pilot, "enter")
+        assert "drafts > k8tre-tui/netpol/x-0123456789" in shown(app)
+
+
+async def test_drafts_when_there_is_no_repository_then_says_what_to_set() -> None:
+    app = make_app(start=Place("drafts"))
+    async with driven(app):
+        assert "There is no repository." in shown(app)
+        assert "repo.path" in shown(app)

@@ -412,6 +412,13 @@ class Flows(Frame):
     def _opened(self) -> None:
         self.do_open()
 
+    @on(Grid.Titled, "#groups")
+    def _titled(self, event: Grid.Titled) -> None:
+        if event.column == self._sort[0]:
+            self.do_sort_reverse()
+        else:
+            self._sort_by(event.column)
+
     @on(Document.Opened)
     def _link_opened(self, event: Document.Opened) -> None:
         if place := place_of(event.target, self.session.picture):

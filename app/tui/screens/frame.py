@@ -398,6 +398,14 @@ class Frame(Sturdy, Screen[None], inherit_bindings=False):
         """Quit."""
         self.app.exit()
 
+    @on(Lines.Clicked)
+    def _hint_clicked(self, event: Lines.Clicked) -> None:
+        """Do what the hint that was clicked stands for: in the footer, or a digit above."""
+        for action in self.actions():
+            if event.key and action.keys and shown_key(action.keys[0]) == event.key:
+                self.action_run(action.id)
+                return
+
     # Moving
 
     def move(self, motion: Motion) -> None:

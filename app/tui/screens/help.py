@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
+from textual.widgets import Input
 
 from app.tui.actions import Action, Scope
 from app.tui.places import COMMANDS
@@ -15,7 +17,7 @@ from app.tui.session import Session
 from widgets.document import Document, Paragraph, heading, paragraph
 from widgets.lines import Lines
 from widgets.motion import Motion
-from widgets.spans import Span, Tone
+from widgets.spans import Span, Tone, plain
 from widgets.sturdy import Sturdy
 
 KEY_WIDTH = 18
@@ -26,6 +28,7 @@ class Help(Sturdy, ModalScreen[None], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,?", "close", "Close", show=False),
+        Binding("/", "seek", "Search", show=False),
         Binding("ctrl+q", "quit", "Quit", show=False),
         *(
             Binding(keys, f"move('{motion}')", motion, show=False)
@@ -44,6 +47,10 @@ class Help(Sturdy, ModalScreen[None], inherit_bindings=False):
         align: center middle;
         Document { width: 90%; max-width: 92; height: 90%; background: $surface; padding: 1 2; }
         Lines { width: 90%; max-width: 92; height: 1; background: $panel; }
+        Input {
+            width: 90%; max-width: 92; height: 1; border: none; padding: 0 1; background: $panel;
+            display: none;
+        }
     }
     """
 
@@ -54,7 +61,10 @@ class Help(Sturdy, ModalScreen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
-        yield Lines(((Span(" Keys and commands", Tone.HEADING), Span("   <esc> closes")),))
+        yield Lines(
+            ((Span(" Keys and commands", Tone.HEADING), Span("   </> searches  <esc> closes")),)
+        )
+        yield Input(placeholder="what to look for", compact=True)
         yield Document(tuple(help_page(self._actions)), id="help")
 
     def on_mount(self) -> None:
@@ -62,12 +72,49 @@ class Help(Sturdy, ModalScreen[None], inherit_bindings=False):
         self.query_one(Document).focus()
 
     def action_close(self) -> None:
-        """Close the page."""
+        """Show all again; the whole page is closed."""
+        entry = self.query_one(Input)
+        if entry.display:
+            entry.display = False
+            entry.value = ""
+            self.query_one(Document).focus()
+            return
         self.dismiss()
+
+    def action_seek(self) -> None:
+        """Open the field for what to look for."""
+        entry = self.query_one(Input)
+        entry.display = True
+        entry.focus()
+
+    @on(Input.Changed)
+    def _sought(self, event: Input.Changed) -> None:
+        event.stop()
+        page = sift_page(help_page(self._actions), event.value)
+        self.query_one(Document).show(tuple(page), keep_place=False)
+
+    @on(Input.Submitted)
+    def _found(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(Document).focus()
 
     def action_move(self, motion: str) -> None:
         """Scroll."""
         self.query_one(Document).move(Motion(motion))
+
+
+def sift_page(page: Iterable[Paragraph], text: str) -> Iterator[Paragraph]:
+    """Leave the lines that hold a text, each under its heading."""
+    wanted = text.casefold().strip()
+    above: Paragraph | None = None
+    for one in page:
+        if one.spans and one.spans[0].tone is Tone.HEADING:
+            above = one
+        elif not wanted or wanted in plain(one.spans).casefold():
+            if above is not None:
+                yield above
+                above = None
+            yield one
 
 
 def help_page(actions: Iterable[Action]) -> Iterator[Paragraph]:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from app.core.cluster.commands import get_policy
+from app.services.effect import apart
 from app.services.inventory import PolicyDetail, policy_detail, policy_rows
 from app.services.picture import Picture
+from app.services.rule_use import RuleUse, rule_use
 from app.tui.actions import Scope, bindings
 from app.tui.places import Place
 from app.tui.screens.document import DocumentScreen
 from app.tui.screens.policies import why_about
+from app.tui.times import clock_time
 from app.tui.views import policies as views
 from app.tui.views.findings import notices
+from app.tui.views.text_file import file_paragraphs
 from app.tui.views.words import ref_text
 from widgets.document import Paragraph, paragraph
 from widgets.frame import StatusView
 from widgets.lines import Lines
 from widgets.spans import Span, Tone
 
-TABS = ("summary", "rules", "yaml", "selects", "flows")
+TABS = ("summary", "rules", "file", "yaml", "selects", "flows")
+MOST_NAMED = 20
+"""Workloads that a filter of flows names; for more it is the namespace alone."""
 
 
 class Policy(DocumentScreen):
@@ -34,6 +42,8 @@ class Policy(DocumentScreen):
 
     _detail: PolicyDetail | None = None
     _changed = False
+    _use: RuleUse | None = None
+    _judged: object = None
 
     @property
     def tab(self) -> str:
@@ -61,6 +71,9 @@ class Policy(DocumentScreen):
             before = self._detail.yaml if self._detail else None
             self._detail = policy_detail(picture, row)
             self._changed = self._changed or before not in (None, self._detail.yaml)
+            if self._judged is not picture.engine and self.session.ring.seen:
+                self._judged = picture.engine
+                self.work("use", self._judge_flows(picture))
         self.show_tab()
 
     def show_tab(self) -> None:
@@ -77,13 +90,61 @@ class Policy(DocumentScreen):
         if detail is None:
             return (paragraph("This policy is not there (any more)."),)
         if self.tab == "rules":
-            return views.tree_paragraphs(detail.tree, marks) or (paragraph("It has no rules."),)
+            tree = views.tree_paragraphs(detail.tree, marks, told=self._told_of)
+            return (*tree, *self._use_told()) if tree else (paragraph("It has no rules."),)
+        if self.tab == "file":
+            return self._file(detail)
         if self.tab == "yaml":
             return views.yaml_paragraphs(detail.yaml)
         if self.tab == "selects":
             return views.selected(detail)
         told = notices(self.session.lint_of(detail.row.ref), marks)
         return (*views.summary(detail, marks), *told)
+
+    def _told_of(self, path: str) -> str:
+        """What flows say of a rule; nothing where they say nothing."""
+        if self._use is None or self._detail is None:
+            return ""
+        use = self._use.of(self._detail.row.ref, path)
+        if not use.last_ns:
+            return "not seen"
+        last = clock_time(use.last_ns, self.session.zone)
+        counts = [(use.hits, "let through"), (use.drops, "refused")]
+        said = ", ".join(f"{count:,} {word}" for count, word in counts if count)
+        return f"{said}, last {last}"
+
+    def _use_told(self) -> tuple[Paragraph, ...]:
+        """What the figures rest on, and what default deny refused."""
+        if self._detail is None:
+            return ()
+        if self._use is None:
+            words = "no flows are at hand: how often a rule is hit is not known"
+            return (paragraph(), paragraph(Span(words, Tone.DIM)))
+        refused = self._use.of(self._detail.row.ref, "")
+        lines = [paragraph()]
+        if refused.drops:
+            last = clock_time(refused.last_ns, self.session.zone)
+            words = f"{refused.drops:,} refused by its default deny, last {last}"
+            lines.append(paragraph(Span(words, Tone.BAD)))
+        of = f"of {self._use.judged:,} connections seen, judged by the policies of now"
+        left = f"; {self._use.left_out:,} could not be judged" if self._use.left_out else ""
+        return (*lines, paragraph(Span(of + left, Tone.DIM)))
+
+    def _file(self, detail: PolicyDetail) -> tuple[Paragraph, ...]:
+        """The file as it is written, with what lint finds in it; the policy's lines are marked."""
+        row = detail.row
+        lines = self.session.read_lines(row.file)
+        if not lines:
+            where = "no file: it was read from a cluster" if not row.file else f"{row.file}: unread"
+            return (paragraph(f"There is {where}. `4` shows it as it is in force."),)
+        found = tuple(one for one in self.session.lint_of(row.ref) if one.file == row.file)
+        return tuple(file_paragraphs(lines, range(row.line or 0, (row.line or 0) + 1), found))
+
+    async def _judge_flows(self, picture: Picture) -> None:
+        flows = list(self.session.ring)
+        self._use = await asyncio.to_thread(lambda: rule_use(apart(picture), flows))
+        if self.tab == "rules":
+            self.show_tab()
 
     def status(self) -> StatusView:
         """Say which policy, and whether it changed while one looked."""
@@ -92,12 +153,22 @@ class Policy(DocumentScreen):
         view = (self.filter_text,) if self.filter_text else ()
         return StatusView(("policies", name, self.tab), view=view, notes=notes)
 
+    @on(Lines.Clicked, "#tabs")
+    def _tab_clicked(self, event: Lines.Clicked) -> None:
+        event.stop()
+        word = event.lines.lines[event.line][event.span].text.split()
+        if word and word[-1] in TABS:
+            self._open_tab(word[-1])
+
     def _open_tab(self, name: str) -> None:
         if name == "flows":
             self.do_flows()
             return
         self.place = replace(self.place, args=(name,))
         self.show_tab()
+        if name == "file" and self._detail is not None:
+            at = max((self._detail.row.line or 1) - 3, 0)
+            self.call_after_refresh(self.document.show_paragraph, at)
 
     def do_tab(self, digit: int) -> None:
         """Open a tab by its number."""
@@ -139,9 +210,15 @@ class Policy(DocumentScreen):
         self._open_tab("selects")
 
     def do_flows(self) -> None:
-        """Show flows of what it selects: of its namespace."""
-        namespace = self._detail.row.ref.namespace if self._detail else ""
-        self.go(Place("flows", namespace=namespace))
+        """Show flows of what it selects, of its namespace where that is too much to name."""
+        if self._detail is None:
+            return
+        ends = {
+            f"{one.namespace}/{one.workload.name if one.workload else one.name}"
+            for one in self._detail.endpoints
+        }
+        sought = f"pod:{','.join(sorted(ends))}" if 0 < len(ends) <= MOST_NAMED else ""
+        self.go(Place("flows", namespace=self._detail.row.ref.namespace, filter=sought))
 
     def do_why(self) -> None:
         """Ask about a connection that it governs."""

@@ -209,6 +209,16 @@ class TableScreen(Frame):
     def _opened(self) -> None:
         self.do_open()
 
+    @on(Grid.Titled)
+    def _titled(self, event: Grid.Titled) -> None:
+        """Sort by the column whose title was clicked; again, the other way round."""
+        if event.column >= len(self.columns):
+            return
+        if self._sort is not None and self._sort[0] == event.column:
+            self.do_sort_reverse()
+        else:
+            self._sort_by(event.column)
+
     @on(Document.Opened)
     def _link_opened(self, event: Document.Opened) -> None:
         if place := place_of(event.target, self.session.picture):

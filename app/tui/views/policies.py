@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -204,28 +204,43 @@ _TONES = {
 
 
 def tree_paragraphs(
-    nodes: tuple[RuleNode, ...], marks: Marks, *, stops: bool = True
+    nodes: tuple[RuleNode, ...],
+    marks: Marks,
+    *,
+    stops: bool = True,
+    told: Callable[[str], str] = lambda _: "",
 ) -> tuple[Paragraph, ...]:
     """Draw the rules as a tree: every port stands under the rule it belongs to.
 
-    With `stops`, the cursor goes from rule to rule; a target is the node's path.
+    With `stops`, the cursor goes from rule to rule; a target is the node's path. `told` says more
+    of a rule by its path.
     """
-    return tuple(one for node in nodes for one in _branch(node, "", "", marks, stops=stops))
+    return tuple(
+        one for node in nodes for one in _branch(node, "", "", marks, stops=stops, told=told)
+    )
 
 
 def _branch(
-    node: RuleNode, lead: str, below: str, marks: Marks, *, stops: bool
+    node: RuleNode,
+    lead: str,
+    below: str,
+    marks: Marks,
+    *,
+    stops: bool,
+    told: Callable[[str], str],
 ) -> Iterator[Paragraph]:
     spans = [Span(lead, Tone.DIM), Span(node.text, _TONES.get(node.kind, Tone.PLAIN))]
     if node.kind is NodeKind.RULE and node.line:
         spans.append(Span(f"  :{node.line}", Tone.DIM))
+    if node.kind is NodeKind.RULE and (words := told(node.path)):
+        spans.append(Span(f"  {words}", Tone.ACCENT))
     target = node.path if stops else ""
     yield Paragraph(tuple(spans), indent=len(lead) + 2, target=target)
     for at, child in enumerate(node.children):
         is_last = at == len(node.children) - 1
         glyph = marks.last if is_last else marks.branch
         deeper = " " * len(marks.trunk) if is_last else marks.trunk
-        yield from _branch(child, below + glyph, below + deeper, marks, stops=stops)
+        yield from _branch(child, below + glyph, below + deeper, marks, stops=stops, told=told)
 
 
 def yaml_paragraphs(text: str) -> tuple[Paragraph, ...]:
