@@ -155,6 +155,12 @@ class RepoSettings:
         bound=Bound(form=r"[\w.-]{1,100}(/[\w.-]{1,100}){1,20}", example="GROUP/NAME"),
     )
     gitlab_url: str = _key("address of the GitLab", default="https://gitlab.com", bound=_URL)
+    disclosure: str = _key(
+        "what a request may tell: auto (minimal where the forge says that everybody reads it),"
+        " minimal or full",
+        default="auto",
+        bound=Bound(choices=("auto", "minimal", "full")),
+    )
     read_only: bool = _key("submit no drafts anywhere: they are shown and no more", default=False)
     remote: str = _key("folder of a bare repository that --pr puts the branch into, without forge")
 

@@ -116,8 +116,12 @@ def build_drafter(checkout: Checkout, sources: Sources, settings: Settings) -> D
         commits=commits,
         forge=_FORGES.get(forge, forge),
         closed=settings.repo.read_only,
+        public=DISCLOSURE[settings.repo.disclosure],
     )
 
+
+DISCLOSURE = {"auto": None, "minimal": True, "full": False}
+"""Whether requests are told as to everybody; None asks the forge."""
 
 _FORGES = {"LocalGit": "a local branch"}
 """What to call where a change goes, where it is not a forge by that name."""

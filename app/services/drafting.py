@@ -108,7 +108,7 @@ class Drafter:
     the values given for placeholders: a name that ends in one is written with the placeholder.
     `commits` reads pictures of the repository's commits: every draft is then worked out, edited and
     proved on one. `forge` says where drafts go (`Gitea`, `a local branch`): empty where nowhere.
-    `closed` takes none at all.
+    `closed` takes none at all. `public` says that everybody reads it, None that the forge says so.
     """
 
     def __init__(
@@ -120,9 +120,11 @@ class Drafter:
         commits: Commits | None = None,
         forge: str = "a local branch",
         closed: bool = False,
+        public: bool | None = None,
     ) -> None:
         self.forge = forge
         self._closed = closed
+        self._public = public
         self._repo = repo
         self._commits = commits
         self._place = place
@@ -261,7 +263,7 @@ class Drafter:
             base=proof.commit,
             place=self._place,
         )
-        public = await self._repo.is_public()
+        public = await self._repo.is_public() if self._public is None else self._public
         asker = Asker(
             reason=request.reason,
             name=request.requested_by,

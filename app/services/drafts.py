@@ -110,6 +110,7 @@ class Remover:
     repo: PolicyRepo
     commits: Commits | None = None
     boundaries: tuple[Boundary, ...] = ()
+    public: bool | None = None
 
     async def change(self, draft: OwnDraft) -> ProposedChange:
         """The removal, judged as a draft is. Raises DraftRejected when it cannot be made."""
@@ -118,7 +119,7 @@ class Remover:
         commit = await self.repo.base()
         files = [await self._taken_back(one) for one in unpack(draft.meta.undo)]
         checks = await self._checks(commit, files)
-        public = await self.repo.is_public()
+        public = await self.repo.is_public() if self.public is None else self.public
         return _removal(draft, tuple(files), checks, commit, public=public)
 
     async def remove(self, draft: OwnDraft) -> Proposal:

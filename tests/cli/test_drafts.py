@@ -1,5 +1,6 @@
 """A draft's whole life on a real repository: drafted, saved, merged, asked again, taken back."""
 
+import asyncio
 import json
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from app.testing.github_server import GitHubServer
 from tests.cli.conftest import Ran, Run
 from tests.cli.test_commands import DENIED, POLICY, WORKLOADS, git
+from tests.testing.github_description import objections
 
 EARLY = (datetime.now(UTC) - timedelta(days=30)).date().isoformat()
 
@@ -199,3 +202,47 @@ def test_draft_when_its_end_is_no_time_then_wrong_usage(
     run: Run, checkout: Path, when: str
 ) -> None:
     assert of(run, checkout, "draft", *DENIED, f"--expires={when}").code == 2
+
+
+async def _over_github(
+    run: Run, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visibility: str
+) -> tuple[Ran, GitHubServer]:
+    """The whole command against the fake GitHub, whose repository is a clone of the checkout."""
+    remote = tmp_path / "remote.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(checkout), str(remote)], check=True)
+    async with GitHubServer(remote, objections, visibility=visibility) as server:
+        monkeypatch.setenv("K8TRE_TUI_REPO_GITHUB", "tre/gitops")
+        monkeypatch.setenv("K8TRE_TUI_REPO_API", server.url)
+        monkeypatch.setenv("K8TRE_TUI_GITHUB_TOKEN", server.token)
+        monkeypatch.setenv("USER", "alice")
+        words = ("draft", *DENIED, "--pr", "--reason", "the mirror moved", "--expires", "7d")
+        ran = await asyncio.to_thread(of, run, checkout, *words)
+        listed = await asyncio.to_thread(of, run, checkout, "drafts", "-o", "json")
+        assert states(listed) == ["open"]
+        return ran, server
+
+
+async def test_pull_request_when_the_repository_is_private_then_all_is_said(
+    run: Run, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran, server = await _over_github(run, checkout, tmp_path, monkeypatch, "private")
+    assert ran.code == 0, ran.err
+    (pull,) = server.pulls
+    assert pull["html_url"] in ran.out
+    for part in ("the mirror moved", "| Asked by | `alice` |", "### Evidence", "| Expires |"):
+        assert part in pull["body"]
+    assert server.token not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("level", ["auto", "full"])
+async def test_pull_request_when_everybody_reads_it_then_only_what_the_repository_holds(
+    run: Run, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    monkeypatch.setenv("K8TRE_TUI_REPO_DISCLOSURE", level)
+    ran, server = await _over_github(run, checkout, tmp_path, monkeypatch, "public")
+    assert ran.code == 0, ran.err
+    branch = server.pulls[0]["head"]["ref"]
+    message = git(server.folder, "log", "-1", "--format=%B", branch)
+    told = server.pulls[0]["title"] + server.pulls[0]["body"] + message + branch
+    for part in ("the mirror moved", "alice", "jupyter-", "### Evidence"):
+        assert (part in told) is (level == "full" and part != "jupyter-")

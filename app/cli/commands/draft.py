@@ -145,7 +145,7 @@ async def _draft(context: Context, question: Asked | None, expires: str) -> None
     if draft.public:
         context.out.say(
             f"note: everybody reads {draft.repository}: who asks and why, evidence and effect"
-            " are left out of the request"
+            " are left out of the request (repo.disclosure)"
         )
     if args.output == "table":
         print_draft(context.out, draft, report, whole=args.dry_run)

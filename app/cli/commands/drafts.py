@@ -66,7 +66,7 @@ async def _remove(
     context: Context, checkout: Checkout, drafts: Sequence[OwnDraft]
 ) -> dict[str, tuple[str, bool]]:
     from app.bootstrap.commits import CommitReader
-    from app.bootstrap.drafts import load_boundaries
+    from app.bootstrap.drafts import DISCLOSURE, load_boundaries
     from app.services.drafts import Remover
 
     settings = context.config.settings
@@ -74,7 +74,8 @@ async def _remove(
     boundaries = load_boundaries(context.sources, settings)
     if settings.repo.read_only and not context.args.dry_run:
         raise DraftRejected("drafts are switched off here", hint="by repo.read_only")
-    remover = Remover(checkout.repo, commits, boundaries)
+    public = DISCLOSURE[settings.repo.disclosure]
+    remover = Remover(checkout.repo, commits, boundaries, public)
     done = {}
     for draft in (one for one in drafts if one.is_due):
         try:
