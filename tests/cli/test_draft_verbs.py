@@ -11,6 +11,8 @@ from tests.cli.conftest import Run
         (["--remove", "CNP:keycloak/kc-in:ingress[0]"], 0, "remove ingress[0] of kc-in"),
         (["--remove", "keycloak/kc-in", "--fix", "1"], 0, "Effect     opens"),
         (["--from-flows", "keycloak"], 0, "keycloak/keycloak-db:5432/TCP: 4 connections"),
+        (["--tighten", "CNP:keycloak/kc-in:ingress[9]"], 2, "has no `ingress[9]`"),
+        (["--tighten", "CNP:keycloak/kc-in:egress[0]"], 2, "has no `egress[0]`"),
         (["--from-flows", "nowhere"], 1, "no connection of `nowhere` was seen"),
         (["--remove", "CNP:keycloak/none"], 2, "no policy `CNP:keycloak/none`"),
         (["a/b", "c/d", "80", "--remove", "x"], 2, "a question and --remove are two drafts"),

@@ -15,6 +15,7 @@ from app.core.model.kinds import SHORT_KINDS
 _KINDS = frozenset(name.lower() for pair in SHORT_KINDS.items() for name in pair)
 
 if TYPE_CHECKING:
+    from app.core.diagnose.evidence import FlowEvidence
     from app.core.model.asked import Asked
     from app.ports import Proposal
     from app.services.drafting import Draft, Wish
@@ -46,13 +47,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="take a policy away, or what stands at a path of it: CNP:NS/NAME:egress[2]",
     )
     wish.add_argument(
+        "--tighten",
+        default="",
+        metavar="POLICY:PATH",
+        help="narrow a rule down to what was used of it: CNP:NS/NAME:egress[2]",
+    )
+    wish.add_argument(
         "--from-flows",
         default="",
         metavar="NS[/WORKLOAD]",
         help="the rules that a namespace's pods, or a workload's, were seen to need",
     )
     parser.add_argument(
-        "--since", default="", metavar="TIME", help="with --from-flows: how far back, as 24h"
+        "--since", default="", metavar="TIME", help="how far back flows are looked at, as 24h"
     )
     parser.add_argument(
         "--fix", type=int, default=1, metavar="N", help="the N-th way that `why` offers"
@@ -108,9 +115,9 @@ def run(context: Context) -> int:
 
 def _wishes(args: argparse.Namespace) -> bool:
     """Whether a change is wanted for itself. Raises `UsageError` unless that or a question is."""
-    wanted = args.remove or args.from_flows
+    wanted = args.remove or args.tighten or args.from_flows
     if wanted and args.source:
-        option = "--remove" if args.remove else "--from-flows"
+        option = "--remove" if args.remove else "--tighten" if args.tighten else "--from-flows"
         raise UsageError(f"a question and {option} are two drafts", hint="ask for one of them")
     if not wanted and not args.destination:
         hint = "FROM TO [PORT], --remove POLICY or --from-flows NS"
@@ -164,19 +171,36 @@ async def _draft(context: Context, question: Asked | None, expires: str) -> None
 def _wish(args: argparse.Namespace, workspace: Workspace) -> Wish:
     if args.from_flows:
         return _from_flows(args.from_flows, workspace)
+    policy, path = _split(args.remove or args.tighten)
+    if args.tighten:
+        return _tightening(policy, path, workspace)
     from app.core.drafts.wishes import removal
 
-    policy, path = _split(args.remove)
     return lambda picture: removal(policy, path, picture.engine)
+
+
+def _tightening(policy: str, path: str, workspace: Workspace) -> Wish:
+    from app.core.drafts.tighter import tightening
+    from app.services.seen_flows import seen_connections
+
+    evidence = _evidence(workspace)
+    return lambda picture: tightening(
+        policy, path, seen_connections(evidence, picture.engine), picture.engine
+    )
+
+
+def _evidence(workspace: Workspace) -> FlowEvidence:
+    evidence = workspace.evidence()
+    if evidence is None:
+        raise UsageError("there are no flows to draft from", hint="give a recording with --flows")
+    return evidence
 
 
 def _from_flows(whose: str, workspace: Workspace) -> Wish:
     from app.core.drafts.seen import plan_for_seen
     from app.services.seen_flows import seen_connections
 
-    evidence = workspace.evidence()
-    if evidence is None:
-        raise UsageError("there are no flows to draft from", hint="give a recording with --flows")
+    evidence = _evidence(workspace)
     namespace, _, workload = whose.partition("/")
     return lambda picture: plan_for_seen(
         seen_connections(evidence, picture.engine),

@@ -99,6 +99,41 @@ class _Left:
             yield f"left out: {words} ({_connections(count)})"
 
 
+class Wanting:
+    """What of one direction was seen to be used, by whomever; `left` is what no rule can say."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._left = _Left()
+        self._used: _Workload | None = None
+
+    def add(self, one: Seen, way: Direction) -> None:
+        """Take a connection in."""
+        self.count += one.count
+        need = _need(one.question, way, self._left, one.count)
+        if need is not None:
+            self._used = self._used or _Workload(need.subject)
+            self._used.add(need, one.count)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Why some of it cannot be written."""
+        if self._used is not None:
+            _forget_many_addresses([self._used], self._left)
+        return tuple(self._left.lines())
+
+    def lines(self) -> tuple[str, ...]:
+        """Each line with how many connections need it."""
+        used = [self._used] if self._used is not None else []
+        return tuple(f"{need.words}: {_connections(count)}" for need, count in _lines(used))
+
+
+def rules_of(wanting: Wanting, way: Direction) -> list[dict[str, Any]]:
+    """The least rules that allow what was used; DNS answers are shown by rules that are there."""
+    used = wanting._used  # noqa: SLF001  # of this module
+    return _joined(used.of(way)) if used is not None else []
+
+
 def plan_for_seen(
     seen: Iterable[Seen],
     engine: Engine,
@@ -290,23 +325,26 @@ def _rules(workload: _Workload, way: Direction, engine: Engine) -> list[dict[str
     needs = workload.of(way)
     named = next((need for need in needs if need.field == "toFQDNs"), None)
     dns = missing_rule(named.side, engine) if named is not None else None
+    rules = _joined([need for need in needs if dns is None or not _shows(dns, need)])
+    return [*rules, dns] if dns is not None else rules
+
+
+def _joined(needs: Iterable[_Need]) -> list[dict[str, Any]]:
+    """The fewest rules: ports of one peer together, then peers of the same ports."""
     peers: dict[str, tuple[str, Any, set[tuple[Protocol, int]]]] = {}
     for need in needs:
-        if dns is not None and _shows(dns, need):
-            continue
         key = digest([need.field, need.element])
         peers.setdefault(key, (need.field, need.element, set()))[2].add(need.port)
     shared: dict[tuple[str, tuple[tuple[str, int], ...]], list[Any]] = {}
     for field_, element, ports in peers.values():
         same = tuple(sorted((protocol.value, port) for protocol, port in ports))
         shared.setdefault((field_, same), []).append(element)
-    rules = [
+    return [
         {field_: sorted(elements, key=str), **_ports(same)}
         for (field_, same), elements in sorted(
             shared.items(), key=lambda one: (one[0][0], str(one[1]))
         )
     ]
-    return [*rules, dns] if dns is not None else rules
 
 
 def _shows(dns: Mapping[str, Any], need: _Need) -> bool:

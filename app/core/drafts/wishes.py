@@ -63,7 +63,7 @@ def removal(name: str, path: str, engine: Engine) -> Plan:
             present=manifest.body,
         )
         return plan_of_changes([change], engine)
-    place = _place(manifest, path)
+    place = place_in(manifest, path)
     edit: Edit = RemoveItem(place) if isinstance(place[-1], int) else RemoveKey(place)
     shown = show_path(place).removeprefix("spec.")
     title, how = f"remove {shown} of {ref.name}", f"without {shown}"
@@ -72,7 +72,7 @@ def removal(name: str, path: str, engine: Engine) -> Plan:
     )
 
 
-def _place(manifest: Manifest, path: str) -> Path:
+def place_in(manifest: Manifest, path: str) -> Path:
     """Read `egress[2]`, with or without `spec.`; NotFound where the policy has nothing there."""
     place = parse_path(path)
     if place and place[0] not in ("spec", "specs"):
