@@ -8,7 +8,7 @@ of no other row of the pair, `*` is every port, `ANY` is every protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ from app.core.model.verdict import Decision, Direction, Peer, Protocol, Question
 from app.core.policy.engine import Engine
 from app.core.policy.outside import WORLD, outside_classes
 from app.core.policy.port_cuts import Span, cut, named_spans, unnamed_port
+from app.services.matrix_pairs import let_through
 from app.services.picture import Picture
 
 ENTITIES = ("host", "remote-node", "kube-apiserver", "ingress")
@@ -82,16 +83,31 @@ class MatrixRow:
 Chooser = Callable[[Party, Party], bool]
 
 
-def matrix(picture: Picture, by: By, wanted: Chooser) -> Iterator[MatrixRow]:
-    """Rows for every wanted pair, by source and destination.
+def matrix(
+    picture: Picture, by: By, wanted: Chooser, verdicts: Collection[Verdict] = ()
+) -> Iterator[MatrixRow]:
+    """Rows for every wanted pair, by source and destination, of some verdicts or of all.
 
-    Raises `UsageError` when there are more than `MOST_PAIRS` pairs.
+    Raises `UsageError` when there are more than `MOST_PAIRS` pairs to ask.
     """
-    asker = _Asker(picture.engine, PairDoubts(picture.engine))
     parties = find_parties(picture, by)
-    _refuse_flood(len(parties))
-    for source in parties:
-        for destination in parties:
+    rows = _all_rows(picture, parties, wanted, denied=not verdicts or Verdict.DENIED in verdicts)
+    return (row for row in rows if not verdicts or row.verdict in verdicts)
+
+
+def _all_rows(
+    picture: Picture, parties: Sequence[Party], wanted: Chooser, *, denied: bool
+) -> Iterator[MatrixRow]:
+    """Rows of the pairs that may have one worth giving: of all, where `denied` ones are wanted."""
+    asker = _Asker(picture.engine, PairDoubts(picture.engine))
+    let = None
+    if not denied:
+        declared = {port for one in parties for port in one.ports}
+        let = let_through(picture.engine, [one.peer for one in parties], declared)
+    _refuse_flood(len(parties), let.count if let is not None else len(parties) ** 2)
+    for number, source in enumerate(parties):
+        reached = let.reached(number) if let is not None else range(len(parties))
+        for destination in map(parties.__getitem__, reached):
             if source.peer.endpoint is None and destination.peer.endpoint is None:
                 continue
             if source.only_destination:
@@ -106,11 +122,11 @@ def find_parties(picture: Picture, by: By) -> tuple[Party, ...]:
     return (*_pods(picture, by), *_outside(engine), *_reserved(engine))
 
 
-def _refuse_flood(parties: int) -> None:
-    if parties * parties > MOST_PAIRS:
+def _refuse_flood(parties: int, pairs: int) -> None:
+    if pairs > MOST_PAIRS:
         raise UsageError(
-            f"{parties} identities make {parties * parties:,} pairs",
-            hint="narrow it with -n NS, --from or --to",
+            f"{parties} identities make {pairs:,} pairs",
+            hint="narrow it with -n NS, --from or --to, or with --verdict allowed",
         )
 
 

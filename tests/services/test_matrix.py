@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import UsageError
@@ -12,6 +12,8 @@ from app.services.matrix import By, MatrixRow, Party, find_parties, matrix
 from app.services.picture import Picture
 from app.testing.builders import manifest, pod
 from app.testing.pictures import picture_of, small_tre
+from tests.oracle.clusters.cases import make_case
+from tests.oracle.ours import build_engine
 
 MIRROR_IN = """
 apiVersion: cilium.io/v2
@@ -168,3 +170,32 @@ def test_every_row_is_what_the_engine_says() -> None:
         for protocol, port in ports_of(row):
             question = Question(source.peer, destination.peer, port, protocol)
             assert picture.engine.decide(question).verdict is row.verdict
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1_000_000), st.sampled_from(("1.18.4", "1.19.3", "1.20.2")))
+def test_rows_that_are_let_through_are_those_of_the_whole_matrix(seed: int, version: str) -> None:
+    engine = build_engine(make_case(seed, "x", with_requests=False), version)
+    picture = Picture(engine.cluster, engine)
+    let = (Verdict.ALLOWED, Verdict.REDIRECTED, Verdict.UNKNOWN)
+    whole = matrix(picture, By.WORKLOAD, lambda *_: True)
+    expected = [row for row in whole if row.verdict in let]
+
+    assert list(matrix(picture, By.WORKLOAD, lambda *_: True, let)) == expected
+
+
+def test_rows_that_are_let_through_are_found_where_all_pairs_would_be_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture = picture_of(small_tre(), MIRROR_IN)
+    whole = [row for row in every(picture) if row.verdict is Verdict.ALLOWED]
+    parties = len(find_parties(picture, By.WORKLOAD))
+    monkeypatch.setattr(module, "MOST_PAIRS", parties**2 - 1)
+
+    with pytest.raises(UsageError):
+        every(picture)
+    assert list(matrix(picture, By.WORKLOAD, lambda *_: True, (Verdict.ALLOWED,))) == whole
+
+
+def every(picture: Picture) -> list[MatrixRow]:
+    return list(matrix(picture, By.WORKLOAD, lambda *_: True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from app.cli.context import Context
@@ -51,18 +51,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Ask every pair and print the rows."""
     from app.cli.render.matrix import matrix_csv, matrix_table
+    from app.core.model.verdict import Verdict
     from app.services.contract import matrix_form
     from app.services.matrix import By, matrix
 
     picture = context.load().picture
     context.check_scope(picture)
-    found = matrix(picture, By(context.args.by), _chooser(context))
-    rows = [row for row in dict.fromkeys(found) if _has_verdict(context, row)]
+    verdicts = tuple(map(Verdict, context.args.verdict or ()))
+    rows = _each_once(matrix(picture, By(context.args.by), _chooser(context), verdicts))
     if context.args.output == "csv":
         matrix_csv(context.out, rows)
     else:
-        context.print_items(rows, matrix_form, matrix_table, picture.notices)
+        context.print_items(list(rows), matrix_form, matrix_table, picture.notices)
     return 0
+
+
+def _each_once(rows: Iterable[MatrixRow]) -> Iterator[MatrixRow]:
+    """Rows as they come, none twice: identities of one name may have the same answers."""
+    seen: set[MatrixRow] = set()
+    for row in rows:
+        if row not in seen:
+            seen.add(row)
+            yield row
 
 
 def _chooser(context: Context) -> Callable[[Party, Party], bool]:
@@ -73,7 +83,3 @@ def _chooser(context: Context) -> Callable[[Party, Party], bool]:
         return here and args.source in source.name and args.destination in destination.name
 
     return wanted
-
-
-def _has_verdict(context: Context, row: MatrixRow) -> bool:
-    return not context.args.verdict or row.verdict.value in context.args.verdict

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 
 from app.cli.output import Cell, Output, Style
 from app.core.diagnose.pairwise import told
@@ -63,11 +64,16 @@ def _words(refs: Sequence[ObjectRef]) -> str:
     return ", ".join(map(policy_words, refs)) or "-"
 
 
-def matrix_csv(out: Output, rows: Sequence[MatrixRow]) -> None:
-    """RFC 4180, with a header; policies as `Kind/NS/NAME`, separated by spaces."""
+def matrix_csv(out: Output, rows: Iterable[MatrixRow]) -> None:
+    """RFC 4180, with a header; policies as `Kind/NS/NAME`, separated by spaces.
+
+    Rows are written as they come, and the header with the first.
+    """
+    several = iter(rows)
+    begun = [*islice(several, 1)]
     writer = csv.writer(out.stdout, lineterminator="\n")
     writer.writerow(CSV_HEAD)
-    for row in rows:
+    for row in chain(begun, several):
         cells = (
             row.source,
             row.destination,

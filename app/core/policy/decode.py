@@ -34,6 +34,10 @@ class Undecodable(Refused):
     """A value of the wrong type, which Go's JSON decoder refuses before anything has a meaning."""
 
 
+_OBJECT = (dict, Mapping)
+"""What an object is: nearly always a dict, which is told at once."""
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads one object; keeps the warnings about it, and whether it names Services.
@@ -60,9 +64,11 @@ class Reader:
         """Give the known fields of an object that are set; unknown ones are dropped, aloud."""
         if value is None:
             return {}
-        if not isinstance(value, Mapping):
+        if not isinstance(value, _OBJECT):
             raise Undecodable(f"must be an object, not {kind_of(value)}", path)
         wanted = frozenset(known)
+        if value.keys() <= wanted:
+            return value
         for name in value:
             if name not in wanted:
                 self.dropped.append(f"{path}.{name}")
@@ -114,7 +120,7 @@ def text_map(value: Any, path: str) -> dict[str, str]:
     """Read a map of strings, as `matchLabels`."""
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, _OBJECT):
         raise Undecodable(f"must be an object, not {kind_of(value)}", path)
     return {str(key): text(item, f"{path}.{key}") for key, item in value.items()}
 

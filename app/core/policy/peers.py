@@ -141,7 +141,9 @@ def read_peers(
     }
     selectors: dict[str, list[PeerSelector]] = {kind: [] for kind in readers}
     for kind, read in readers.items():
-        for value, where in items(lists.get(kind), f"{path}.{scope.word}{kind}"):
+        if kind not in lists:
+            continue
+        for value, where in items(lists[kind], f"{path}.{scope.word}{kind}"):
             selectors[kind] += read(reader, value, where, scope)
     emptied = {kind for kind in readers if lists.get(kind) == []} - {"FQDNs", "Groups"}
     emptied -= _add_services(reader, lists, path, scope, selectors)

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from app.core.model.kinds import KNP
 from app.core.policy.rules import LabelSelector
 
@@ -28,7 +30,15 @@ STANDS_FOR = "what a placeholder stands for"
 
 def placeholders(value: Any) -> tuple[str, ...]:
     """The names of the placeholders in a tree, each once."""
-    return tuple(dict.fromkeys(_names(value)))
+    return tuple(dict.fromkeys(_names(value))) if _may_hold_any(value) else ()
+
+
+def _may_hold_any(value: Any) -> bool:
+    """Whether any text of a tree may hold one; writing it out is a tenth of looking at each."""
+    try:
+        return b"${" in msgspec.json.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return True
 
 
 def is_nobody(selector: LabelSelector) -> bool:
