@@ -56,7 +56,9 @@ async def by_chat(part: list[Story]) -> list[str]:
     await workspace.load_flows(FlowRequest(follow=False))
     told = []
     async with SlackServer() as server:
-        access = SlackAccess(BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}))
+        access = SlackAccess(
+            BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}), patience_s=120
+        )
         chat = SlackChat(access, build_local_desk(workspace, "demo"), lambda _line: None)
         serving = asyncio.ensure_future(chat.run())
         await server.connected()

@@ -152,7 +152,7 @@ def wish_reply(wish: ChangeRequest, *, with_link: bool) -> Reply:
         facts.append(Fact("Decided by", wish.decided_by, code=True))
         facts.append(Fact("Because", wish.words))
     if wish.expires:
-        facts.append(Fact("Until", f"{wish.expires} after it was merged"))
+        facts.append(Fact("Until", wish.expires))
     return Reply(
         ReplyKind.ANSWER,
         f"{wish.key} {wish.title}: {wish.state}",

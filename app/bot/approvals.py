@@ -38,6 +38,7 @@ from app.core.model.verdict import Verdict
 from app.ports import Clock
 from app.services import ask
 from app.services.drafting import Draft, Drafter, DraftRequest
+from app.services.drafts import parse_due
 from app.services.effect import effect_of_policies
 from app.services.picture import Picture
 
@@ -186,7 +187,8 @@ class Approvals:
         drafter = self.drafter
         if drafter is None:
             return Reply(ReplyKind.FAILURE, "there is no repository to draft for"), "failed"
-        draft = await self.draft(wish, _asked_by(wish, command))
+        expires = parse_due(command.expires, self.clock.now_ns()) if command.expires else ""
+        draft = await self.draft(wish, _asked_by(wish, command, expires))
         beyond = [
             one.namespace
             for one in draft.policies
@@ -205,7 +207,7 @@ class Approvals:
             state=ChangeState.SUBMITTED,
             decided_by=caller.user,
             words=command.reason,
-            expires=command.expires,
+            expires=expires,
             branch=proposal.branch,
             url=proposal.url,
         )
@@ -236,7 +238,7 @@ class Approvals:
         if self.poster is None:
             return
         try:
-            draft = await self.draft(wish, _asked_by(wish, None))
+            draft = await self.draft(wish, _asked_by(wish, None, ""))
         except K8treError as error:
             reply = self._telling(wish).reply(undrafted_reply(wish, error))
             message = await self.poster.post(self.channel, reply)
@@ -269,17 +271,17 @@ class Approvals:
         told = f"{wish.key} {wish.title}: {words}"
         facts = (Fact("Reason", wish.words),) if wish.words else ()
         inside = self._telling(wish).reply(Reply(ReplyKind.ANSWER, told, facts))
-        works: list[Awaitable[object]] = [
-            self.poster.tell(wish.channel, wish.user, inside),
-            self.poster.post(
-                self.channel, replace(inside, link=link or wish.url), thread=wish.message
-            ),
+        poster = self.poster
+        threaded = replace(inside, link=link or wish.url)
+        works: list[Callable[[], Awaitable[object]]] = [
+            lambda: poster.tell(wish.channel, wish.user, inside),
+            lambda: poster.post(self.channel, threaded, thread=wish.message),
         ]
         if wish.message and wish.state is not ChangeState.ASKED:
-            works.append(self.poster.edit(self.channel, wish.message, inside))
+            works.append(lambda: poster.edit(self.channel, wish.message, inside))
         for work in works:
             try:
-                await work
+                await work()
             except SourceUnavailable as error:
                 _log.warning("not told", extra={"request": wish.key, "said": error.message})
 
@@ -307,7 +309,7 @@ def digest_of(draft: Draft) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _asked_by(wish: ChangeRequest, command: Requests | None) -> DraftRequest:
+def _asked_by(wish: ChangeRequest, command: Requests | None, expires: str) -> DraftRequest:
     """Who asked, who approved, and why, for the record of the pull request."""
     reason = wish.reason
     if wish.ticket:
@@ -316,7 +318,10 @@ def _asked_by(wish: ChangeRequest, command: Requests | None) -> DraftRequest:
         return DraftRequest(reason=reason, requested_by=f"slack-{wish.user}")
     reason = f"{reason}. Approved: {command.reason}"
     return DraftRequest(
-        reason=reason, requested_by=f"slack-{wish.user}", accept_risk=command.accepts_risk
+        reason=reason,
+        requested_by=f"slack-{wish.user}",
+        accept_risk=command.accepts_risk,
+        expires=expires,
     )
 
 

@@ -141,8 +141,6 @@ def reads(action: str) -> Callable[[Mapping[str, str]], ChatCommand]:
     """A command about a request for a change."""
 
     def read(given: Mapping[str, str]) -> ChatCommand:
-        if "expires" in given:
-            span_s(given["expires"])
         return Requests(
             action,
             given.get("id", ""),

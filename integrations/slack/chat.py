@@ -23,7 +23,7 @@ from app.core.model.chat import Caller, Choice, Form, Incoming, Reply, ReplyKind
 from app.core.text import clean
 from app.services.tasks import Caught, Tasks
 from integrations.slack.deliver import Delivery, translated
-from integrations.slack.listener import COMMAND, Host, Listener
+from integrations.slack.listener import COMMAND, PATIENCE_S, Host, Listener
 from integrations.slack.offers import Offers
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class SlackAccess:
 
     `hosts` replaces the hosts that answers may be posted to, for a local server. `groups` are the
     user groups whose members must be known. With a `signing_secret` Slack calls `listen` instead.
-    `offers` is the file that remembers what buttons stand for; without it they end with the bot.
+    Who waits longer than `patience_s` is told so. `offers` is the file that remembers what buttons
+    stand for; without it they end with the bot.
     """
 
     bot_token: str = field(repr=False)
@@ -63,6 +64,7 @@ class SlackAccess:
     signing_secret: str = field(default="", repr=False)
     listen: str = "127.0.0.1:3000"
     offers: Path | None = None
+    patience_s: float = PATIENCE_S
 
 
 class _Plain:
@@ -133,6 +135,7 @@ class SlackChat:
                 self._offers,
                 lambda work: void(tasks.start("slack command", work)),
                 self._report,
+                patience_s=self._access.patience_s,
             )
             listener.listen(app)
             async with self._connected(app):

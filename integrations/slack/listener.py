@@ -2,7 +2,7 @@
 
 A slash command is acknowledged without a word: what is said there stays for ever, because the
 address that came with a command cannot replace it (bolt-python#1268, bolt-js#2287). A question that
-takes longer than `PATIENCE_S` is told so in a message that stays true.
+takes longer than `patience_s` is told so in a message that stays true.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class Listener:
     start: Callable[[Coroutine[Any, Any, None]], None]
     report: Callable[[Caught], None]
     lookups: Offers = field(default_factory=lambda: Offers(kept_max=20_000))
+    patience_s: float = PATIENCE_S
     seen: OrderedDict[str, float] = field(default_factory=OrderedDict)
     serving: dict[asyncio.Task[None], Origin] = field(default_factory=dict)
 
@@ -253,7 +254,7 @@ class Listener:
         work = asyncio.ensure_future(guard("slack answer", self.host.answer(incoming), self.report))
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                done, _ = await asyncio.wait((work,), timeout=PATIENCE_S)
+                done, _ = await asyncio.wait((work,), timeout=self.patience_s)
                 if not done:
                     await guard("slack", self._ask_for_patience(place), self.report)
                 return await work or Reply(ReplyKind.FAILURE, "a defect of mine: it is in my log")

@@ -16,7 +16,7 @@ from integrations.slack.local_people import BOT_USER, TEAM
 if TYPE_CHECKING:
     from integrations.slack.local_server import Exchange, SlackServer
 
-TRIGGER_S = 3.0
+TRIGGER_WITHIN_S = 3.0
 
 Body = dict[str, Any]
 
@@ -24,8 +24,9 @@ Body = dict[str, Any]
 class LocalApi:
     """Answers calls; `posted` are the messages that were sent, as they are now."""
 
-    def __init__(self, server: SlackServer) -> None:
+    def __init__(self, server: SlackServer, trigger_within_s: float) -> None:
         self._server = server
+        self._trigger_within_s = trigger_within_s
         self._numbers = itertools.count(1)
         self._triggers: dict[str, tuple[float, Exchange]] = {}
         self.posted: list[Body] = []
@@ -63,7 +64,7 @@ class LocalApi:
 
     def expire_triggers(self) -> None:
         """Make every trigger too old."""
-        self._triggers = {key: (0.0, one[1]) for key, one in self._triggers.items()}
+        self._triggers = {key: (float("-inf"), one[1]) for key, one in self._triggers.items()}
 
     async def on_upload(self, request: web.Request) -> web.StreamResponse:
         """Take the bytes of a file."""
@@ -94,7 +95,7 @@ class LocalApi:
         found = self._triggers.get(str(body.get("trigger_id")))
         if found is None:
             return {"ok": False, "error": "exchanged_trigger_id"}
-        if time.monotonic() - found[0] > TRIGGER_S:
+        if time.monotonic() - found[0] > self._trigger_within_s:
             return {"ok": False, "error": "expired_trigger_id"}
         del self._triggers[str(body["trigger_id"])]
         view: Body = _tree(body["view"])

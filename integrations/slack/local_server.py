@@ -23,7 +23,7 @@ from typing import Any, Self
 from aiohttp import WSMsgType, web
 
 from integrations.slack.limits import find_faults
-from integrations.slack.local_api import LocalApi
+from integrations.slack.local_api import TRIGGER_WITHIN_S, LocalApi
 from integrations.slack.local_people import (
     APP_TOKEN,
     BOT_TOKEN,
@@ -72,13 +72,13 @@ class Exchange:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def answer(self, within_s: float = 10.0) -> dict[str, Any]:
+    async def answer(self, within_s: float = 60.0) -> dict[str, Any]:
         """Wait for the first message, and give the newest."""
         async with asyncio.timeout(within_s):
             await self.answered.wait()
         return self.messages[-1]
 
-    async def modal(self, within_s: float = 10.0) -> dict[str, Any]:
+    async def modal(self, within_s: float = 60.0) -> dict[str, Any]:
         """Wait for the modal."""
         async with asyncio.timeout(within_s):
             await self.opened.wait()
@@ -92,13 +92,15 @@ class SlackServer:
     a message or a modal.
     """
 
-    def __init__(self, *, ack_within_s: float = ACK_WITHIN_S) -> None:
+    def __init__(
+        self, *, ack_within_s: float = ACK_WITHIN_S, trigger_within_s: float = TRIGGER_WITHIN_S
+    ) -> None:
         self._ack_within_s = ack_within_s
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[str] = []
         self.connections = 0
         self.people = people()
-        self.web = LocalApi(self)
+        self.web = LocalApi(self, trigger_within_s)
         self._numbers = itertools.count(1)
         self._exchanges: dict[str, Exchange] = {}
         self._acks: dict[str, asyncio.Future[Mapping[str, Any]]] = {}

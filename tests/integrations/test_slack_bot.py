@@ -52,7 +52,7 @@ class Office:
     said: list[str] = field(default_factory=list)
 
     async def ask(self, text: str, **who: str) -> dict[str, Any]:
-        return await (await self.server.command(text, **who)).answer()
+        return await (await self.server.command(text, **who)).answer(within_s=120)
 
 
 @pytest.fixture(name="workspace", scope="module")
@@ -74,13 +74,18 @@ Open = Callable[..., Any]
 def _office(workspace: Workspace) -> Open:
     @asynccontextmanager
     async def opened(rules: Rules = RULES) -> AsyncIterator[Office]:
-        async with SlackServer() as server:
+        async with SlackServer(ack_within_s=60, trigger_within_s=60) as server:
             notebook = Notebook()
             desk = dataclasses.replace(
                 build_local_desk(workspace, "demo"), rules=rules, audit=notebook
             )
             access = SlackAccess(
-                BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}), rules.groups
+                BOT_TOKEN,
+                APP_TOKEN,
+                server.api,
+                frozenset({server.host}),
+                rules.groups,
+                patience_s=120,
             )
             said: list[str] = []
             chat = SlackChat(access, desk, said.append)
@@ -138,7 +143,7 @@ async def test_mention_is_answered_in_its_thread(office: Open) -> None:
     async with office() as bot:
         exchange = await bot.server.mention(f"why-blocked {WHY.partition(' ')[2]}")
         assert exchange.acknowledged is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not bot.server.posted:
                 await asyncio.sleep(0.01)
         (message,) = bot.server.posted
@@ -164,7 +169,7 @@ async def test_buttons_ask_on(office: Open) -> None:
         await (await bot.server.click(offered["Flows"])).answer()
         assert "Opens" in shown(await (await bot.server.click(offered["What if?"])).answer())
         await bot.server.click(offered["Share"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not bot.server.posted:
                 await asyncio.sleep(0.01)
         assert "user" not in bot.server.posted[0]
@@ -178,7 +183,7 @@ async def test_asker_is_not_offered_to_ask_for_changes(office: Open) -> None:
 
 async def test_nothing_typed_opens_the_form_and_its_look_ups_answer(office: Open) -> None:
     async with office() as bot:
-        view = await (await bot.server.command("")).modal()
+        view = await (await bot.server.command("")).modal(within_s=60)
         found = await bot.server.look_up(view, "in", "lung")
         assert [one["value"] for one in options(found)] == ["project-lung"]
         found = await bot.server.look_up(view, "from", "ali", {"in": "project-lung"})
@@ -204,7 +209,7 @@ def address_of(bot: Office, view: dict[str, Any]) -> str:
 
 async def test_look_up_at_the_least_level_says_no_name_of_a_researcher(office: Open) -> None:
     async with office(dataclasses.replace(RULES, level=Level.MINIMAL)) as bot:
-        view = await (await bot.server.command("")).modal()
+        view = await (await bot.server.command("")).modal(within_s=60)
         found = options(await bot.server.look_up(view, "from", "alice", {"in": "project-lung"}))
         assert len(found) == 1
         assert "alice" not in json.dumps(found)
@@ -237,7 +242,7 @@ async def test_shortcut_fills_the_form_from_an_error(
     office: Open, text: str, to: str, port: str
 ) -> None:
     async with office() as bot:
-        view = await (await bot.server.shortcut(text, callback=SHORTCUT)).modal()
+        view = await (await bot.server.shortcut(text, callback=SHORTCUT)).modal(within_s=60)
         filled = {one["block_id"]: one["element"].get("initial_value") for one in view["blocks"]}
         assert (filled["to"], filled["port"]) == (to, port)
 
@@ -298,7 +303,7 @@ async def test_three_limits_in_a_row_lose_nothing(office: Open) -> None:
 async def test_two_bots_know_each_others_buttons(
     workspace: Workspace, tmp_path: Any, office: Open
 ) -> None:
-    async with SlackServer() as server:
+    async with SlackServer(ack_within_s=60, trigger_within_s=60) as server:
         desks = [dataclasses.replace(build_local_desk(workspace, "demo")) for _ in range(2)]
         access = SlackAccess(
             BOT_TOKEN,

@@ -91,7 +91,7 @@ class Town:
     known: list[Known]
 
     async def ask(self, text: str, **who: str) -> dict[str, Any]:
-        return await (await self.server.command(text, **who)).answer()
+        return await (await self.server.command(text, **who)).answer(within_s=120)
 
     def in_ops(self) -> list[str]:
         return [shown(one) for one in posted_to(self.server, OPS)]
@@ -131,7 +131,7 @@ def forge_of() -> tuple[Forge, Drafter]:
 def _town(workspace: Workspace) -> Callable[[], Any]:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Town]:
-        async with SlackServer() as server:
+        async with SlackServer(ack_within_s=60, trigger_within_s=60) as server:
             clock, notebook = FakeClock(), Notebook()
             known = [Known(workspace.picture, workspace.evidence(), "demo")]
             desk = dataclasses.replace(
@@ -141,7 +141,9 @@ def _town(workspace: Workspace) -> Callable[[], Any]:
                 audit=notebook,
                 clock=clock,
             )
-            access = SlackAccess(BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}))
+            access = SlackAccess(
+                BOT_TOKEN, APP_TOKEN, server.api, frozenset({server.host}), patience_s=120
+            )
             chat = SlackChat(access, desk, lambda _line: None)
             forge, drafter = forge_of()
             settings = Settings(bot=BotSettings(operators=OPS))
@@ -203,9 +205,9 @@ async def test_researcher_is_shown_no_more_than_before(town: Any) -> None:
 async def approve(here: Town, user: str = OLIVE) -> Any:
     message = posted_to(here.server, OPS)[0]
     exchange = await here.server.click(buttons(message)["Approve …"], user=user, channel=OPS)
-    view = await exchange.modal()
+    view = await exchange.modal(within_s=60)
     await here.server.submit(view, {"reason": "agreed", "expires": "30d"}, user=user)
-    return await exchange.answer()
+    return await exchange.answer(within_s=120)
 
 
 async def test_approval_opens_the_draft_request_and_says_so_in_the_thread(town: Any) -> None:
@@ -216,6 +218,7 @@ async def test_approval_opens_the_draft_request_and_says_so_in_the_thread(town: 
         (change,) = here.forge.repo.proposed
         assert "study. Approved: agreed" in change.commit_message
         assert f"Requested-by: slack-{ALICE}" in change.commit_message
+        assert "K8tre-Tui-Expires: 2025-12-25" in change.commit_message
         wish = here.approvals.wishes.one(key)
         assert (wish.state, wish.decided_by) == (ChangeState.SUBMITTED, OLIVE)
         threads = [one for one in posted_to(here.server, OPS) if one.get("thread_ts")]
@@ -335,7 +338,7 @@ async def test_wish_that_cannot_be_is_answered(town: Any, user: str, text: str, 
         await asyncio.wait(
             [asyncio.ensure_future(one) for one in waits],
             return_when=asyncio.FIRST_COMPLETED,
-            timeout=10,
+            timeout=60,
         )
         if exchange.view is not None:
             await here.server.submit(exchange.view, {"reason": "x"}, user=user)
