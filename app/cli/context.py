@@ -149,6 +149,19 @@ class Context:
                 hint=f"name one with --env; {' and '.join(FOR_EACH)} take --env all",
             )
 
+    async def read_beside_flows(self, *, boundaries: str = "") -> Workspace:
+        """`read` for a question about flows: recorded ones can be looked at without a cluster.
+
+        What is missing of it is said; a cluster that was named must be there.
+        """
+        recorded = bool(self.args.flows or self.args.replay)
+        named = bool(self.sources.kubeconfig or self.sources.context or self.sources.snapshots)
+        if not recorded or named:
+            return await self.read(boundaries=boundaries)
+        workspace = await self.read(strict=False, boundaries=boundaries)
+        self._say_failures(workspace.picture)
+        return workspace
+
     async def _read_flows(self, workspace: Workspace, flows: FlowRequest, *, strict: bool) -> None:
         from app.bootstrap.flows import asks_relay
         from app.core.errors import SourceUnavailable

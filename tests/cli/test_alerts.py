@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.core.flows.encode import encode_line
 from tests.cli.conftest import Run
 from tests.core.insights.sights import Pod, refused
@@ -77,3 +79,16 @@ def test_alerts_when_the_pager_does_not_answer_then_the_alerts_are_printed_all_t
     ran = run("alerts", "--demo", "--webhook", "http://127.0.0.1:1", "-o", "jsonl")
     assert ran.jsonl
     assert "webhook 127.0.0.1:1: alerts were not delivered" in ran.err
+
+
+def test_alerts_when_there_are_only_flows_then_they_are_looked_at_without_a_cluster(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ran = run("alerts", "--flows", record(tmp_path), "-o", "jsonl")
+    (item,) = ran.jsonl
+    assert item["cause"]["code"] == "egress-default-deny"
+    assert item["cause"]["confidence"] == "possible"
+    assert item["not_known"] == ["which policy it was: no policies were read"]
+    assert "going on without" in ran.err
+    assert run("alerts", "--flows", record(tmp_path), "--context", "gone").code in (2, 3)

@@ -76,7 +76,7 @@ def run(context: Context) -> int:
 async def _once(context: Context) -> int:
     from app.services.insights import AlertBook
 
-    picture = (await context.read()).picture
+    picture = (await context.read_beside_flows()).picture
     context.check_scope(picture)
     book = AlertBook()
     book.know(picture)

@@ -89,7 +89,7 @@ async def _materials(context: Context) -> Materials:
     from app.services.insights import AlertBook
     from app.services.lint import LintRequest, lint_picture
 
-    workspace = await context.read(boundaries=context.args.boundaries)
+    workspace = await context.read_beside_flows(boundaries=context.args.boundaries)
     picture = workspace.picture
     live = context.sources.live_objects
     if not live:  # when files were read is no property of what they say

@@ -55,7 +55,7 @@ async def _performance(context: Context) -> int:
     from app.core.insights.performance import Performance
     from app.services.insight_contract import performance_form
 
-    picture = (await context.read()).picture
+    picture = (await context.read_beside_flows()).picture
     measured = Performance(Directory(picture.cluster))
     lost = await _read(context, picture, lambda batch: measured.add(batch.flows))
     rows = [
@@ -76,7 +76,7 @@ async def _coverage(context: Context) -> int:
     from app.services.coverage import Used, coverage
     from app.services.insight_contract import coverage_form
 
-    picture = (await context.read()).picture
+    picture = (await context.read_beside_flows()).picture
     used = Used(Directory(picture.cluster))
     await _read(context, picture, used.take)
     found = coverage(picture, used, days=context.args.days)
