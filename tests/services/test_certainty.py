@@ -156,3 +156,18 @@ def test_route_kinds_that_are_not_modelled_touch_only_what_is_no_pod() -> None:
     outside = why(found, "lung/desk", "203.0.113.7")
     assert outside.cause.confidence is Confidence.POSSIBLE
     assert any("TCPRoute `db` is not modelled" in one for one in outside.not_known)
+
+
+def test_entities_with_a_policy_of_their_own_are_in_no_namespace() -> None:
+    everyone = """
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: by-space}
+spec:
+  endpointSelector:
+    matchExpressions:
+    - {key: io.cilium.k8s.namespace.labels.tier, operator: NotIn, values: [gold]}
+  egress: [{toEntities: [all]}]
+"""
+    found = matrix(picture(everyone), By.WORKLOAD, lambda one, _: one.name == "entity:ingress")
+    assert {row.known.confidence for row in found} == {Confidence.CERTAIN}

@@ -40,6 +40,8 @@ def unread_namespaces(leg: Leg, engine: Engine) -> dict[str, tuple[str, ...]]:
 
 def is_unread(endpoint: Endpoint, engine: Engine) -> bool:
     """Whether nothing tells the labels of a pod's namespace: no object, and no identity."""
+    if not endpoint.namespace:  # a node, or an entity with a policy of its own
+        return False
     namespace = engine.cluster.namespaces.get(endpoint.namespace)
     if namespace is not None and namespace.is_read:
         return False
