@@ -19,6 +19,10 @@ from app.core.policy.reachability import ENTITIES
 _THROUGH = frozenset({"FORWARDED", "REDIRECTED", "AUDIT", "TRACED", "TRANSLATED"})
 """Verdicts of what went through; `AUDIT` would have been dropped but for audit mode."""
 
+_DROPPED = "DROPPED"
+_LEAVES = "FROM_ENDPOINT"
+"""Where a packet leaves its pod, before any policy was asked."""
+
 _PROTOCOLS = {
     "TCP": Protocol.TCP,
     "UDP": Protocol.UDP,
@@ -34,8 +38,9 @@ _NAMESPACE_LABELS = "io.kubernetes.pod."
 def seen_connections(evidence: FlowEvidence, engine: Engine) -> tuple[Seen, ...]:
     """Give what went through, by its ends and port; a connection seen at both ends counts once.
 
-    Replies and messages of the proxy are no connections of their own. Pods that are not in the
-    picture are those that their labels say.
+    Replies and messages of the proxy are no connections of their own, nor is what was dropped on
+    its way, or only seen to leave its pod. Pods that are not in the picture are those that their
+    labels say.
     """
     ends = _Ends(engine)
     counts: dict[object, tuple[Question, set[object]]] = {}
@@ -49,15 +54,7 @@ def seen_connections(evidence: FlowEvidence, engine: Engine) -> tuple[Seen, ...]
             question.protocol,
             question.port,
         )
-        connection = (
-            flow.source_ip,
-            flow.source_port,
-            flow.destination_ip,
-            flow.time_ns // NS_PER_S,
-        )
-        counts.setdefault(key, (question, set()))[1].add(
-            connection[:3] if flow.source_port else connection
-        )
+        counts.setdefault(key, (question, set()))[1].add(_connection(flow))
     return tuple(Seen(question, len(several)) for question, several in counts.values())
 
 
@@ -67,9 +64,20 @@ def _key(peer: Peer) -> tuple[object, ...]:
 
 
 def _opening(evidence: FlowEvidence) -> Iterator[Flow]:
+    """Flows of what went through. Source: Cilium `pkg/monitor/api/types.go` (trace points)."""
+    dropped = {_connection(flow) for flow in evidence.flows if flow.verdict == _DROPPED}
     for flow in evidence.flows:
-        if flow.verdict in _THROUGH and not flow.is_reply and flow.event != EVENT_L7:
+        if flow.verdict not in _THROUGH or flow.is_reply or flow.event == EVENT_L7:
+            continue
+        only_sent = flow.verdict == "FORWARDED" and flow.trace_point == _LEAVES
+        if not only_sent and _connection(flow) not in dropped:
             yield flow
+
+
+def _connection(flow: Flow) -> tuple[object, ...]:
+    """What tells a connection from the next; what has no ports is another one each second."""
+    ends = (flow.protocol, flow.source_ip, flow.source_port, flow.destination_ip)
+    return (*ends, flow.destination_port, 0 if flow.source_port else flow.time_ns // NS_PER_S)
 
 
 class _Ends:
@@ -80,6 +88,8 @@ class _Ends:
         self._pods = {(one.namespace, one.name): one for one in engine.cluster.endpoints}
         self._templates = [one for one in engine.cluster.endpoints if one.template]
         self._known: dict[FlowEndpoint, Endpoint] = {}
+        services = engine.cluster.services
+        self._virtual = {ip for one in services for ip in (*one.cluster_ips, *one.external_ips)}
 
     def question(self, flow: Flow) -> Question | None:
         """The connection a flow belongs to; None where an end or the protocol is not known."""
@@ -97,9 +107,12 @@ class _Ends:
             if name != "world" and f"reserved:{name}" in end.labels:
                 return self._engine.peer_of_entity(name)
         try:
-            peer = self._engine.peer_of_address(ip_address(ip), frozenset(names))
+            address = ip_address(ip)
         except ValueError:
             return None
+        if address in self._virtual:  # before translation; another flow shows the pod behind it
+            return None
+        peer = self._engine.peer_of_address(address, frozenset(names))
         return replace(peer, names=frozenset(names)) if names else peer
 
     def _pod(self, end: FlowEndpoint) -> Endpoint:

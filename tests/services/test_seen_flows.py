@@ -24,7 +24,11 @@ FLOW = Flow(
     destination_port=5432,
     protocol="TCP",
 )
-PICTURE = picture_of(pod("lab/web-1", "10.0.0.1", labels={"app": "web"}))
+PICTURE = picture_of(
+    pod("lab/web-1", "10.0.0.1", labels={"app": "web"}),
+    "{apiVersion: v1, kind: Service, metadata: {name: db, namespace: lab},"
+    " spec: {clusterIP: 10.96.0.7, clusterIPs: [10.96.0.7], ports: [{port: 5432}]}}",
+)
 
 
 def _seen(*flows: Flow) -> tuple[Seen, ...]:
@@ -42,6 +46,7 @@ def test_seen_when_both_ends_and_several_packets_show_it_then_one_connection() -
     "change",
     [
         {"verdict": "DROPPED"},
+        {"trace_point": "FROM_ENDPOINT"},
         {"is_reply": True},
         {"event": EVENT_L7},
         {"protocol": "VRRP"},
@@ -52,6 +57,12 @@ def test_seen_when_it_opens_no_connection_or_did_not_pass_then_nothing(
     change: dict[str, object],
 ) -> None:
     assert _seen(replace_flow(**change)) == ()
+
+
+def test_seen_when_dropped_further_on_then_it_did_not_pass() -> None:
+    assert _seen(FLOW, replace_flow(verdict="DROPPED", direction="INGRESS")) == ()
+    other = replace_flow(verdict="DROPPED", source_port=4002)
+    assert len(_seen(FLOW, other)) == 1
 
 
 def test_seen_when_a_pod_is_not_in_the_picture_then_it_is_what_its_labels_say() -> None:
@@ -68,6 +79,11 @@ def test_seen_when_outside_then_by_its_names_and_address() -> None:
     peer = seen.question.destination
     assert (peer.kind, str(peer.address)) == (IdentityKind.WORLD, "203.0.113.7")
     assert peer.names == frozenset({"pypi.org"})
+
+
+def test_seen_when_the_address_is_a_services_then_only_the_pod_behind_it() -> None:
+    before = replace_flow(destination=FlowEndpoint(), destination_ip="10.96.0.7")
+    assert [one.question.destination.text for one in _seen(before, FLOW)] == ["pod lab/(app=db)"]
 
 
 def test_seen_when_a_reserved_end_then_that() -> None:
