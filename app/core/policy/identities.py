@@ -335,7 +335,9 @@ class Identities:
         ):
             return self._outside_identity(peer)
         kind, labels = peer.kind, peer.labels
-        if kind is not IdentityKind.HOST and self._is_own_node(peer, local_to):
+        if kind is IdentityKind.HOST:
+            labels = self._host_labels(peer, local_to)
+        elif self._is_own_node(peer, local_to):
             kind = IdentityKind.HOST
             labels = LabelSet(
                 Label(RESERVED_SOURCE, "host") if label.key == "remote-node" else label
@@ -363,6 +365,18 @@ class Identities:
             groups=self._group_pairs(peer.address),
             aggregate=aggregate,
         )
+
+    def _host_labels(self, peer: Peer, local_to: Endpoint | None) -> LabelSet:
+        """Give the labels of the host: those of all addresses of its node, the API server's too.
+
+        Source: Cilium `pkg/ipcache/metadata.go` `updateReservedHostLabels`; packets agree.
+        """
+        beside = peer.endpoint if peer.endpoint is not None and peer.endpoint.node else local_to
+        node = self.nodes_by_name.get(beside.node) if beside is not None else None
+        if node is None or not set(node.addresses) & set(self.cluster.apiserver_addresses):
+            return peer.labels
+        served = Label(RESERVED_SOURCE, IdentityKind.KUBE_APISERVER.value)
+        return LabelSet([*peer.labels.values(), served])
 
     def _is_own_node(self, peer: Peer, local_to: Endpoint | None) -> bool:
         known = self.nodes_by_address.get(peer.address) if peer.address is not None else None

@@ -32,13 +32,16 @@ NODE_2: Tree = {
     "metadata": {"name": "node-2"},
     "spec": {"addresses": [{"type": "InternalIP", "ip": "192.168.1.2"}]},
 }
-API: Tree = {
-    "kind": "Endpoints",
-    "metadata": {"name": "kubernetes", "namespace": "default"},
-    "subsets": [
-        {"addresses": [{"ip": "192.168.1.2"}, {"ip": "203.0.113.6"}], "ports": [{"port": 6443}]}
-    ],
-}
+
+
+def _api(*addresses: str) -> Tree:
+    listed = [{"ip": address} for address in addresses]
+    metadata = {"name": "kubernetes", "namespace": "default"}
+    subsets = [{"addresses": listed, "ports": [{"port": 6443}]}]
+    return {"kind": "Endpoints", "metadata": metadata, "subsets": subsets}
+
+
+API = _api("192.168.1.2", "203.0.113.6")
 
 
 def _group(name: str, labels: dict[str, str], *blocks: str) -> Tree:
@@ -75,6 +78,19 @@ def test_node_when_the_subject_runs_on_it_then_is_the_host() -> None:
     assert engine.identity_of(peer).kind is IdentityKind.REMOTE_NODE
     assert engine.identity_of(peer, seen_from=own).kind is IdentityKind.HOST
     assert engine.identity_of(peer, seen_from=own).labels.has_reserved("host")
+
+
+@pytest.mark.parametrize(("served", "denied"), [("192.168.1.1", True), ("192.168.1.2", False)])
+def test_host_when_it_serves_the_api_server_then_is_both_to_its_pods(
+    served: str, *, denied: bool
+) -> None:
+    rule = {"ingress": [{}], "ingressDeny": [{"fromEntities": ["kube-apiserver"]}]}
+    engine = make_engine(NODE_1, NODE_2, _api(served), cnp({"endpointSelector": {}, **rule}))
+    host = engine.peer_of_entity("host")
+
+    verdict = engine.decide(ask(engine, host, "a/a")).verdict
+
+    assert verdict is (Verdict.DENIED if denied else Verdict.ALLOWED)
 
 
 def test_outside_api_server_when_ruled_by_entity_then_is_world_as_well() -> None:
