@@ -63,6 +63,7 @@ def _restrict_cluster(cluster: Cluster, hides: Hides) -> Cluster:
         learned_names={},
         notices=_notices(cluster.notices, hides),
         unread=_notices(cluster.unread, hides),
+        book=None,
     )
 
 

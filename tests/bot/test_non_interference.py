@@ -410,7 +410,7 @@ def test_every_part_of_a_cluster_is_decided_about() -> None:
     assert {one.name for one in dataclasses.fields(Cluster)} == {
         *("config", "namespaces", "endpoints", "services", "nodes", "cidr_groups", "routes"),
         *("other_routes", "redirects", "apiserver_addresses", "local_addresses", "policies"),
-        *("learned_names", "notices", "dns_addresses", "unread"),
+        *("learned_names", "notices", "dns_addresses", "unread", "book"),
     }
     assert {one.name for one in dataclasses.fields(Picture)} == {
         *("cluster", "engine", "as_of_ns", "revision", "sources", "notices", "shadowed"),
