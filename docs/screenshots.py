@@ -22,8 +22,9 @@ from app.services.workspace import Workspace  # noqa: E402
 from app.testing.clock import FakeClock  # noqa: E402
 from app.tui.app import K8treApp  # noqa: E402
 from app.tui.places import Place, parse_command  # noqa: E402
-from integrations.demo.cluster import GITOPS, DemoCluster  # noqa: E402
+from integrations.demo.cluster import DemoCluster  # noqa: E402
 from integrations.demo.flows import DemoFlows  # noqa: E402
+from integrations.demo.reading import GITOPS  # noqa: E402
 from integrations.git.patch_only import PatchOnly  # noqa: E402
 
 SIZE = (120, 36)
@@ -62,7 +63,7 @@ async def take(place: Place, keys: tuple[str, ...]) -> str:
         context="demo",
         start=place,
         zone=UTC,
-        drafter=drafter,
+        make_drafter=lambda: drafter,
     )
     async with app.run_test(size=SIZE) as pilot:
         await settled(pilot, app)

@@ -575,7 +575,7 @@ async def test_save_when_pressed_then_a_picture_is_written(
     monkeypatch.chdir(str(tmp_path))
     app = make_app()
     async with driven(app) as pilot:
-        await press(pilot, "ctrl+s")
+        await press(pilot, "ctrl+s", "enter")
         await until(pilot, lambda: "saved" in said(app))
 
 

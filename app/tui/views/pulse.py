@@ -85,7 +85,8 @@ def _sources(session: Session, now_ns: int) -> Iterator[Paragraph]:
         pill = pill_of(state, now_ns, session.marks)
         word = Span(f"{pill.glyph} {pill.word}", pill.tone)
         about = Span(f"  {pill.detail}", pill.tone)
-        yield field(pill.name, word, about, width=18, target=to_command("sources"))
+        to = to_command("sources")
+        yield field(pill.name, Span("  "), word, about, width=16, target=to)
 
 
 def _boundaries(rulings: tuple[Ruling, ...] | None, marks: Marks) -> Iterator[Paragraph]:

@@ -160,13 +160,33 @@ def _look_at(answer: WhyAnswer) -> Iterator[Paragraph]:
 
 
 def _paths(answer: WhyAnswer, marks: Marks) -> Iterator[Paragraph]:
+    """Draw the way: hop by hop through a gateway, else out of one end and into the other."""
+    if not answer.hops:
+        yield field("Path", *_way(answer, marks))
     for at, hop in enumerate(answer.hops):
         verdict = policy_verdict(hop.verdict.value, marks)
-        yield field("Path" if not at else "", f"{hop.number} ", verdict, f"  {hop.text}")
+        joint = marks.last if at == len(answer.hops) - 1 else marks.branch
+        drawn = Span(joint, Tone.DIM)
+        yield field("Path" if not at else "", drawn, f"{hop.number} ", verdict, f"  {hop.text}")
     for at, backend in enumerate(answer.backends):
         verdict = policy_verdict(backend.verdict.value, marks)
         text = f"  {backend.address}:{backend.port}"
         yield field("Backends" if not at else "", verdict, text)
+
+
+def _way(answer: WhyAnswer, marks: Marks) -> Line:
+    """Both gates of a connection in a row, each with its verdict."""
+    line_glyph = Span(f" {marks.rule}{marks.rule} ", Tone.DIM)
+    ahead = Span(f" {marks.rule}{marks.arrow} ", Tone.DIM)
+    return (
+        Span(_from(answer)),
+        line_glyph,
+        policy_verdict(answer.egress.outcome.value, marks, "egress"),
+        ahead,
+        policy_verdict(answer.ingress.outcome.value, marks, "ingress"),
+        ahead,
+        Span(_to(answer)),
+    )
 
 
 def _direction(label: str, trace: DirectionTrace, who: str, marks: Marks) -> Paragraph:
