@@ -27,7 +27,10 @@ from tests.widgets.hostile import PIECES, hostile_text, offending
 TEXTS = ("[/]", "[@click=app.quit]go[/] [b=1]/[/x]" + "".join(PIECES[5:9]), "".join(PIECES[9:]))
 """All of the pieces in three names: the least markup, markup with escapes, and wide or long."""
 
-PLACES = ("policies", "endpoints", "flows", "sources", "can-i", "log", "doctor", "why")
+PLACES = (
+    *("policies", "endpoints", "flows", "sources", "can-i", "log", "doctor", "why"),
+    *("pulse", "alerts", "boundaries", "matrix", "services", "workloads", "lint"),
+)
 
 
 def hostile_flow(text: str) -> Flow:

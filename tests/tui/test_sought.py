@@ -6,6 +6,7 @@ import pytest
 
 from app.core.errors import UsageError
 from app.tui.sought import complete, hint, sift
+from tests.tui.lab import command, driven, make_app, said, shown, until
 from widgets.grid import Column, Row
 from widgets.spans import line
 
@@ -59,3 +60,14 @@ def test_column_when_begun_then_completed() -> None:
 
 def test_hint_names_every_column() -> None:
     assert all(f"{one.key}:" in hint(COLUMNS) for one in COLUMNS)
+
+
+@pytest.mark.parametrize("text", [":lint /-l app=hub", ":flows /nokey:x", f":flows /{'x' * 3000}"])
+async def test_command_with_a_filter_that_cannot_be_read_filters_nothing_and_says_so(
+    text: str,
+) -> None:
+    app = make_app()
+    async with driven(app) as pilot:
+        await command(pilot, app, text)
+        await until(pilot, lambda: "nothing is filtered" in said(app))
+        assert "[view" not in shown(app)

@@ -27,9 +27,7 @@ from app.tui.causes import Causes
 from app.tui.feed import FlowFeed, FlowRows
 from app.tui.links import place_of
 from app.tui.places import ALL, Place
-from app.tui.questions import observe_command
-from app.tui.screens.flow import go_to_rule, why_of
-from app.tui.screens.frame import Frame
+from app.tui.screens.flow_actions import FlowActions
 from app.tui.session import Session
 from app.tui.sought import complete_key
 from app.tui.times import span_of
@@ -73,7 +71,7 @@ class FlowsMemo:
     wide: bool
 
 
-class Flows(Frame):
+class Flows(FlowActions):
     """The ring of flows. `args` may hold `faults`."""
 
     SCOPES: ClassVar[tuple[Scope, ...]] = (Scope.FLOWS,)
@@ -123,8 +121,13 @@ class Flows(Frame):
             yield Document(cursor=False, id="detail")
 
     def begin(self) -> None:
-        """Filter as the place says."""
+        """Filter as the place says, as far as that can be read."""
         self._take_chips()
+        try:
+            self._parse(self.filter_text)
+        except UsageError as error:
+            self.filter_text = ""
+            self.say(f"{error}; nothing is filtered", bad=True)
         memo = self.place.cursor if isinstance(self.place.cursor, FlowsMemo) else None
         feed = memo.feed() if memo else None
         if feed is not None and feed.ring is self.session.workspace.ring:
@@ -438,28 +441,6 @@ class Flows(Frame):
 
     # Actions
 
-    def do_open(self) -> None:
-        """Open the flow."""
-        self.go(Place("flow", subject=self.flow))
-
-    def do_json(self) -> None:
-        """Open the flow as Hubble's JSON."""
-        self.go(Place("flow", ("json",), subject=self.flow))
-
-    def do_why(self) -> None:
-        """Ask why it was judged so."""
-        if (flow := self.flow) is not None:
-            self.go(why_of(flow))
-
-    def do_rule(self) -> None:
-        """Go to the rule that decides, or would have to change."""
-        if (flow := self.flow) is not None:
-            go_to_rule(self, flow)
-
-    def do_draft(self) -> None:
-        """Draft a rule: first the answer, with its fixes."""
-        self.do_why()
-
     def do_follow(self) -> None:
         """Stand still, or follow again."""
         if self.stream.following:
@@ -548,22 +529,6 @@ class Flows(Frame):
             self.show_flows()
             self.stream.follow()
 
-    def do_used_by(self) -> None:
-        """Open the destination, where its policies are."""
-        if (flow := self.flow) is not None:
-            self._open_end(flow.destination.namespace, flow.destination.pod)
-
-    def do_source(self) -> None:
-        """Open the source, where its policies are."""
-        if (flow := self.flow) is not None:
-            self._open_end(flow.source.namespace, flow.source.pod)
-
-    def _open_end(self, namespace: str, pod: str) -> None:
-        if not pod:
-            self.say("that end is not a pod: no policy selects it")
-            return
-        self.go(Place("endpoint", (f"{namespace}/{pod}",)))
-
     def do_detail(self) -> None:
         """Show or hide the detail pane."""
         shown = self.query_one("#detail", Document).display
@@ -587,18 +552,3 @@ class Flows(Frame):
         self._feed.clear()
         self._redraw()
         self.stream.follow()
-
-    def do_copy_name(self) -> None:
-        """Copy the connection."""
-        if (flow := self.flow) is not None:
-            self.copy(views.connection_text(flow), "the connection")
-
-    def do_copy_namespace(self) -> None:
-        """Copy the destination's namespace."""
-        if (flow := self.flow) is not None:
-            self.copy(flow.destination.namespace or flow.source.namespace, "the namespace")
-
-    def do_copy_command(self) -> None:
-        """Copy a command that shows such flows."""
-        if (flow := self.flow) is not None:
-            self.copy(observe_command(flow), "the command")

@@ -101,7 +101,12 @@ class TableScreen(Frame):
             yield Document(cursor=False, id="detail")
 
     def begin(self) -> None:
-        """Come back to the row one left."""
+        """Come back to the row one left; a filter that cannot be read is left out."""
+        try:
+            parse(self.filter_text, self.columns)
+        except UsageError as error:
+            self.filter_text = ""
+            self.say(f"{error}; nothing is filtered", bad=True)
         super().begin()
         if isinstance(memo := self.place.cursor, TableMemo):
             self.grid.set_wide(wide=memo.wide)
