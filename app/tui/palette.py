@@ -66,6 +66,12 @@ def cluster_offers(frame: Frame) -> Iterator[Offer]:
         yield Offer(f":ns {name}", "namespace", partial(frame.go, place))
 
 
+def context_offers(frame: Frame) -> Iterator[Offer]:
+    """Every cluster of the kubeconfig, written as behind a command: `@` finds nothing else."""
+    for name in frame.session.contexts.names():
+        yield Offer(f"@{name}", "context", partial(frame.go, Place("ctx", (name,))))
+
+
 class PaletteProvider(Provider):
     """Finds in what the frame under the palette offers."""
 
@@ -87,7 +93,7 @@ class PaletteProvider(Provider):
             return
         matcher = self.matcher(query)
         found = 0
-        for offer in (*fixed_offers(frame), *cluster_offers(frame)):
+        for offer in (*fixed_offers(frame), *context_offers(frame), *cluster_offers(frame)):
             if (score := matcher.match(offer.text)) > 0:
                 yield Hit(score, _content(offer), offer.run, text=clean(offer.text))
                 found += 1

@@ -153,7 +153,8 @@ async def test_keys_when_random_in_bursts_then_the_screen_is_right_and_clean(
             for key in burst:
                 send(app, key)
             await quiet(pilot, app)
-            assert not watched.errors, (burst, watched.errors)
+            if watched.errors:
+                raise AssertionError(f"{burst} after {number} bursts") from watched.errors[0]
             assert app.is_running, burst
             if is_command and COMMAND in watched.actions:
                 after = watched.actions[watched.actions.index(COMMAND) + 1 :]
