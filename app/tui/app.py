@@ -372,6 +372,12 @@ class K8treApp(Sturdy, OrderedKeys, Painting, inherit_bindings=False):
         filters = super().get_line_filters()
         return (*filters, AsciiOnly()) if self.session.marks.ascii else filters
 
+    def action_command_palette(self) -> None:
+        """Open the palette; Textual binds a key of its own to this."""
+        from app.tui.palette import open_palette
+
+        open_palette(self)
+
     def action_interrupt(self) -> None:
         """Copy a selection; without one, quit when pressed twice."""
         if selected := self.screen.get_selected_text():

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.app import App
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from app.core.text import clean
@@ -19,6 +20,7 @@ from app.tui.screens.frame import Frame
 from app.tui.themes import THEMES
 from app.tui.views.policies import policy_key
 from app.tui.views.words import ref_text
+from widgets.sturdy import Sturdy
 
 MOST_HITS = 50
 """Things of the cluster offered at once."""
@@ -70,6 +72,21 @@ def context_offers(frame: Frame) -> Iterator[Offer]:
     """Every cluster of the kubeconfig, written as behind a command: `@` finds nothing else."""
     for name in frame.session.contexts.names():
         yield Offer(f"@{name}", "context", partial(frame.go, Place("ctx", (name,))))
+
+
+class Palette(Sturdy, CommandPalette):
+    """Textual's palette, which pages through a list that is not drawn yet with an error."""
+
+    def _action_command_list(self, action: str) -> None:
+        found = self.query_one(CommandList)
+        if found.option_count and found.scrollable_content_region:
+            super()._action_command_list(action)
+
+
+def open_palette(app: App[None]) -> None:
+    """Open the palette over a screen, unless it is open."""
+    if not CommandPalette.is_open(app):
+        app.push_screen(Palette(id="--command-palette"))
 
 
 class PaletteProvider(Provider):

@@ -14,6 +14,8 @@ from typing import cast
 
 import pytest
 from textual import events
+from textual.command import CommandList, CommandPalette
+from textual.geometry import Region
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
@@ -21,6 +23,7 @@ from app.core.model.flow import Flow, FlowBatch
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.actions import ACTIONS
 from app.tui.app import K8treApp
+from app.tui.palette import Palette
 from app.tui.places import COMMANDS, Place
 from app.tui.screens.frame import COMMAND, Frame
 from tests.tui.emulated import EmulatedApp
@@ -169,3 +172,26 @@ async def test_keys_when_random_in_bursts_then_the_screen_is_right_and_clean(
         before = app.meant()
         assert await drawn_anew(pilot, app) == before
         assert app.seen() == before
+
+
+async def test_palette_when_its_list_is_not_drawn_yet_then_it_is_not_paged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Textual's list raises KeyError then: seed 7, `ctrl+p v pagedown` in one burst."""
+    paged: list[str] = []
+    monkeypatch.setattr(CommandPalette, "_action_command_list", lambda _, name: paged.append(name))
+    app, _ = hostile_lab()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: app.session.picture.revision > 0)
+        await pilot.press("ctrl+p")
+        palette = app.screen
+        assert isinstance(palette, Palette)
+        found = palette.query_one(CommandList)
+        await until(pilot, lambda: bool(found.option_count))
+        palette._action_command_list("page_down")
+        with monkeypatch.context() as hidden:
+            hidden.setattr(CommandList, "scrollable_content_region", Region())
+            palette._action_command_list("page_up")
+        found.clear_options()
+        palette._action_command_list("page_up")
+    assert paged == ["page_down"]

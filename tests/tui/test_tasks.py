@@ -19,6 +19,7 @@ from app.testing.builders import namespace, pod
 from app.testing.clock import FakeClock
 from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
+from app.tui.palette import Palette
 from app.tui.places import Place
 from tests.tui.lab import (
     batch,
@@ -138,7 +139,12 @@ TASKS = (
         10,
         ("what-if > CiliumNetworkPolicy/mirror/mirror-in", "newly allowed"),
     ),
-    Task("Draft the fix of a drop", "<ctrl+z> x 1 e", 14, ("+      - port: '8080'", "branch k8tre-tui")),
+    Task(
+        "Draft the fix of a drop",
+        "<ctrl+z> x 1 e",
+        14,
+        ("+      - port: '8080'", "branch k8tre-tui"),
+    ),
     Task("Are two projects apart?", ":bd <enter>", 6, ("✓ holds", "lung and heart apart")),
     Task("Policies that select nothing", ":pol <enter> <ctrl+z>", 6, ("left-over", "refused")),
     Task("Export what is on screen", "<ctrl+s> <enter>", 3, ("saved ",)),
@@ -171,7 +177,7 @@ def is_shown(app: K8treApp, task: Task) -> Callable[[], bool]:
 
 async def palette_found(pilot: Pilot[None], app: K8treApp, key: str) -> None:
     """Let the palette find what was typed, as a person would before pressing enter."""
-    if type(app.screen).__name__ == "CommandPalette" and len(key) == 1:
+    if isinstance(app.screen, Palette) and len(key) == 1:
         await pilot.pause(0.3)
 
 
