@@ -1,7 +1,9 @@
 """Colours. Every theme keeps the meaning in glyph and word, so none of them carries it alone.
 
 `k8tre-deuter` tells good from bad by blue and orange, which red-green colour blindness leaves
-apart. Source: Okabe and Ito, "Color Universal Design" palette.
+apart, `k8tre-tritan` by teal and red, which blue-yellow blindness leaves apart. `k8tre-ansi` takes
+the terminal's own colours, where there are sixteen or eight of them, or the operator chose them.
+Source: Okabe and Ito, "Color Universal Design" palette.
 """
 
 from __future__ import annotations
@@ -66,4 +68,59 @@ DEUTER = Theme(
     },
 )
 
-THEMES = {theme.name: theme for theme in (DARK, LIGHT, DEUTER)}
+TRITAN = Theme(
+    name="k8tre-tritan",
+    primary="#e69fb8",
+    secondary="#cc79a7",
+    accent="#f2c6d5",
+    foreground="#dde0e4",
+    background="#121416",
+    surface="#181b1e",
+    panel="#212529",
+    success="#1fb5ad",
+    warning="#f5b8c4",
+    error="#ff4b4b",
+    variables={
+        "block-cursor-background": "#e6e6e6",
+        "block-cursor-foreground": "#101010",
+        "foreground-muted": "#9ba1a8",
+    },
+)
+
+ANSI = Theme(
+    name="k8tre-ansi",
+    ansi=True,
+    primary="ansi_blue",
+    secondary="ansi_magenta",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    variables={
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
+        "border-blurred": "ansi_black",
+        "block-cursor-background": "ansi_white",
+        "block-cursor-foreground": "ansi_black",
+        "input-cursor-background": "ansi_white",
+        "input-cursor-foreground": "ansi_black",
+        "input-cursor-text-style": "none",
+        "input-selection-background": "ansi_blue",
+        "input-selection-foreground": "ansi_white",
+        "screen-selection-background": "ansi_blue",
+        "screen-selection-foreground": "ansi_white",
+        "foreground-muted": "ansi_default",
+        "text-success": "ansi_green",
+        "text-warning": "ansi_yellow",
+        "text-error": "ansi_red",
+        "text-accent": "ansi_cyan",
+        "text-primary": "ansi_blue",
+    },
+)
+
+THEMES = {theme.name: theme for theme in (DARK, LIGHT, DEUTER, TRITAN, ANSI)}

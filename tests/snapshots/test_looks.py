@@ -45,6 +45,7 @@ from app.testing.sources import FakeCluster, FakeFlows
 from app.tui.app import K8treApp
 from app.tui.places import Place
 from app.tui.screens.why import Why
+from app.tui.themes import THEMES
 from app.tui.views.draft import question
 from tests.tui.lab import (
     batch,
@@ -60,7 +61,7 @@ from tests.tui.lab import (
 from widgets.confirm import Confirm
 
 Compare = Callable[..., bool]
-SIZES = ((80, 24), (120, 36))
+SIZES = ((80, 24), (120, 36), (200, 60))
 
 WORKSPACE = ObjectRef("CiliumNetworkPolicy", "project-lung", "workspace")
 MIRROR_IN = ObjectRef("CiliumNetworkPolicy", "mirror", "mirror-in")
@@ -175,6 +176,9 @@ SCREENS = {
     "log": (Place("log"), ()),
     "doctor": (Place("doctor"), ()),
     "draft": (Place("draft", subject=(INQUIRY, FIX)), ()),
+    "boundaries": (Place("boundaries"), ()),
+    "matrix": (Place("matrix"), ()),
+    "rights": (Place("can-i"), ()),
     "help": (Place("flows"), ("?",)),
     "command_line": (Place("policies"), (":", "f", "l")),
 }
@@ -223,7 +227,7 @@ def test_answer_looks_as_before(
     )
 
 
-@pytest.mark.parametrize("theme", ["k8tre-light", "k8tre-deuter"])
+@pytest.mark.parametrize("theme", [name for name in THEMES if name != "k8tre-dark"])
 def test_theme_looks_as_before(theme: str, snap_compare: Compare) -> None:
     app = make_app(start=Place("flows"), settings=with_ui(theme=theme))
     assert snap_compare(app, terminal_size=(120, 36), run_before=after())
