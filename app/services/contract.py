@@ -75,7 +75,7 @@ def policy_form(row: PolicyRow) -> Form:
     return {
         **ref_form(row.ref),
         "directions": list(row.directions),
-        "selects": row.selects,
+        "selects": row.selects if row.counted else None,
         "rules": row.rules,
         "l7": row.l7,
         "fqdn": row.fqdn,

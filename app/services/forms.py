@@ -37,10 +37,13 @@ Change = Literal["add-rule", "extend-rule", "new-policy", "none"]
 
 
 class Policy(PlacedRef, kw_only=True):
-    """One policy. `reason` says why it is not in force; `selects` counts endpoints."""
+    """One policy. `reason` says why it is not in force.
+
+    `selects` counts endpoints, and is null where no pod was read.
+    """
 
     directions: list[str]
-    selects: int
+    selects: int | None
     rules: int
     l7: bool
     fqdn: bool

@@ -34,8 +34,8 @@ def everywhere(_namespace: str) -> bool:
 class PolicyRow:
     """One policy object. `reason` says why it is not in force, empty when it is.
 
-    `selects` counts the endpoints whose traffic it judges. `shadowed`: another object of the same
-    name is in force. `created` is the API server's time stamp, empty for files.
+    `selects` counts the endpoints whose traffic it judges; where no pod was read it is not
+    `counted` and means nothing. `shadowed`: another object of the same name is in force. `created` is the API server's time stamp, empty for files.
     """
 
     ref: ObjectRef
@@ -53,6 +53,7 @@ class PolicyRow:
     deployed_by: tuple[str, ...] = ()
     created: str = ""
     manifest: Manifest | None = field(default=None, compare=False, repr=False)
+    counted: bool = True
 
     @property
     def valid(self) -> bool:
@@ -241,6 +242,7 @@ class _Policies:
         return replace(
             _written(manifest),
             selects=self.selected[ref],
+            counted=bool(self.picture.cluster.endpoints),
             notices=self._notices(ref),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from textual.app import App
 from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
@@ -83,7 +84,7 @@ class Palette(Sturdy, CommandPalette):
             super()._action_command_list(action)
 
 
-def open_palette(app: App[None]) -> None:
+def open_palette(app: App[Any]) -> None:
     """Open the palette over a screen, unless it is open."""
     if not CommandPalette.is_open(app):
         app.push_screen(Palette(id="--command-palette"))

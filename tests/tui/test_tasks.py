@@ -44,7 +44,7 @@ to = "ns:project-heart"
 """,
     "boundaries.toml",
 )
-KEYCLOAK = {
+KEYCLOAK: dict[str, object] = {
     "apiVersion": "cilium.io/v2",
     "kind": "CiliumNetworkPolicy",
     "metadata": {"name": "sign-in", "namespace": "keycloak"},
@@ -53,7 +53,7 @@ KEYCLOAK = {
         "ingress": [{"fromEntities": ["cluster"]}],
     },
 }
-NOBODY = {
+NOBODY: dict[str, object] = {
     **KEYCLOAK,
     "metadata": {"name": "left-over", "namespace": "keycloak"},
     "spec": {"endpointSelector": {"matchLabels": {"app": "gone"}}, "ingress": [{}]},

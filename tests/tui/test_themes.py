@@ -35,7 +35,7 @@ async def test_verdicts_when_the_terminal_has_many_colours_then_each_has_its_own
         assert inks[one].foreground != inks[other].foreground, (one, other)
 
 
-async def test_verdicts_when_the_terminal_has_eight_colours_then_the_ansi_theme_tells_them() -> None:
+async def test_verdicts_when_there_are_eight_colours_then_the_ansi_theme_tells_them() -> None:
     styles = await styles_in("k8tre-ansi")
     inks = [ink_of(styles[tone], ColorSystem.STANDARD).foreground for tone in VERDICTS]
     assert inks == ["32", "31", "33"]  # green, red, yellow: ECMA-48, 8.3.117
@@ -44,7 +44,7 @@ async def test_verdicts_when_the_terminal_has_eight_colours_then_the_ansi_theme_
 def luminance(hexadecimal: str) -> float:
     """Source: WCAG 2.2, "relative luminance"."""
     parts = [int(hexadecimal[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

@@ -38,7 +38,7 @@ def _policy_cells(row: PolicyRow) -> tuple[str | Cell, ...]:
         row.ref.namespace or "-",
         row.ref.name,
         "/".join(name[0].upper() for name in row.directions) or "-",
-        str(row.selects),
+        str(row.selects) if row.counted else "?",
         str(row.rules),
         " ".join(also) or "-",
         place(row.file, row.line) or "-",
@@ -83,6 +83,9 @@ def _print_node(out: Output, node: RuleNode, depth: int) -> None:
 
 
 def _print_selected(out: Output, detail: PolicyDetail) -> None:
+    if not detail.row.counted:
+        out.line(out.paint("  selects ?, no pod was read", Style.BOLD))
+        return
     names = [endpoint.key for endpoint in detail.endpoints]
     out.line(out.paint(f"  selects {counted(len(names), 'endpoint')}", Style.BOLD))
     for name in names[:20]:

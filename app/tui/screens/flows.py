@@ -252,13 +252,7 @@ class Flows(FlowActions):
             )
         if ring.seen:
             return empty("No flow in this window.", "`0` shows everything kept.")
-        return empty(
-            "No flow has come yet.",
-            "`:sources` says whether Hubble answers, and why not.",
-            "Three ways to it: the API server (nothing to set), `--hubble-address HOST:PORT`, or",
-            "`kubectl -n kube-system port-forward svc/hubble-relay 4245:80` and that address.",
-            "Without it: `--flows FILE` reads recorded flows, `--demo` plays some.",
-        )
+        return views.nothing_came(has_source=self.session.workspace.expects_flows)
 
     def digits(self) -> tuple[tuple[tuple[str, str], ...], str]:
         """Digits choose how far back flows are shown."""

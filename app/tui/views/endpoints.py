@@ -137,6 +137,12 @@ def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
         return nothing_read(session)
     if sought:
         return empty(f"None of {total} endpoints matches.", "`esc` clears the filter.")
+    if not session.picture.cluster.endpoints:
+        return empty(
+            "No pod and no workload was read.",
+            "Files of policies hold none: a live cluster or a `snapshot` of one has them.",
+            "`:sources` and `:can-i` say what could not be read.",
+        )
     where = f" in namespace {session.namespace}" if session.namespace else ""
     return empty(
         f"No pods and no workloads{where}.",

@@ -24,7 +24,7 @@ from app.services.flow_words import (
 from app.tui.links import to_endpoint, to_policy
 from app.tui.times import clock_time, span_of
 from app.tui.views.chips import CHIP, NO_CHIPS, Chips
-from app.tui.views.words import field, ref_text, section
+from app.tui.views.words import empty, field, ref_text, section
 from widgets.document import Paragraph, paragraph
 from widgets.grid import Column
 from widgets.marks import Marks, flow_verdict
@@ -237,3 +237,20 @@ def _evidence(flow: Flow) -> tuple[Paragraph, ...]:
 
 def _labels(end: FlowEndpoint) -> tuple[Paragraph, ...]:
     return tuple(paragraph(label) for label in end.labels)
+
+
+def nothing_came(*, has_source: bool) -> tuple[Line, ...]:
+    """Say why no flow has come at all, and the ways to some."""
+    if not has_source:
+        return empty(
+            "There is no source of flows.",
+            "`--flows FILE` reads recorded ones, `--hubble-address HOST:PORT` asks Relay,",
+            "and a live cluster is asked for its own Relay. `--demo` plays some.",
+        )
+    return empty(
+        "No flow has come yet.",
+        "`:sources` says whether Hubble answers, and why not.",
+        "Three ways to it: the API server (nothing to set), `--hubble-address HOST:PORT`, or",
+        "`kubectl -n kube-system port-forward svc/hubble-relay 4245:80` and that address.",
+        "Without it: `--flows FILE` reads recorded flows, `--demo` plays some.",
+    )

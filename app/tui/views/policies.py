@@ -107,6 +107,8 @@ def _directions(row: PolicyRow) -> str:
 def _selected(row: PolicyRow) -> Span:
     if not row.valid:
         return Span("-", Tone.WARN)
+    if not row.counted:
+        return Span("?", Tone.DIM)
     return Span(str(row.selects), Tone.PLAIN if row.selects else Tone.WARN)
 
 
@@ -124,7 +126,7 @@ def _health(row: PolicyRow, marks: Marks) -> Span:
 
 def is_faulty(row: PolicyRow) -> bool:
     """Whether something is wrong or odd about a policy."""
-    return not row.valid or bool(row.notices) or row.selects == 0
+    return not row.valid or bool(row.notices) or (row.counted and row.selects == 0)
 
 
 def why_empty(session: Session, *, total: int, sought: str) -> tuple[Line, ...]:
@@ -171,6 +173,8 @@ def _selects(detail: PolicyDetail) -> str:
     count = len(detail.endpoints)
     if not detail.row.valid:
         return "nothing, because it is refused"
+    if not detail.row.counted:
+        return "not known: no pod was read"
     if not count:
         return "no endpoint that is known now"
     names = ", ".join(endpoint.key for endpoint in detail.endpoints[:3])
@@ -296,6 +300,8 @@ def selected(detail: PolicyDetail) -> tuple[Paragraph, ...]:
     """List the endpoints a policy selects, each a stop."""
     if not detail.row.valid:
         return (paragraph("Nothing: Cilium refuses this policy."), paragraph(detail.row.reason))
+    if not detail.row.counted:
+        return (paragraph("Not known: no pod was read, as files of policies hold none."),)
     if not detail.endpoints:
         return (paragraph("No endpoint that is known now: no pod carries the labels it asks for."),)
     return tuple(
