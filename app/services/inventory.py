@@ -35,7 +35,8 @@ class PolicyRow:
     """One policy object. `reason` says why it is not in force, empty when it is.
 
     `selects` counts the endpoints whose traffic it judges; where no pod was read it is not
-    `counted` and means nothing. `shadowed`: another object of the same name is in force. `created` is the API server's time stamp, empty for files.
+    `counted` and means nothing. `shadowed`: another object of the same name is in force. `created`
+    is the API server's time stamp, empty for files.
     """
 
     ref: ObjectRef
