@@ -50,3 +50,18 @@ class PlacedRef(Ref, kw_only=True):
 
     file: str | None
     line: int | None
+
+
+class Workload(msgspec.Struct, kw_only=True):
+    """What made a pod."""
+
+    kind: str
+    name: str
+
+
+class Port(msgspec.Struct, kw_only=True):
+    """A port that a pod declares."""
+
+    name: str | None
+    port: int
+    protocol: str

@@ -24,9 +24,11 @@ from app.services.form_parts import (
     Notice,
     Place,
     PlacedRef,
+    Port,
     Ref,
     Schema,
     Severity,
+    Workload,
 )
 from app.services.insight_forms import Alerts, CoverageFound, PerformanceList
 from app.services.rule_tree import NodeKind
@@ -80,21 +82,6 @@ class PolicyDetail(Policy, kw_only=True):
     tree: list[RuleNode]
     endpoints: list[str]
     yaml: str
-
-
-class Workload(msgspec.Struct, kw_only=True):
-    """What made a pod."""
-
-    kind: str
-    name: str
-
-
-class Port(msgspec.Struct, kw_only=True):
-    """A port that a pod declares."""
-
-    name: str | None
-    port: int
-    protocol: str
 
 
 class Judged(msgspec.Struct, kw_only=True):
