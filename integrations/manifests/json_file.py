@@ -124,7 +124,6 @@ class JsonFile:
         lines: dict[str, int] = {}
         if isinstance(kind, str) and kind in LINE_KINDS:
             body = {**(defaults or {}), **self._with_lines(raw, body, line, lines)}
-            self._placeholders.note_open(body, self._file)
         elif b"${" in raw:
             body = self._placeholders.fill_tree(body)
         if may_hold_controls(raw):

@@ -21,7 +21,6 @@ from app.core.text import clean_tree
 from integrations.manifests.comments import comments_of
 from integrations.manifests.files import KUSTOMIZATION_NAMES
 from integrations.manifests.found import (
-    LINE_KINDS,
     Found,
     item_defaults,
     keeps_lines,
@@ -139,8 +138,6 @@ class YamlFile:
             return
         if isinstance(body, dict) and defaults:
             body = {**defaults, **body}
-        if kind in LINE_KINDS:
-            self._placeholders.note_open(body, self._file)
         line = node.start_mark.line + chunk.line
         said = comments_of(chunk.text, lines, chunk.line) if kind in POLICY_KINDS else {}
         source = Source(self._file, line, document=index, lines=lines, comments=said, words=words)
