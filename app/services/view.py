@@ -38,7 +38,9 @@ def restrict(picture: Picture, hides: Hides, *, engine: Engine | None = None) ->
     Its age is told to the minute: when something was read last also tells that something changed.
     `engine` is that of the same view, where it was made before.
     """
-    engine = engine or picture.engine.replace(_restrict_cluster(picture.cluster, hides))
+    if engine is None:
+        left = _restrict_cluster(picture.cluster, hides)
+        engine = picture.engine.replace(left, keep_places=False)
     return replace(
         picture,
         cluster=engine.cluster,

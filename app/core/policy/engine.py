@@ -87,8 +87,12 @@ class Engine:
         """Parse every policy of the cluster."""
         return cls._with(cluster, {})
 
-    def replace(self, cluster: Cluster) -> Engine:
-        """Give the engine of a changed cluster; what the change leaves true is taken over."""
+    def replace(self, cluster: Cluster, *, keep_places: bool = True) -> Engine:
+        """Give the engine of a changed cluster; what the change leaves true is taken over.
+
+        Without `keep_places` nothing tells what was there before: groups have the order of the
+        cluster's own pods, not the places that others left.
+        """
         known: Mapping[int, Parsed] = {}
         if cluster.config == self._context.config:
             same_services = cluster.services == self._context.services
@@ -101,7 +105,8 @@ class Engine:
         if cluster.config == self.cluster.config:
             gone, came = pod_changes(self.cluster.endpoints, cluster.endpoints)
             names = self.names.replace(gone, came, cluster.endpoints)
-        engine = self._with(cluster, known, self._pairs, names)
+        pairs = self._pairs if keep_places else None
+        engine = self._with(cluster, known, pairs, names)
         engine.take_inside(self._inside)
         return engine
 
