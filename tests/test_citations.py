@@ -28,6 +28,7 @@ EXAMPLES = (
     "tests/core/",
     "tests/integrations/",
     "tests/cli/",
+    "tests/tui/",
 )
 """Where files are made up; a citation in them is checked by its words only."""
 

@@ -16,7 +16,7 @@ from app.core.errors import UsageError
 from app.core.model.answer import CauseCode, Confidence, StepStatus
 from app.core.model.verdict import Dimension, Effect, Outcome, Protocol, Verdict
 from app.services.contract import SCHEMA
-from app.services.doctor import Health
+from app.services.doctor_forms import Doctor, Report, Rights, Settings
 from app.services.draft_forms import KeptDrafts
 from app.services.form_parts import (
     Document,
@@ -468,94 +468,6 @@ class Check(Listing, kw_only=True):
 
     items: list[Boundary]
     environment: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class Looked(msgspec.Struct, kw_only=True):
-    """One thing that `doctor` looked at."""
-
-    area: str
-    health: Health
-    text: str
-    fix: str | None
-
-
-class Doctor(Listing, kw_only=True):
-    """`doctor`."""
-
-    items: list[Looked]
-
-
-class Right(msgspec.Struct, kw_only=True):
-    """Whether a kind may be read; null where the cluster has no such kind."""
-
-    kind: str
-    verb: str
-    allowed: bool | None
-    scope: str
-    cost: str
-    reason: str | None
-
-
-class Rights(Listing, kw_only=True):
-    """`doctor --can-i`."""
-
-    items: list[Right]
-
-
-class Setting(msgspec.Struct, kw_only=True):
-    """One setting, and where its value comes from."""
-
-    key: str
-    value: str | int | bool | list[str]
-    origin: str
-
-
-class Settings(Document, kw_only=True):
-    """`config show`."""
-
-    items: list[Setting]
-
-
-class Program(msgspec.Struct, kw_only=True):
-    """What runs."""
-
-    version: str
-    python: str
-    platform: str
-    packages: dict[str, str]
-
-
-class SourceHealth(msgspec.Struct, kw_only=True):
-    """A source, without its name."""
-
-    phase: str
-    cause: str | None
-    for_s: int
-
-
-class ReportedRight(msgspec.Struct, kw_only=True):
-    """A right, without the names of namespaces."""
-
-    kind: str
-    verb: str
-    allowed: bool | None
-    scope: Literal["cluster", "namespaces"]
-
-
-class Report(Document, kw_only=True):
-    """`doctor --report`: names nothing of the cluster."""
-
-    program: Program
-    given: list[str]
-    settings: list[str]
-    cilium: str
-    sources: list[SourceHealth]
-    rights: list[ReportedRight]
-    objects: dict[str, int]
-    counts: dict[str, int]
-    notices: dict[str, int]
-    unread: int
-    flows: dict[str, int]
 
 
 FORMS: dict[str, type[msgspec.Struct]] = {
