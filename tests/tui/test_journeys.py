@@ -17,7 +17,7 @@ async def test_policies_to_flows_to_why_by_keys_gives_the_answer() -> None:
         assert "✗ DENIED" in text
         assert "project-lung/jupyter-alice" in text
         assert "policies/workspace.yaml" in text
-        await press(pilot, "escape", "escape", "escape")
+        await press(pilot, "escape", "escape", "escape", "escape")  # one clears the flows' filter
         assert "5/5 rows" in shown(app)
 
 
