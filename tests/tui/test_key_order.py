@@ -49,11 +49,11 @@ async def test_burst_when_it_leaves_a_screen_then_the_prompt_of_the_next_gets_th
     async with driven(app) as pilot:
         await press(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, FlowScreen))
-        burst(app, "\x1b:pulse")
+        burst(app, "\x1b:pulses")
         await done(pilot, app)
-        await until(pilot, lambda: isinstance(app.screen, Flows) and prompt(app).value == "pulse")
+        await until(pilot, lambda: isinstance(app.screen, Flows) and prompt(app).value == "pulses")
         burst(app, "\r")
-        await until(pilot, lambda: "no command `pulse`" in said(app))
+        await until(pilot, lambda: "no command `pulses`" in said(app))
         assert isinstance(app.screen, Flows)
 
 
