@@ -38,7 +38,7 @@ def checkout(tmp_path: Path) -> Path:
 def _make(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = ["make", "--silent", *words]
     if not any(word.startswith("PYTHON=") for word in words):
-        command.append(f"PYTHON={os.environ.get('SETUP_PYTHON', sys.executable)}")
+        command.append(f"PYTHON={os.environ.get('SETUP_PYTHON') or sys.executable}")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     return subprocess.run(
         command, cwd=folder, env=kept | env, capture_output=True, text=True, check=False
@@ -119,7 +119,7 @@ def test_demo_when_the_clone_is_clean_then_installs_what_it_needs_to_run_and_not
 @pytest.mark.timeout(600)
 def test_set_up_when_run_twice_at_once_then_one_waits_and_both_work(checkout: Path) -> None:
     command = ["make", "--silent", "demo", "ARGS=--version"]
-    command.append(f"PYTHON={os.environ.get('SETUP_PYTHON', sys.executable)}")
+    command.append(f"PYTHON={os.environ.get('SETUP_PYTHON') or sys.executable}")
     runs = [
         subprocess.Popen(command, cwd=checkout, stdout=-1, stderr=-1, text=True) for _ in range(2)
     ]

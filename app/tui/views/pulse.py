@@ -14,6 +14,7 @@ from app.services.boundaries import Ruling
 from app.services.wording import counted
 from app.tui.links import to_command
 from app.tui.session import Session
+from app.tui.views.alerts import port_of
 from app.tui.views.boundaries import state_of
 from app.tui.views.chips import Chips
 from app.tui.views.frame import pill_of
@@ -125,10 +126,11 @@ def _no_flows(session: Session) -> str:
 
 def alert_line(one: Alert, marks: Marks) -> Line:
     """One alert in a line."""
-    port = f":{one.port}" if one.port is not None else ""
+    said = port_of(one)
+    port = f":{said}" if one.port is not None else f" {said}".rstrip()
     return (
         Span(f"  {one.severity.value:<9}", _SEVERITIES[one.severity]),
-        Span(f"{one.source} {marks.arrow} {one.destination}{port}/{one.protocol}", Tone.STRONG),
+        Span(f"{one.source} {marks.arrow} {one.destination}{port}", Tone.STRONG),
         Span(f"  {one.cause.code}", Tone.BAD),
         Span(f"  {counted(one.count, 'packet')}", Tone.DIM),
     )
