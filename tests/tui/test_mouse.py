@@ -44,7 +44,7 @@ async def test_help_when_searched_then_only_what_fits_and_escape_shows_all() -> 
     async with driven(app, (100, 40)) as pilot:
         await press(pilot, "question_mark")
         assert "describe" in shown(app)
-        await press(pilot, "slash", *"palette")
+        await press(pilot, "slash", *"find")
         await until(pilot, lambda: "Find any command, policy or endpoint by name" in shown(app))
         await until(pilot, lambda: "Fold the header" not in shown(app))
         await press(pilot, "escape")
