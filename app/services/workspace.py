@@ -394,8 +394,11 @@ class Workspace:
         for feed in self._feeds:
             found |= feed.read.settings if feed.read is not None else {}
         for one in self.manifests():
-            if (one.ref.kind, one.ref.name) == ("ConfigMap", "cilium-config"):
-                found |= {str(key): str(value) for key, value in one.body.get("data", {}).items()}
+            data = one.body.get("data")
+            if (one.ref.kind, one.ref.name) != ("ConfigMap", "cilium-config"):
+                continue
+            if isinstance(data, Mapping):  # what is none has had its notice
+                found |= {str(key): str(value) for key, value in data.items()}
         return found or None
 
     @property
