@@ -10,6 +10,7 @@ of one server are a scan, and 40 hosts a sweep where a project tried them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -98,7 +99,7 @@ class _Tries:
         return False
 
 
-class _Tracker:
+class _Tracker(ABC):
     """What both kinds share: tries by a key, refused at once or unanswered for a while."""
 
     kind = ""
@@ -133,18 +134,21 @@ class _Tracker:
             return
         one.samples.take(seen.sight)
 
+    @abstractmethod
     def _concerns(self, seen: Seen) -> bool:
-        raise NotImplementedError
+        """Whether a flow can be part of the pattern."""
 
+    @abstractmethod
     def _counts_blind(self, seen: Seen) -> bool:
         """Whether tries count although the recording shows no answers at all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _place(self, seen: Seen) -> tuple[_Key, int | str]:
-        raise NotImplementedError
+        """Give whose tries a flow is one of, and what it tried."""
 
+    @abstractmethod
     def _pattern(self, one: _Tries) -> Pattern:
-        raise NotImplementedError
+        """Describe what passed the threshold."""
 
     def found(self, scene: Scene, now_ns: int) -> Iterator[Pattern]:  # noqa: ARG002
         """Give what passed the threshold."""
