@@ -16,6 +16,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from app.testing.github_git import GitDatabase, Refused
+from app.testing.loopback import start_on_loopback
 
 _BODY_LIMIT = 65_536
 _TITLE_LIMIT = 255
@@ -103,12 +104,7 @@ class GitHubServer:
                 web.post("/app/installations/{number}/access_tokens", self._post_token),
             ]
         )
-        self._runner = web.AppRunner(application)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{port}"
+        self._runner, self.url = await start_on_loopback(application)
         return self
 
     async def __aexit__(self, *_: object) -> None:

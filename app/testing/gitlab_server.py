@@ -17,6 +17,7 @@ from aiohttp import web
 
 from app.testing.github_git import GitDatabase, Refused
 from app.testing.github_server import Intercept, Recorded
+from app.testing.loopback import start_on_loopback
 
 _PAGING = {"page", "per_page"}
 _COMMIT_FIELDS = {"branch", "start_sha", "commit_message", "force", "actions"}
@@ -89,11 +90,7 @@ class GitLabServer:
                 web.get("/api/v4/users", self._users),
             ]
         )
-        self._runner = web.AppRunner(application)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._runner, self.url = await start_on_loopback(application)
         return self
 
     async def __aexit__(self, *_: object) -> None:
